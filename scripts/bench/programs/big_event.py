@@ -1,0 +1,41 @@
+"""One event of many bytes, read by ``bare`` requests or by mcpvault (``ours``); prints milliseconds and peak kB."""
+
+import json
+import os
+import resource
+import sys
+import time
+
+URL, TOKEN = os.environ["BENCH_URL"], os.environ["BENCH_TOKEN"]
+who, size = sys.argv[1], int(sys.argv[2])
+
+
+def bare() -> None:
+    """Read the whole body and take the data line apart."""
+    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
+    params = {"name": "big", "arguments": {"size": size}, "_meta": meta}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    headers = {"Authorization": f"Bearer {TOKEN}", "MCP-Protocol-Version": "2026-07-28"}
+    answer = session.post(URL, json=message, headers=headers, timeout=60)
+    found = next(json.loads(line[6:]) for line in answer.content.split(b"\n") if line.startswith(b"data: "))
+    assert len(found["result"]["content"][0]["text"]) == size
+
+
+def ours() -> None:
+    """Call the tool."""
+    assert len(session.call_tool("big", {"size": size}).text()) == size
+
+
+if who == "bare":
+    import requests
+
+    session = requests.Session()
+    session.post(URL, json={"jsonrpc": "2.0", "method": "x"}, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=9)
+else:
+    import mcpvault
+
+    session = mcpvault.connect("thin")
+    session.call_tool("echo", {"message": "warm"})
+begin = time.perf_counter()
+bare() if who == "bare" else ours()
+print((time.perf_counter() - begin) * 1000, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
