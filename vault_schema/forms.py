@@ -1,0 +1,157 @@
+"""
+The forms that a text field may be confined to, each a pattern and the words for it.
+
+Spec: SPEC §1.2 (base64url), §1.3 (times), §10, §11.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from vault_schema.record import Record
+
+
+class Form(Record):
+    """
+    A regular expression over the whole text, and what a message says was expected.
+
+    The patterns stand in the JSON Schema too, so they keep to what ECMA-262 shares with Python.
+    """
+
+    pattern: str
+    expects: str
+
+
+# The last character of unpadded base64url has spare bits; they are zero, so that bytes have one spelling.
+_B = "[A-Za-z0-9_-]"
+# Days that the calendar has, so that no program stumbles over a 31 February.
+_DAY = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8])"
+_LEAP = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
+FORMS: Final = {
+    "16 bytes": Form(rf"{_B}{{21}}[AQgw]", "16 bytes in base64url without padding"),
+    "32 bytes": Form(rf"{_B}{{42}}[AEIMQUYcgkosw048]", "32 bytes in base64url without padding"),
+    "64 bytes": Form(rf"{_B}{{85}}[AQgw]", "64 bytes in base64url without padding"),
+    "80 bytes": Form(rf"{_B}{{106}}[AEIMQUYcgkosw048]", "80 bytes in base64url without padding"),
+    "client id": Form(r"[\x21-\x7e](?:[\x20-\x7e]{0,510}[\x21-\x7e])?", "a client_id in visible ASCII (RFC 6749 A.1)"),
+    "command": Form(r"(?!.*\$\{)[^\x00-\x1f\x7f]+", "a program's name or path, without references"),
+    "duration": Form(r"[1-9][0-9]{0,4}[smhdw]", "a duration such as 90d"),
+    "environment": Form(r"[^\x00]*", "text without NUL"),
+    "header": Form(r"[^\x00-\x08\x0a-\x1f\x7f]*", "a header value on one line"),
+    "header name": Form(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}", "a header name (RFC 9110 §5.1)"),
+    "host": Form(r"[A-Za-z0-9_.:-]{1,253}", "a host name or address, without scheme and port"),
+    "https": Form(r"[Hh][Tt][Tt][Pp][Ss]://[^\s/?#@]+/[\x21-\x22\x24-\x7e]*", "an https URL with a path"),
+    "issuer": Form(
+        r"[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#@$]+(?:[/?](?!.*\$\{)[\x21-\x22\x24-\x7e]*)?",
+        "an absolute http or https URL without fragment or references",
+    ),
+    "name": Form(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "a name of letters, digits, '_' and '-', at most 64"),
+    "proxy": Form(
+        r"(?:(?:[Hh][Tt][Tt][Pp][Ss]?|[Ss][Oo][Cc][Kk][Ss]5[Hh]?)://[\x21-\x7e]+|\$\{[^\n]+|)",
+        "a proxy URL, or empty for none",
+    ),
+    "redirect": Form(
+        r"(?:[Hh][Tt][Tt][Pp][Ss]://[^\s/?#@$]+|[Hh][Tt][Tt][Pp]://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?)"
+        r"(?:[/?](?!.*\$\{)[\x21-\x22\x24-\x7e]*)?",
+        "an https URL, or http on localhost, 127.0.0.1 or [::1]",
+    ),
+    "scheme": Form(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{0,64}", "an authentication scheme, or empty"),
+    "scope": Form(
+        r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*", "scopes separated by one space (RFC 6749 A.4)"
+    ),
+    "sealed": Form(
+        rf"mv1\.[1-9][0-9]{{0,9}}\.{_B}{{32}}\.(?:{_B}{{4}}){{16,}}(?:{_B}[AQgw]|{_B}{{2}}[AEIMQUYcgkosw048])?",
+        "a sealed value, mv1.…",
+    ),
+    "slot id": Form(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", "a slot name of letters, digits and '_.@-', at most 64"),
+    "time": Form(
+        rf"(?!0000)(?:[0-9]{{4}}-(?:{_DAY})|{_LEAP}-02-29)T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z",
+        "a time such as 2026-07-28T09:30:00Z",
+    ),
+    "url": Form(r"[Hh][Tt][Tt][Pp][Ss]?://[\x21-\x7e]+", "an absolute http or https URL"),
+}
+KEY_FORMS: Final = {
+    "env": Form(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "a variable name of letters, digits and '_'"),
+    "headers": FORMS["header name"],
+}
+
+
+_BASE64URL: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def _bytes(length: int, last: str) -> Callable[[str], str | None]:
+    def match(text: str) -> str | None:
+        fits = len(text) == length and text[-1] in last and _BASE64URL.issuperset(text)
+        return text if fits else None
+
+    return match
+
+
+def _time(text: str) -> str | None:
+    if (
+        len(text) != 20
+        or not text.isascii()
+        or (text[4], text[7], text[10], text[13], text[16], text[19]) != tuple("--T::Z")
+    ):
+        return None
+    parts = (text[:4], text[5:7], text[8:10], text[11:13], text[14:16], text[17:19])
+    if not "".join(parts).isdigit():
+        return None
+    year, month, day, hour, minute, second = map(int, parts)
+    if not (year and 1 <= month <= 12 and hour < 24 and minute < 60 and second < 60):
+        return None
+    leap = month == 2 and ((year % 4 == 0 and year % 100 != 0) or year % 400 == 0)
+    return text if 1 <= day <= _DAYS[month - 1] + leap else None
+
+
+# What every vault holds is matched by hand: compiling these patterns takes longer than reading a vault.
+BY_HAND: Final[Mapping[str, Callable[[str], object]]] = {
+    "16 bytes": _bytes(22, "AQgw"),
+    "32 bytes": _bytes(43, "AEIMQUYcgkosw048"),
+    "64 bytes": _bytes(86, "AQgw"),
+    "80 bytes": _bytes(107, "AEIMQUYcgkosw048"),
+    "time": _time,
+}
+
+
+class _Matchers(dict[str, Callable[[str], object]]):
+    """The forms' matchers, each compiled when it is first asked for: most runs need a few of them."""
+
+    def __init__(self, forms: Mapping[str, Form]) -> None:
+        super().__init__()
+        self._forms = forms
+
+    def __missing__(self, name: str) -> Callable[[str], object]:
+        match: Callable[[str], object] | None = BY_HAND.get(name)
+        self[name] = match = match or re.compile(self._forms[name].pattern, re.DOTALL).fullmatch
+        return match
+
+
+MATCH: Final = _Matchers(FORMS)
+MATCH_KEY: Final = _Matchers(KEY_FORMS)
+# What no text may hold, a form or none: control characters other than tab and line breaks.
+CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+# `$${` is a literal `${`; anything else that begins with `${` is a reference.
+_ESCAPED: Final = re.compile(r"\$\$\{")
+_COMMAND: Final = r"\$\{cmd:\[(?:[^\]\"]++|\"(?:[^\"\\]++|\\.)*+\")*+\]\}"
+_REFERENCE: Final = _COMMAND + r"|\$\{([^}]*)\}?"
+
+
+def has_reference(text: str) -> bool:
+    """Return whether *text* holds a reference (SPEC §13)."""
+    return "${" in text and "${" in _ESCAPED.sub("", text)
+
+
+def without_references(text: str) -> str:
+    """Return what *text* says in clear: itself with every reference cut out, but for its default."""
+    if "${" not in text:
+        return text
+    return re.sub(_REFERENCE, lambda found: (found[1] or "").partition(":-")[2], _ESCAPED.sub("", text))
+
+
+def has_default(text: str) -> bool:
+    """Return whether a reference of *text* brings a default, which would be a literal."""
+    return "${" in text and any(":-" in (found[1] or "") for found in re.finditer(_REFERENCE, _ESCAPED.sub("", text)))
