@@ -1,0 +1,106 @@
+"""
+``Secret``: a value that does not leak by accident, and the log filter that knows all of them.
+
+What is left to callers: to call ``reveal()`` as late as possible, in an
+expression rather than into a local variable, so that no traceback holds it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+MASK = "[redacted]"
+_SHORTEST_REDACTED = 6  # characters; shorter values would mask ordinary words
+
+_live: dict[int, weakref.ref[Secret]] = {}
+_live_lock = threading.Lock()
+
+
+class Secret:
+    """
+    A secret text that shows itself only to ``reveal()``.
+
+    It cannot be formatted, pickled, copied or put into JSON, and its repr is
+    constant, so that it does no harm in a traceback's locals. Comparison takes
+    constant time.
+    """
+
+    __slots__ = ("__weakref__", "_show")
+
+    def __init__(self, value: str) -> None:
+        if not isinstance(value, str):
+            raise TypeError("a Secret holds text")
+        self._show: Callable[[], str] = lambda: value
+        key = id(self)
+        with _live_lock:
+            _live[key] = weakref.ref(self, lambda _: _live.pop(key, None))
+
+    def reveal(self) -> str:
+        """Return the value. Use it in the same expression; do not keep it."""
+        return self._show()
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        mine, theirs = (held.reveal().encode("utf-8", "surrogatepass") for held in (self, other))
+        return hmac.compare_digest(mine, theirs)
+
+    __hash__ = None  # type: ignore[assignment]  # a hash of the value would be an oracle
+
+    def __bool__(self) -> bool:
+        return bool(self.reveal())
+
+    def __format__(self, spec: str) -> str:
+        raise TypeError("a Secret cannot be formatted; call reveal() where the value must be sent")
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise TypeError("a Secret cannot be copied or pickled")
+
+    __reduce__ = __reduce_ex__ = __copy__ = __deepcopy__ = __getstate__ = _refuse
+
+
+def _live_values() -> Iterable[str]:
+    with _live_lock:
+        secrets = [ref() for ref in _live.values()]
+    values = {secret.reveal() for secret in secrets if secret is not None}
+    return sorted((v for v in values if len(v) >= _SHORTEST_REDACTED), key=len, reverse=True)
+
+
+def redact(text: str) -> str:
+    """Return *text* with every live secret of six characters or more masked, as it is and as a form spells it."""
+    from urllib.parse import quote_plus
+
+    for value in _live_values():
+        for spelling in (value, quote_plus(value, errors="replace")):
+            if spelling in text:
+                text = text.replace(spelling, MASK)
+    return text
+
+
+class RedactingFilter(logging.Filter):
+    """
+    Mask every live secret in a log record, arguments and traceback included.
+
+    Put it on handlers, or on the exact loggers that speak: a filter on a
+    parent logger does not see its children's records.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite *record* in place; let it pass."""
+        message = record.getMessage()
+        clean = redact(message)
+        if clean != message:
+            record.msg, record.args = clean, None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = redact(record.exc_text)
+        return True
