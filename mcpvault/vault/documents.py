@@ -1,0 +1,91 @@
+"""
+Documents before any key: read and judged, and an entry found in one.
+
+The one place where a ``SchemaError`` becomes an error of ours.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mcpvault.errors import ConfigurationError, LiteralSecretError, UnknownServerError, VaultFormatError
+from mcpvault.suggestion import did_you_mean
+from mcpvault.vault import file
+from vault_schema import Document, SchemaError, ServerEntry, judge, parse
+
+
+def read_document(path: Path) -> Document:
+    """
+    Read and judge the file without any key.
+
+    Raises:
+        VaultNotFoundError: There is no file.
+        VaultFormatError: It is no vault of this format; ``path`` and ``line`` say where.
+        LiteralSecretError: A secret stands in clear in it.
+    """
+    return parsed(file.read(path), path)
+
+
+def parsed(data: bytes, path: Path) -> Document:
+    """Return the document in *data*; the one place where a ``SchemaError`` becomes ours."""
+    try:
+        return parse(data)
+    except SchemaError as error:
+        fault = error
+    hint = getattr(fault, "hint", None)
+    if fault.literal_secret:
+        raise LiteralSecretError(
+            f"{path}: {fault}",
+            hint=hint or "store it sealed: mcpvault set NAME FIELD --stdin, or refer to it: ${env:NAME}",
+        )
+    raise VaultFormatError(f"{path}: {fault}", path=fault.path, line=fault.line, hint=hint)
+
+
+def timestamp(now: Callable[[], float]) -> str:
+    """Return the time as the format writes it: UTC, whole seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now()))
+
+
+def judged(text: str, tree: dict[str, Any] | None = None, before: Document | None = None) -> Document:
+    """
+    Return the document that a change has made.
+
+    Args:
+        text: What would be written.
+        tree: What it is known to say, where ``rewrite`` made it.
+        before: The document that *tree* was made from.
+
+    Raises:
+        ConfigurationError: What was asked for would make no valid vault; the message names the field.
+        LiteralSecretError: A secret would stand in clear.
+    """
+    try:
+        return parse(text) if tree is None else judge(tree, text, before)
+    except SchemaError as error:
+        fault = error
+    # A line number would mean the text that was never written.
+    message = re.sub(r" \(line \d+\)$", "", str(fault))
+    if fault.literal_secret:
+        raise LiteralSecretError(message, hint="seal it: mcpvault set NAME FIELD --stdin")
+    raise ConfigurationError(message, hint=getattr(fault, "hint", None))
+
+
+def entry_of(document: Document, name: str) -> ServerEntry:
+    """
+    Return the typed entry *name* of a document.
+
+    Raises:
+        UnknownServerError: There is none; the hint offers the nearest name.
+    """
+    names = document.tree.get("servers", {})
+    if name in names:
+        return document.server(name)
+    raise UnknownServerError(
+        f"there is no server {name!r} in the vault",
+        hint=did_you_mean(name, names) or "run: mcpvault list",
+        server=name,
+    )

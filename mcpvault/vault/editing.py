@@ -1,0 +1,166 @@
+"""
+A vault in an editor: sealed values as placeholders, and back.
+
+No secret is ever decrypted into an editor. An unchanged placeholder keeps its ciphertext
+byte for byte; new text in a secret field is sealed; a moved placeholder is refused.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mcpvault.errors import ConfigurationError, VaultFormatError
+from mcpvault.secret import Secret
+from mcpvault.vault import sealing
+from mcpvault.vault.change import Change
+from mcpvault.vault.vaultfile import VaultFile
+from vault_schema import SchemaError, binding_for, is_secret, new_text, rewrite, spec_for
+from vault_schema.forms import has_reference
+
+_PLACEHOLDER = re.compile(r"<sealed (?:[0-9a-f]{8}|damaged)>")
+_LINE = re.compile(r" \(at (line \d+), column \d+\)\Z")
+
+
+def placeholder(vault: VaultFile, name: str, field: str, version: dict[str, Any]) -> str:
+    """Return what stands for a sealed value: ``<sealed 9c1f2a7b>``, its fingerprint."""
+    context = vault.seal_context(name, field, version)
+    return f"<sealed {sealing.fingerprint_of(vault.keys.vault_key, version['sealed'], context) or 'damaged'}>"
+
+
+def to_editor(vault: VaultFile, name: str | None = None) -> str:
+    """Return the text to edit: the whole vault with its comments, or only the entry *name*."""
+    if name is not None:
+        vault.entry(name)
+        return new_text({"servers": {name: _shown(vault, name)}})
+    tree = vault.document.tree
+    if "servers" not in tree:
+        return vault.document.text
+    return rewrite(
+        vault.document.text, tree, {**tree, "servers": {each: _shown(vault, each) for each in tree["servers"]}}
+    )
+
+
+def _shown(vault: VaultFile, name: str) -> dict[str, Any]:
+    entry: dict[str, Any] = copy.deepcopy(vault.document.tree["servers"][name])
+    for field in vault.sealed_fields(name):
+        table, _, leaf = field.partition(".")
+        current = [v for v in entry[table][leaf] if v["stage"] == "current"]
+        entry[table][leaf] = placeholder(vault, name, field, current[0])
+    return entry
+
+
+def from_editor(change: Change, text: str, name: str | None = None) -> None:
+    """
+    Carry what an editor made of ``to_editor``'s text into *change*.
+
+    Raises:
+        VaultFormatError: It is no TOML; the message names the line and quotes nothing.
+        ConfigurationError: A placeholder was moved or altered, the ``[vault]`` table was, or
+            something stands outside of it and of the entries.
+    """
+    vault = change.vault
+    edited = _loaded(text)
+    before = vault.document.tree.get("servers", {})
+    if name is None and edited.get("vault") != vault.document.tree["vault"]:
+        raise ConfigurationError(
+            "vault: this table is not for editing", hint="use slots, trust and sign; undo that part"
+        )
+    for key in edited.keys() - {"servers", *(("vault",) if name is None else ())}:
+        raise ConfigurationError(f"{key!r} is no part of it", hint="entries are written [servers.NAME]")
+    servers: Mapping[str, Any] = edited.get("servers", {})
+    if not isinstance(servers, dict):
+        raise ConfigurationError("servers: expected a table")
+    if name is not None and set(servers) - {name}:
+        raise ConfigurationError(f"expected only servers.{name} in the text", hint="run: mcpvault edit, without a name")
+    for gone in set({name} & before.keys() if name else before) - servers.keys():
+        change.remove_server(gone)
+    for each, table in servers.items():
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"servers.{each}: expected a table")
+        _carry(change, each, table)
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    where = ""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = _LINE.search(str(error))
+        where = f" ({found[1]})" if found else ""
+    raise VaultFormatError(f"the edited text is not TOML{where}")
+
+
+def _carry(change: Change, name: str, table: dict[str, Any]) -> None:
+    vault = change.vault
+    known = name in vault.document.tree.get("servers", {})
+    kept = dict.fromkeys(vault.sealed_fields(name), vault.document.tree["servers"][name]) if known else {}
+    fresh: list[tuple[str, Secret]] = []
+    for field, holder, leaf in list(_leaves(table)):
+        value = holder[leaf]
+        found = _PLACEHOLDER.search(value)
+        if found is not None:
+            head, _, tail = field.partition(".")
+            versions = kept[field][head][tail] if field in kept else []
+            current = [v for v in versions if v["stage"] == "current"]
+            if not current or placeholder(vault, name, field, current[0]) != value:
+                raise _misplaced(name, field, found[0])
+            holder[leaf] = copy.deepcopy(versions)
+        elif (is_secret(field) or field in kept) and value and not has_reference(value):
+            fresh.append((field, Secret(value)))
+            del holder[leaf]
+    if (stray := _PLACEHOLDER.search(repr(table))) is not None:
+        raise _misplaced(name, "", stray[0])
+    moved: list[str] = []
+    if known:
+        old = vault.document.tree["servers"][name]
+        moved = [field for field in kept if _bound(old, field) != _bound(table, field)]
+        if any(_stays(table, field) for field in moved):
+            changed = next(each for each in ("url", "command", "args") if old.get(each) != table.get(each))
+            raise ConfigurationError(
+                f"servers.{name}.{changed}: sealed values are bound to the old one",
+                hint=f"let them follow knowingly: mcpvault set {name} {changed} …",
+                server=name,
+            )
+        if old == table and not fresh:
+            return
+        change.tree["servers"][name] = copy.deepcopy(old)
+    change.replace_server(name, table, keep=[field for field, _ in fresh if field in kept and field not in moved])
+    for field, secret in fresh:
+        change.set_secret(name, field, secret)
+
+
+def _misplaced(name: str, field: str, shown: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"servers.{name}{'.' if field else ''}{field}: {shown} does not belong here",
+        hint="a sealed value cannot be moved; set it again with: mcpvault set",
+        server=name,
+    )
+
+
+def _bound(entry: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    """Return what a sealed *field* of *entry* would be bound to; nothing where that leads nowhere."""
+    spec = spec_for(field)
+    try:
+        return binding_for(entry, spec) if spec is not None else ()
+    except SchemaError:
+        return ()
+
+
+def _stays(table: Mapping[str, Any], field: str) -> bool:
+    head, _, tail = field.partition(".")
+    held = table.get(head)
+    return isinstance(held, dict) and isinstance(held.get(tail), list)
+
+
+def _leaves(table: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    for head, held in table.items():
+        if isinstance(held, str):
+            yield head, table, head
+        elif isinstance(held, dict):
+            for leaf, value in held.items():
+                if isinstance(value, str):
+                    yield f"{head}.{leaf}", held, leaf

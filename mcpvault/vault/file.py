@@ -1,0 +1,220 @@
+"""
+The vault file on disk: read without a lock, replaced in one step, written under a kernel lock.
+
+Decides how bytes get to the disk so that a crash at any moment leaves the old file or
+the new one. Leaves their meaning to ``vaultfile``.
+
+Spec: SPEC §14.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mcpvault.errors import ConfigurationError, PermissionsError, VaultBusyError, VaultNotFoundError
+
+LARGEST = 16 * 1024 * 1024  # bytes
+_LEFTOVER_AGE = 3600  # seconds; a younger temporary file may belong to a writer at work
+
+
+def read(path: Path) -> bytes:
+    """
+    Return the bytes of the vault file.
+
+    Raises:
+        VaultNotFoundError: There is none.
+        PermissionsError: It cannot be read, or is no regular file.
+        ConfigurationError: It is larger than a vault can be.
+    """
+    problem: OSError | None = None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        problem = error
+    if isinstance(problem, FileNotFoundError | NotADirectoryError):
+        raise VaultNotFoundError(f"{path}: there is no vault", hint="run: mcpvault init, or name one with --vault")
+    if problem is not None:
+        raise PermissionsError(f"{path}: cannot be read: {problem.strerror}", hint=f"run: ls -l {path}")
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(descriptor)
+        raise PermissionsError(f"{path}: expected a regular file", hint="name a file with --vault")
+    with os.fdopen(descriptor, "rb") as file:
+        if facts.st_size > LARGEST:
+            raise ConfigurationError(f"{path}: larger than {LARGEST // 1024**2} MiB, which no vault is")
+        return file.read()
+
+
+def make_folder(path: Path) -> None:
+    """
+    Make the folder of a new vault at *path*, private, if it is not there.
+
+    Raises:
+        PermissionsError: The system refuses.
+    """
+    problem: OSError | None = None
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        problem = error
+    if problem is not None:
+        raise PermissionsError(f"{path.parent}: cannot be made: {problem.strerror}", hint="name a file with --vault")
+
+
+def writable_by_others(path: Path) -> bool:
+    """Tell whether somebody else may write the file; a warning and a finding of ``doctor``."""
+    return os.name != "nt" and bool(path.stat().st_mode & 0o022)
+
+
+@contextmanager
+def write_lock(path: Path, *, timeout: float = 10.0) -> Iterator[None]:
+    """
+    Hold the kernel lock of the vault at *path*; it frees itself when the process dies.
+
+    Args:
+        path: The vault file; the lock is ``<name>.lock`` beside it and is never unlinked.
+        timeout: Seconds to wait for another writer.
+
+    Raises:
+        VaultBusyError: Another process kept it for all that time; try again.
+        PermissionsError: The folder is not writable.
+    """
+    from filelock import FileLock, Timeout
+
+    real = Path(os.path.realpath(path))
+    lock = FileLock(real.with_name(real.name + ".lock"), mode=0o600, preserve_lock_file=True, fallback_to_soft=False)
+    busy = False
+    problem: str | None = None
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        busy = True
+    except (OSError, NotImplementedError) as error:
+        problem = str(getattr(error, "strerror", None) or error)
+    if busy:
+        raise VaultBusyError(
+            f"{path}: another process has been writing for {timeout:g} s", hint="try again", retry_after=timeout
+        )
+    if problem is not None:
+        raise PermissionsError(f"{path}: cannot be locked for writing: {problem}", hint=f"run: ls -ld {real.parent}")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def replace(path: Path, data: bytes, *, keep_previous: bool = True) -> None:
+    """
+    Put *data* in place of the file, durably and in one step, and keep the old one as ``<name>.prev``.
+
+    A link is followed, so that a file kept by a dotfile tool stays where it is. Call it under
+    ``write_lock``; it also clears temporary files that dead writers left behind.
+
+    Raises:
+        PermissionsError: The folder or the disk refuses; the old file is untouched.
+    """
+    real = Path(os.path.realpath(path))
+    problem: OSError | None = None
+    temporary = real.with_name(f".{real.name}.tmp.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        _reap(real)
+        mode = stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o600
+        _write_new(temporary, data, mode)
+        if keep_previous and real.exists():
+            _link_previous(real)
+        os.replace(temporary, real)
+        _sync_folder(real.parent)
+    except OSError as error:
+        problem = error
+        with suppress(OSError):
+            os.unlink(temporary)
+    if problem is not None:
+        raise PermissionsError(
+            f"{path}: not written: {problem.strerror or 'the system refused'}; the old file is untouched",
+            hint=f"check space and permissions of {real.parent}",
+        )
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600
+    )
+    try:
+        if hasattr(os, "fchmod"):
+            os.fchmod(descriptor, mode & 0o644 | 0o600)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _link_previous(real: Path) -> None:
+    """Keep the generation that is about to be replaced; at every moment there is an old or a new one."""
+    previous = real.with_name(real.name + ".prev")
+    spare = real.with_name(f".{real.name}.tmp.{os.getpid()}.prev")
+    with suppress(FileNotFoundError):
+        os.unlink(spare)
+    try:
+        os.link(real, spare)
+    except OSError:  # a file system without hard links
+        _write_new(spare, real.read_bytes(), 0o600)
+    os.replace(spare, previous)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # EINVAL on file systems that do not sync folders
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Return the temporary files that writers of *path* left behind, whatever their age."""
+    real = Path(os.path.realpath(path))
+    return sorted(real.parent.glob(f".{real.name}.tmp.*"))
+
+
+def _reap(real: Path) -> None:
+    for leftover in leftovers(real):
+        with suppress(OSError):
+            if time.time() - leftover.lstat().st_mtime > _LEFTOVER_AGE:
+                leftover.unlink()
+
+
+def forget_previous(path: Path) -> None:
+    """
+    Delete ``<name>.prev``: what was removed from the vault is not to stay beside it.
+
+    Raises:
+        PermissionsError: It is there and cannot be deleted.
+    """
+    real = Path(os.path.realpath(path))
+    previous = real.with_name(real.name + ".prev")
+    problem: OSError | None = None
+    try:
+        previous.unlink(missing_ok=True)
+        _sync_folder(real.parent)
+    except OSError as error:
+        problem = error
+    if problem is not None:
+        raise PermissionsError(f"{previous}: not deleted: {problem.strerror or 'refused'}", hint=f"run: rm {previous}")
+
+
+def previous_generation(path: Path) -> bytes | None:
+    """Return the bytes of ``<name>.prev``, or None if there is none."""
+    real = Path(os.path.realpath(path))
+    try:
+        return real.with_name(real.name + ".prev").read_bytes()
+    except OSError:
+        return None

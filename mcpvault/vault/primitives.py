@@ -1,0 +1,116 @@
+"""
+The algorithms of suite 1, each behind one function: HKDF, HPKE, Ed25519, HMAC, base64url.
+
+Decides nothing: which key, label and associated data go together is the business of the
+modules that call. Exceptions of ``cryptography`` end here.
+
+Spec: SPEC §6–§9.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+_HASH_BYTES = 32
+
+
+def encode(data: bytes) -> str:
+    """Return *data* in base64url without padding (RFC 4648 §5)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def decode(text: str) -> bytes | None:
+    """Return the bytes of canonical unpadded base64url, or None if *text* is anything else."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return data if encode(data) == text else None
+
+
+def hkdf(key: bytes, salt: bytes, label: str, length: int = 32) -> bytes:
+    """Return *length* bytes of HKDF-SHA256 (RFC 5869); an empty salt is 32 zero bytes."""
+    prk = hmac.digest(salt or bytes(_HASH_BYTES), key, "sha256")
+    block, out, info = b"", b"", label.encode()
+    for counter in range(1, -(-length // _HASH_BYTES) + 1):
+        block = hmac.digest(prk, block + info + bytes([counter]), "sha256")
+        out += block
+    return out[:length]
+
+
+def mac(key: bytes, data: bytes) -> bytes:
+    """Return HMAC-SHA256."""
+    return hmac.digest(key, data, "sha256")
+
+
+def same(left: bytes, right: bytes) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(left, right)
+
+
+def sha256(data: bytes) -> bytes:
+    """Return SHA-256."""
+    return hashlib.sha256(data).digest()
+
+
+def x25519_public(private: bytes) -> bytes:
+    """Return the public key of a 32-byte X25519 private key."""
+    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+
+
+def hpke_seal(data: bytes, public: bytes, info: bytes) -> bytes | None:
+    """Return enc ‖ ciphertext (RFC 9180 §6.1, base mode), or None if *public* is no usable key."""
+    try:
+        return _SUITE.encrypt(data, X25519PublicKey.from_public_bytes(public), info)
+    except ValueError:
+        return None
+
+
+def hpke_open(box: bytes, private: bytes, info: bytes) -> bytes | None:
+    """Return the plaintext, or None if the box was not made for this key and *info*."""
+    try:
+        return _SUITE.decrypt(box, X25519PrivateKey.from_private_bytes(private), info)
+    except (InvalidTag, ValueError):
+        return None
+
+
+def gcm_seal(key: bytes, nonce: bytes, data: bytes, aad: bytes) -> bytes:
+    """Return ciphertext ‖ tag of AES-256-GCM."""
+    return AESGCM(key).encrypt(nonce, data, aad)
+
+
+def gcm_open(key: bytes, nonce: bytes, data: bytes, aad: bytes) -> bytes | None:
+    """Return the plaintext, or None if key, nonce, data or associated data do not fit."""
+    try:
+        return AESGCM(key).decrypt(nonce, data, aad)
+    except (InvalidTag, ValueError):
+        return None
+
+
+def ed25519_public(seed: bytes) -> bytes:
+    """Return the public key of a 32-byte Ed25519 seed."""
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def ed25519_sign(seed: bytes, data: bytes) -> bytes:
+    """Return the 64-byte signature (RFC 8032)."""
+    return Ed25519PrivateKey.from_private_bytes(seed).sign(data)
+
+
+def ed25519_verify(public: bytes, signature: bytes, data: bytes) -> bool:
+    """Tell whether *signature* is *public*'s over *data*."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, data)
+    except (InvalidSignature, ValueError):
+        return False
+    return True

@@ -1,0 +1,42 @@
+"""
+Sealing what runs produce, with a key that is derived from the vault's and can open nothing of the vault.
+
+Spec: SPEC §9.6.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from mcpvault.errors import TamperedError
+from mcpvault.vault import primitives
+
+_SALT = 24  # bytes
+_LINE = r"mv1\.([1-9][0-9]{0,9})\.([A-Za-z0-9_-]{32})\.([A-Za-z0-9_-]+)"
+
+
+def seal_state(vault_key: bytes, epoch: int, data: bytes, associated_data: bytes) -> str:
+    """Return ``mv1.<epoch>.<salt>.<ciphertext>`` over *data*, bound to *associated_data*."""
+    salt = os.urandom(_SALT)
+    material = primitives.hkdf(vault_key, salt, "mcpvault/1/state", 44)
+    sealed = primitives.gcm_seal(material[:32], material[32:], data, associated_data)
+    return f"mv1.{epoch}.{primitives.encode(salt)}.{primitives.encode(sealed)}"
+
+
+def unseal_state(vault_key: bytes, line: str, associated_data: bytes) -> bytes:
+    """
+    Open a line of ``seal_state`` in its place.
+
+    Raises:
+        TamperedError: It was altered or moved, or the vault has another key by now: log in again.
+    """
+    parts = re.fullmatch(_LINE, line)
+    salt = primitives.decode(parts[2]) if parts else None
+    sealed = primitives.decode(parts[3]) if parts else None
+    if salt is not None and sealed is not None:
+        material = primitives.hkdf(vault_key, salt, "mcpvault/1/state", 44)
+        opened = primitives.gcm_open(material[:32], material[32:], sealed, associated_data)
+        if opened is not None:
+            return opened
+    raise TamperedError("the sealed state does not open: it was altered, moved, or sealed under another key")
