@@ -1,0 +1,92 @@
+"""
+``Callbacks``: what a caller lets a server ask for, and what it wants to hear.
+
+Decides which capabilities are declared: one for each callback that is given, and no other.
+Leaves answering to ``inputs``.
+
+Spec: MCP 2026-07-28 "Elicitation", "Sampling", "Roots", "Logging"; W3C Trace Context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mcpvault.mcp.wire import Json, Notify
+from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.elicitation import FormElicitation, UrlElicitation
+    from mcpvault.mcp.tasks import Task
+
+TASKS = "io.modelcontextprotocol/tasks"
+
+
+LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")  # RFC 5424 §6.2.1
+
+
+class LogMessage(Record):
+    """What a server logged: one of syslog's eight levels, the logger if it has a name, and any JSON value."""
+
+    level: str
+    data: Any
+    logger: str | None = None
+
+    @classmethod
+    def of(cls, params: Json) -> LogMessage:
+        """Return the message of a ``notifications/message``."""
+        logger = params.get("logger")
+        return cls(str(params.get("level", "info")), params.get("data"), logger if isinstance(logger, str) else None)
+
+    def reaches(self, level: str | None) -> bool:
+        """Tell whether it is of *level* or above; an unknown level always is."""
+        known = self.level in LEVELS and level in LEVELS
+        return not known or LEVELS.index(self.level) >= LEVELS.index(str(level))
+
+
+class Callbacks(Record):
+    """
+    What a session does for the server that it talks to. All are optional; none is called from another thread.
+
+    A callback runs inside the call during which the server asks, and its time counts as the call's. What it
+    raises ends that call, and is raised from it.
+
+    Args:
+        on_elicitation: Fills a form in: returns ``form.accept({…})``, ``form.decline()`` or ``form.cancel()``.
+        on_url: Lets a person visit a URL; returns ``visit.accept()`` once they agreed and were there.
+        on_sampling: Takes the parameters of ``sampling/createMessage``; returns a CreateMessageResult, or None to
+            decline.
+        roots: ``file://`` URIs (or objects with ``uri`` and ``name``), or a function that returns them.
+        on_log: Takes each ``LogMessage`` of ``log_level`` and above.
+        log_level: ``debug info notice warning error critical alert emergency``.
+        on_task: Takes the ``Task`` that a server makes of a call, before it is waited for: keep its ``id``.
+        on_notification: Takes method and parameters of everything else that the server says in between.
+        trace: Returns ``traceparent``, ``tracestate`` and ``baggage`` to send along with each request.
+    """
+
+    on_elicitation: Callable[[FormElicitation], Json | None] | None = None
+    on_url: Callable[[UrlElicitation], Json | None] | None = None
+    on_sampling: Callable[[Json], Json | None] | None = None
+    roots: Sequence[str | Json] | Callable[[], Sequence[str | Json]] | None = None
+    on_log: Callable[[LogMessage], None] | None = None
+    log_level: str = "info"
+    on_task: Callable[[Task], None] | None = None
+    on_notification: Notify | None = None
+    trace: Callable[[], Mapping[str, str]] | None = None
+
+    def capabilities(self) -> Json:
+        """Return the ClientCapabilities of every revision."""
+        found: Json = {}
+        modes: Json = {
+            mode: {} for mode, given in (("form", self.on_elicitation), ("url", self.on_url)) if given is not None
+        }
+        if modes:
+            found["elicitation"] = modes
+        if self.on_sampling is not None:
+            found["sampling"] = {}
+        if self.roots is not None:
+            found["roots"] = {}
+        return found
+
+
+NOBODY = Callbacks()

@@ -1,0 +1,176 @@
+"""
+JSON-RPC 2.0: messages to bytes and back.
+
+Decides what is a well-formed message and which error a JSON-RPC error becomes.
+Leaves the meaning of methods to others. Spec: jsonrpc.org/specification §4–5.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from mcpvault.errors import RemoteProtocolError, RpcError, UsageError
+from mcpvault.mcp.wire import Json
+from mcpvault.quoting import quote
+from mcpvault.secret import redact
+
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+
+_SURROGATE = rb"\\u[dD][89a-fA-F]"
+_SMALL = 64 * 1024  # bytes; beyond them msgspec repays its import
+_LARGEST_DATA = 64 * 1024  # bytes of an error's data that are worth keeping
+_HEAD = {"jsonrpc": "2.0"}
+
+
+def request(id_: int, method: str, params: Json | None) -> bytes:
+    """Return the bytes of a request; raise UsageError where *params* cannot be written as JSON."""
+    message = {"jsonrpc": "2.0", "id": id_, "method": method}
+    if params is not None:
+        message["params"] = params
+    return encode(message)
+
+
+def notification(method: str, params: Json | None = None) -> bytes:
+    """Return the bytes of a notification."""
+    return encode({**_HEAD, "method": method} if params is None else {**_HEAD, "method": method, "params": params})
+
+
+def cancelled(id_: int, reason: str) -> bytes:
+    """Return the notification that the request *id_* is no longer wanted."""
+    return notification("notifications/cancelled", {"requestId": id_, "reason": reason})
+
+
+def reply_to(message: Json) -> bytes:
+    """
+    Return the answer to a request that a legacy server sent us.
+
+    "The receiver MUST respond promptly with an empty response" -- MCP 2025-11-25, ping.
+    Whatever else it asks for was never declared.
+    """
+    head = {**_HEAD, "id": message["id"]}
+    if message["method"] == "ping":
+        return encode({**head, "result": {}})
+    return encode({**head, "error": {"code": METHOD_NOT_FOUND, "message": "method not found"}})
+
+
+def encode(message: Json) -> bytes:
+    """
+    Return *message* as UTF-8 JSON without line breaks.
+
+    Raises:
+        UsageError: It holds something that JSON cannot say: NaN, an infinity, lone surrogates, other objects.
+    """
+    try:
+        return _text(message).encode()
+    except (TypeError, ValueError, RecursionError):
+        pass
+    raise UsageError("the arguments cannot be written as JSON")
+
+
+_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def decode(data: bytes | bytearray | memoryview) -> Any:
+    """
+    Return the JSON value in *data*, or an instance of RemoteProtocolError that says what is wrong.
+
+    It is returned, not raised, because a decoder's exception quotes its input.
+    """
+    reason = "not JSON"
+    try:
+        return _decode(str(data, "utf-8")) if len(data) <= _SMALL else _decode_large(data)
+    except UnicodeDecodeError:
+        reason = "not UTF-8"
+    except RecursionError:
+        reason = "nested too deeply"
+    except ValueError:
+        # A lone surrogate escape (a truncated emoji) is valid JSON that msgspec refuses.
+        if re.search(_SURROGATE, data):
+            return _decode_slowly(data)
+    return RemoteProtocolError(f"the server's message is {reason}")
+
+
+def _decode_large(data: bytes | bytearray | memoryview) -> Any:
+    import msgspec
+
+    return msgspec.json.decode(data)
+
+
+def _decode_slowly(data: bytes | bytearray | memoryview) -> Any:
+    try:
+        return _decode(str(data, "utf-8"))
+    except (ValueError, RecursionError):
+        return RemoteProtocolError("the server's message is not JSON")
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
+
+
+def is_response(message: Json) -> bool:
+    """Tell whether *message* is an answer rather than a request or a notification."""
+    return "method" not in message
+
+
+def answers(message: Json, id_: int) -> bool:
+    """Tell whether the response *message* is for the request *id_*: the type counts, ``true`` is not 1."""
+    return type(message.get("id")) is int and message["id"] == id_
+
+
+def flaw(message: Json) -> str | None:
+    """Return what is wrong with the shape of a response, or None."""
+    if message.get("error") is not None:
+        if message.get("result") is not None:
+            return "both result and error"
+        error = message["error"]
+        if (
+            not isinstance(error, dict)
+            or type(error.get("code")) is not int
+            or not isinstance(error.get("message"), str)
+        ):
+            return "a misshapen error"
+        return None
+    if "result" not in message:
+        return "neither result nor error"
+    return None if isinstance(message["result"], dict) else "a result that is no object"
+
+
+def rpc_error(error: Json, *, method: str, server: str) -> RpcError:
+    """Return the exception for the ``error`` member of a response; what the server said is redacted."""
+    code = error["code"]
+    return RpcError(
+        f"{server}: {method}: the server answered error {code}: {quote(error['message'])!r}",
+        code=code,
+        data=_clean(error.get("data")),
+        server=server,
+    )
+
+
+def _clean(data: object) -> object:
+    """Return an error's data with every live secret masked; None if it is too large to be of use."""
+    try:
+        return _masked(data) if len(_text(data)) <= _LARGEST_DATA else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {redact(key): _masked(item) for key, item in value.items()}
+    return [_masked(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,60 @@
+"""
+Structured content and arguments against their JSON Schema, on request; nothing is ever fetched.
+
+Spec: JSON Schema 2020-12; MCP 2026-07-28 "JSON Schema usage" (no network ``$ref``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcpvault.errors import RemoteProtocolError, UsageError
+from mcpvault.mcp.wire import Json
+
+
+def fault_in(value: Any, schema: Json) -> str | None:
+    """Return what is wrong with *value*, beginning with the place, or None. Unusable schemas are a fault too."""
+    import jsonschema
+    import jsonschema.validators
+    import referencing
+    import referencing.exceptions
+
+    try:
+        validator_class = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+        validator_class.check_schema(schema)
+        validator = validator_class(schema, registry=referencing.Registry())
+        error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    except jsonschema.exceptions.SchemaError:
+        return "the schema itself is invalid"
+    except referencing.exceptions.Unresolvable:
+        return "the schema refers to something outside itself, which is not fetched"
+    except RecursionError:
+        return "the schema or the value is nested too deeply"
+    if error is None:
+        return None
+    place = ".".join(str(part) for part in error.absolute_path)
+    return f"{place or 'the value'}: breaks the rule {error.validator!r}"
+
+
+def check_output(value: Any, schema: Json, *, tool: str, server: str) -> None:
+    """
+    Check structured content against the tool's ``outputSchema``.
+
+    Raises:
+        RemoteProtocolError: It does not fit; the message names the place and the rule, not the value.
+    """
+    if (fault := fault_in(value, schema)) is not None:
+        raise RemoteProtocolError(f"tool {tool!r}: structured content: {fault}", server=server)
+
+
+def check_arguments(value: Any, schema: Json, *, tool: str, server: str) -> None:
+    """
+    Check arguments against the tool's ``inputSchema`` before anything is sent.
+
+    Raises:
+        UsageError: They do not fit; the message names the field.
+    """
+    if (fault := fault_in(value, schema)) is not None:
+        raise UsageError(
+            f"tool {tool!r}: arguments: {fault}", hint=f"run: mcpvault tools {server} {tool}", server=server
+        )

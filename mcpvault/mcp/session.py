@@ -1,0 +1,264 @@
+"""
+``Session``: what a script holds. Blocking calls on top of a ``Transport``.
+
+Decides what each call asks and what its result must look like. Leaves how a request is carried
+through to ``conversation``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from mcpvault.deadline import Deadline
+from mcpvault.errors import RemoteProtocolError, UnknownToolError
+from mcpvault.mcp import types
+from mcpvault.mcp.conversation import Conversation, own_meta
+from mcpvault.mcp.standing import AuthState as AuthState
+from mcpvault.mcp.wire import Json
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.listening import Listening
+    from mcpvault.mcp.tasks import Task
+
+
+class Session(Conversation):
+    """A conversation with one server, and what can be asked in it."""
+
+    _schemas: Mapping[str, types.Tool] = {}
+
+    def discover(self, *, timeout: float | None = None) -> Json:
+        """
+        Return what a modern server says of itself, or the same facts from a legacy server's handshake.
+
+        Raises:
+            McpVaultError: See ``call_tool``.
+        """
+        deadline = self._deadline(timeout)
+        self._open(deadline)
+        if self._transport.era == "modern":
+            return self._request("server/discover", None, deadline, keep=True)
+        facts: Json = {"serverInfo": self.server_info, "capabilities": self.capabilities}
+        return {**facts, "supportedVersions": [self.protocol_version], "instructions": self.instructions}
+
+    def ping(self, *, timeout: float | None = None) -> None:
+        """Ask a legacy server whether it is there; a modern one, which has no ping, is asked to discover."""
+        deadline = self._deadline(timeout)
+        self._open(deadline)
+        self._request("ping" if self._transport.era == "legacy" else "server/discover", None, deadline)
+
+    def set_log_level(self, level: str, *, timeout: float | None = None) -> None:
+        """Want messages of *level* and above from now on, for ``Callbacks.on_log``."""
+        deadline = self._deadline(timeout)
+        self._open(deadline)
+        self._client.log_level = level
+        self._tell_level(level, deadline)
+
+    def list_tools(self, *, timeout: float | None = None) -> list[types.Tool]:
+        """Return all tools, from all pages; those that the protocol forbids to call are left out."""
+        tools = [types.Tool(raw) for raw in self._list("tools/list", "tools", "name", timeout)]
+        self._schemas = {tool.name: tool for tool in tools}
+        return tools
+
+    def list_resources(self, *, timeout: float | None = None) -> list[types.Resource]:
+        """Return all resources, from all pages."""
+        return [types.Resource(raw) for raw in self._list("resources/list", "resources", "uri", timeout)]
+
+    def list_resource_templates(self, *, timeout: float | None = None) -> list[types.ResourceTemplate]:
+        """Return all resource templates, from all pages."""
+        raws = self._list("resources/templates/list", "resourceTemplates", "uriTemplate", timeout)
+        return [types.ResourceTemplate(raw) for raw in raws]
+
+    def list_prompts(self, *, timeout: float | None = None) -> list[types.Prompt]:
+        """Return all prompts, from all pages."""
+        return [types.Prompt(raw) for raw in self._list("prompts/list", "prompts", "name", timeout)]
+
+    def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        validate: bool = False,
+        on_progress: Callable[[Json], None] | None = None,
+        retry: Literal["never", "safe"] = "never",
+        meta: Mapping[str, Any] | None = None,
+    ) -> types.CallToolResult:
+        """
+        Call a tool once; it is never repeated by itself.
+
+        Args:
+            name: The tool.
+            arguments: Its arguments, as JSON can say them.
+            timeout: Seconds for this call instead of the session's.
+            validate: Check arguments and structured content against the tool's schemas.
+            on_progress: Called with the parameters of each progress notification.
+            retry: ``safe`` says that calling it twice is the same as once: an answer that is lost is asked for again.
+            meta: More for the request's ``_meta``.
+
+        Returns:
+            The result; ``is_error`` says whether the tool itself reported failure.
+
+        Raises:
+            LoginNeededError: The credential was refused; the hint says what to do.
+            TransportError: Not reached, or out of time; nothing or not everything happened.
+            RequestLostError: The connection broke after sending: it may have been executed.
+            RpcError, UnknownToolError, ForbiddenError: The server says no.
+            RemoteProtocolError: The server broke the protocol.
+            InputDeclinedError: The server wanted something of us first, and a callback declined.
+        """
+        deadline = self._deadline(timeout)
+        self._open(deadline)
+        tool = self._tool(name, deadline) if validate else None
+        params: Json = {"name": name, "arguments": dict(arguments or {})}
+        if tool is not None:
+            from mcpvault.mcp.schema_check import check_arguments
+
+            check_arguments(params["arguments"], tool.input_schema, tool=name, server=self.name)
+        try:
+            result = self._request(
+                "tools/call", params, deadline, on_progress=on_progress, meta=own_meta(meta), safe=retry == "safe"
+            )
+        except UnknownToolError:
+            if self._cache is not None:
+                self._cache.forget("tools/list")
+            raise
+        if result.get("resultType") == "task":
+            answer = self._task_of(result).finish(deadline)
+        else:
+            answer = types.call_tool_result(result, server=self.name)
+        if tool is not None and tool.output_schema is not None and not answer.is_error:
+            from mcpvault.mcp.schema_check import check_output
+
+            check_output(answer.structured_content, tool.output_schema, tool=name, server=self.name)
+        return answer
+
+    def submit_tool(
+        self, name: str, arguments: Mapping[str, Any] | None = None, *, timeout: float | None = None
+    ) -> types.CallToolResult | Task:
+        """
+        Call a tool and do not wait where the server makes a task of it: return the task, or else the result.
+
+        Keep the task's ``id``: another run takes it up with ``task(id)``.
+
+        Raises:
+            McpVaultError: As ``call_tool``.
+        """
+        deadline = self._deadline(timeout)
+        self._open(deadline)
+        params: Json = {"name": name, "arguments": dict(arguments or {})}
+        modern = self._transport.era == "modern"
+        result = self._request("tools/call", params, deadline, meta=self._client.with_tasks() if modern else None)
+        if result.get("resultType") == "task":
+            from mcpvault.mcp.tasks import Task
+
+            return Task.of(result, self)
+        return types.call_tool_result(result, server=self.name)
+
+    def task(self, task_id: str) -> Task:
+        """Return the task *task_id* that an earlier call, perhaps of another process, has begun; nothing is asked."""
+        from mcpvault.mcp.tasks import Task
+
+        return Task(task_id, self)
+
+    def read_resource(self, uri: str, *, timeout: float | None = None) -> list[types.ResourceContents]:
+        """Return the parts of the resource *uri*."""
+        deadline = self._deadline(timeout)
+        self._open(deadline)
+        result = self._request("resources/read", {"uri": uri}, deadline, keep=True)
+        found = types.objects(result, "contents", method="resources/read", server=self.name)
+        return [types.ResourceContents(raw) for raw in found["contents"]]
+
+    def get_prompt(
+        self, name: str, arguments: Mapping[str, str] | None = None, *, timeout: float | None = None
+    ) -> types.GetPromptResult:
+        """Return the prompt *name*, filled with *arguments*."""
+        deadline = self._deadline(timeout)
+        self._open(deadline)
+        params: Json = {"name": name, "arguments": dict(arguments or {})}
+        result = self._request("prompts/get", params, deadline)
+        return types.GetPromptResult(types.objects(result, "messages", method="prompts/get", server=self.name))
+
+    def complete(
+        self,
+        argument: str,
+        value: str,
+        *,
+        prompt: str | None = None,
+        resource: str | None = None,
+        context: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> types.Completion:
+        """
+        Return what *value* may become.
+
+        Args:
+            argument: The argument of the prompt, or the variable of the template.
+            value: What is typed already.
+            prompt: The prompt's name, or else:
+            resource: The template's URI.
+            context: The arguments that are filled in already.
+            timeout: Seconds for this call instead of the session's.
+
+        Raises:
+            McpVaultError: As ``call_tool``.
+        """
+        if (prompt is None) == (resource is None):
+            raise TypeError("complete() needs either prompt= or resource=")
+        deadline = self._deadline(timeout)
+        self._open(deadline)
+        named: Json = {"type": "ref/resource", "uri": resource}
+        if prompt is not None:
+            named = {"type": "ref/prompt", "name": prompt}
+        params: Json = {"ref": named, "argument": {"name": argument, "value": value}}
+        if context:
+            params["context"] = {"arguments": dict(context)}
+        result = self._request("completion/complete", params, deadline)
+        return types.completion(result, server=self.name)
+
+    def listen(
+        self,
+        *uris: str,
+        tools: bool = False,
+        prompts: bool = False,
+        resources: bool = False,
+        tasks: Sequence[str] = (),
+        timeout: float | None = None,
+        reconnect: bool = True,
+    ) -> Listening:
+        """
+        Listen for changes; iterate over the result, and close it or use it as a context manager.
+
+        Args:
+            uris: Resources whose changes are wanted.
+            tools: Whether the list of tools is.
+            prompts: Whether the list of prompts is.
+            resources: Whether the list of resources is.
+            tasks: Ids of tasks whose changes are wanted (modern servers).
+            timeout: Seconds after which the iteration ends; by default it goes on until the server ends it.
+            reconnect: Listen again when the stream breaks off; what was listened for then counts as changed.
+
+        Raises:
+            McpVaultError: The server cannot be listened to.
+        """
+        from mcpvault.mcp.listening import Listening, wanted
+
+        self._open(self._deadline(None))
+        asked = wanted(uris, tools=tools, prompts=prompts, resources=resources, tasks=tasks)
+        return Listening(self, asked, Deadline(timeout), reconnect=reconnect)
+
+    def _tool(self, name: str, deadline: Deadline) -> types.Tool | None:
+        if name not in self._schemas:
+            self.list_tools(timeout=deadline.remaining())
+        return self._schemas.get(name)
+
+    def _task_of(self, result: Json) -> Task:
+        """Return the task that a server has made of a call, and tell the caller of it."""
+        on_task = self._callbacks.on_task
+        if on_task is None or self._transport.era != "modern":
+            raise RemoteProtocolError(f"{self.name}: tools/call: a task, which was not asked for", server=self.name)
+        from mcpvault.mcp.tasks import Task
+
+        task = Task.of(result, self)
+        on_task(task)
+        return task

@@ -1,0 +1,167 @@
+"""
+Tasks: calls that a server goes on with by itself, followed by polling.
+
+Decides when to ask again, and what the end means. A task's ``id`` is all that another run needs.
+It may be as good as a credential (tasks extension, "Task ID unguessability"): no message shows it.
+
+Spec: MCP tasks extension ``io.modelcontextprotocol/tasks``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mcpvault.deadline import Deadline
+from mcpvault.errors import RemoteProtocolError, RequestLostError, ToolError, TransportError
+from mcpvault.mcp import jsonrpc, types
+from mcpvault.mcp.wire import Json
+from mcpvault.quoting import quote
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.session import Session
+
+STATUSES = frozenset({"working", "input_required", "completed", "failed", "cancelled"})
+_USUAL, _SHORTEST, _LONGEST = 1.0, 0.02, 60.0  # seconds between two questions
+_MOST_FAILURES = 5  # questions in a row that brought no answer
+_GOODBYE = 2.0  # seconds for a cancellation
+
+
+class Task:
+    """
+    A task of a server.
+
+    Attributes:
+        id: The server's name for it; keep it to take the task up again, and keep it to yourself.
+        raw: What the server last said of it.
+    """
+
+    def __init__(self, task_id: str, session: Session, raw: Json | None = None) -> None:
+        self.id = task_id
+        self.raw: Json = raw or {}
+        self._session = session
+        self._answered: set[str] = set()
+
+    @classmethod
+    def of(cls, result: Json, session: Session) -> Task:
+        """
+        Return the task of a CreateTaskResult.
+
+        Raises:
+            RemoteProtocolError: It is none.
+        """
+        task_id = result.get("taskId")
+        if not isinstance(task_id, str) or not task_id:
+            raise RemoteProtocolError(f"{session.name}: tools/call: a task without an id", server=session.name)
+        return cls(task_id, session, _checked(result, session.name))
+
+    def __repr__(self) -> str:
+        return f"Task({self.status!r})"
+
+    @property
+    def status(self) -> str:
+        """``working input_required completed failed cancelled``; ``unknown`` before it was asked for."""
+        return str(self.raw.get("status", "unknown"))
+
+    @property
+    def status_message(self) -> str | None:
+        """What the server says about it."""
+        return self.raw.get("statusMessage")
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has come to its end."""
+        return self.status in ("completed", "failed", "cancelled")
+
+    def refresh(self, *, timeout: float | None = None) -> Task:
+        """Ask the server how it stands, and return the task."""
+        self._refresh(self._session._deadline(timeout))
+        return self
+
+    def wait(self, *, timeout: float | None = None) -> types.CallToolResult:
+        """
+        Wait for its end, giving the server the inputs that it asks for; the task goes on if the time is over.
+
+        Raises:
+            RpcError: It failed; the error is the server's.
+            ToolError: It was cancelled.
+            DeadlineExceededError: It still goes on.
+            McpVaultError: As ``Session.call_tool``.
+        """
+        return self._wait(self._session._deadline(timeout))
+
+    def cancel(self, *, timeout: float | None = None) -> None:
+        """Tell the server that the result is no longer wanted; whether it stops, it decides."""
+        self._ask("tasks/cancel", {}, self._session._deadline(timeout))
+
+    def finish(self, deadline: Deadline) -> types.CallToolResult:
+        """Wait as a call does: Ctrl-C, or a callback that fails, cancels the task too."""
+        try:
+            return self._wait(deadline)
+        except (Exception, KeyboardInterrupt) as error:
+            if not isinstance(error, TransportError | RequestLostError) and not self.finished:
+                try:
+                    self.cancel(timeout=_GOODBYE)
+                except Exception:  # noqa: S110  # the reason to cancel is what the caller must see
+                    pass
+            raise
+
+    def _wait(self, deadline: Deadline) -> types.CallToolResult:
+        failures = 0
+        while not self.finished:
+            deadline.pause(self._interval())
+            try:
+                self._refresh(deadline)
+                failures = 0
+            except (TransportError, RequestLostError):
+                failures += 1
+                if failures == _MOST_FAILURES or deadline.expired():
+                    raise
+            if self.status == "input_required":
+                self._give_inputs(deadline)
+        return self._result()
+
+    def _interval(self) -> float:
+        if not self.raw:
+            return 0.0
+        told = self.raw.get("pollIntervalMs")
+        seconds = told / 1000 if isinstance(told, int | float) and not isinstance(told, bool) else _USUAL
+        return min(max(seconds, _SHORTEST), _LONGEST)
+
+    def _refresh(self, deadline: Deadline) -> None:
+        self.raw = _checked(self._ask("tasks/get", {}, deadline), self._session.name)
+
+    def _give_inputs(self, deadline: Deadline) -> None:
+        requests = self.raw.get("inputRequests")
+        if not isinstance(requests, dict):
+            raise RemoteProtocolError(f"{self._session.name}: a task wants inputs and does not say which")
+        # The same question may come again before the server has seen the answer.
+        fresh = {key: request for key, request in requests.items() if key not in self._answered}
+        if fresh:
+            inputs = self._session._client.inputs(fresh)
+            self._ask("tasks/update", {"inputResponses": inputs}, deadline)
+            self._answered.update(fresh)
+
+    def _result(self) -> types.CallToolResult:
+        server, method = self._session.name, "tools/call"
+        if self.status == "cancelled":
+            said = f": {quote(self.status_message)!r}" if isinstance(self.status_message, str) else ""
+            raise ToolError(f"{server}: the task was cancelled{said}", server=server)
+        message: Json = {"result": self.raw.get("result")}
+        if self.status == "failed":
+            message = {"error": self.raw.get("error") or {}}
+        if (flaw := jsonrpc.flaw(message)) is not None:
+            raise RemoteProtocolError(f"{server}: {method}: the task ended with {flaw}", server=server)
+        if "error" in message:
+            raise jsonrpc.rpc_error(message["error"], method=method, server=server)
+        return types.call_tool_result(message["result"], server=server)
+
+    def _ask(self, method: str, params: Json, deadline: Deadline) -> Json:
+        session = self._session
+        session._open(deadline)
+        return session._request(method, {"taskId": self.id, **params}, deadline, meta=session._client.with_tasks())
+
+
+def _checked(raw: Any, server: str) -> Json:
+    if not isinstance(raw, dict) or raw.get("status") not in STATUSES:
+        raise RemoteProtocolError(f"{server}: the server's task has no status that there is", server=server)
+    return raw

@@ -1,0 +1,315 @@
+"""
+What servers offer and answer, as small typed values. ``raw`` keeps what came, unknown fields included.
+
+Spec: MCP schema 2026-07-28 and 2025-11-25.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from mcpvault.errors import RemoteProtocolError
+from mcpvault.mcp.wire import Json
+
+
+class _Value:
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: Json) -> None:
+        self.raw = raw
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.raw == getattr(other, "raw", None)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.raw.get('name') or self.raw.get('uri') or self.raw.get('type') or '…'!r})"
+
+
+class _Named(_Value):
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """The name that calls use."""
+        return str(self.raw["name"])
+
+    @property
+    def title(self) -> str | None:
+        """A name for people."""
+        return self.raw.get("title")
+
+    @property
+    def description(self) -> str | None:
+        """What it does, in the server's words."""
+        return self.raw.get("description")
+
+
+class Tool(_Named):
+    """A tool; schemas are kept untouched. ``annotations`` are the server's claims, not facts (P3)."""
+
+    __slots__ = ()
+
+    @property
+    def input_schema(self) -> Json:
+        """JSON Schema of the arguments."""
+        schema: Json = self.raw.get("inputSchema") or {}
+        return schema
+
+    @property
+    def output_schema(self) -> Json | None:
+        """JSON Schema of the structured content, if the server gives one."""
+        return self.raw.get("outputSchema")
+
+    @property
+    def annotations(self) -> Json:
+        """Hints such as ``readOnlyHint``; untrusted."""
+        return self.raw.get("annotations") or {}
+
+
+class Resource(_Named):
+    """A resource that can be read by its ``uri``."""
+
+    __slots__ = ()
+
+    @property
+    def uri(self) -> str:
+        """Its URI."""
+        return str(self.raw["uri"])
+
+    @property
+    def mime_type(self) -> str | None:
+        """Its media type, if known."""
+        return self.raw.get("mimeType")
+
+
+class ResourceTemplate(_Named):
+    """A family of resources, by an RFC 6570 template."""
+
+    __slots__ = ()
+
+    @property
+    def uri_template(self) -> str:
+        """The template."""
+        return str(self.raw["uriTemplate"])
+
+
+class Prompt(_Named):
+    """A prompt that can be filled with arguments."""
+
+    __slots__ = ()
+
+    @property
+    def arguments(self) -> list[Json]:
+        """Its arguments: ``name``, ``description``, ``required``."""
+        return list(self.raw.get("arguments") or [])
+
+
+class Content(_Value):
+    """One block of content: text, image, audio, resource or resource_link."""
+
+    __slots__ = ()
+
+    @property
+    def type(self) -> str:
+        """Which kind of block it is."""
+        return str(self.raw.get("type", ""))
+
+    @property
+    def text(self) -> str | None:
+        """The text of a text block, or of an embedded text resource."""
+        if self.type == "resource":
+            return (self.raw.get("resource") or {}).get("text")
+        return self.raw.get("text")
+
+    @property
+    def mime_type(self) -> str | None:
+        """The media type, if known."""
+        return self.raw.get("mimeType") or (self.raw.get("resource") or {}).get("mimeType")
+
+    def data(self) -> bytes:
+        """
+        Return the bytes of an image, of audio, or of an embedded resource.
+
+        Raises:
+            RemoteProtocolError: The server's base64 is none.
+        """
+        inner = self.raw.get("resource") or {}
+        encoded = self.raw.get("data") or inner.get("blob")
+        if encoded is None:
+            return (self.text or "").encode()
+        bad = False
+        try:
+            return base64.b64decode(str(encoded), validate=True)
+        except (binascii.Error, ValueError):
+            bad = True
+        raise RemoteProtocolError(f"a content block of type {self.type!r} is not base64" if bad else "")
+
+
+class CallToolResult(_Value):
+    """What a tool returned. ``is_error`` is the tool's own word; nothing is raised for it."""
+
+    __slots__ = ()
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the tool says that it failed."""
+        return self.raw.get("isError") is True
+
+    @property
+    def content(self) -> list[Content]:
+        """The blocks of content."""
+        return [Content(block) for block in self.raw.get("content") or []]
+
+    @property
+    def structured_content(self) -> Any:
+        """The structured content, any JSON value, or None."""
+        return self.raw.get("structuredContent")
+
+    def text(self) -> str:
+        """Return the text blocks, joined by line feeds."""
+        return "\n".join(block.text for block in self.content if block.text is not None)
+
+
+class ResourceContents(_Value):
+    """One part of a resource that was read."""
+
+    __slots__ = ()
+
+    @property
+    def uri(self) -> str:
+        """Its URI."""
+        return str(self.raw.get("uri", ""))
+
+    @property
+    def mime_type(self) -> str | None:
+        """Its media type, if known."""
+        return self.raw.get("mimeType")
+
+    @property
+    def text(self) -> str | None:
+        """The text, or None for a binary part."""
+        return self.raw.get("text")
+
+    def data(self) -> bytes:
+        """
+        Return the bytes.
+
+        Raises:
+            RemoteProtocolError: The server's base64 is none.
+        """
+        if self.raw.get("blob") is None:
+            return (self.text or "").encode()
+        return Content({"type": "resource", "resource": self.raw}).data()
+
+
+class PromptMessage(_Value):
+    """One message of a prompt."""
+
+    __slots__ = ()
+
+    @property
+    def role(self) -> str:
+        """``user`` or ``assistant``."""
+        return str(self.raw.get("role", ""))
+
+    @property
+    def content(self) -> Content:
+        """What it says."""
+        return Content(self.raw.get("content") or {})
+
+
+class GetPromptResult(_Value):
+    """A prompt, filled in."""
+
+    __slots__ = ()
+
+    @property
+    def description(self) -> str | None:
+        """What it is for."""
+        return self.raw.get("description")
+
+    @property
+    def messages(self) -> list[PromptMessage]:
+        """Its messages."""
+        return [PromptMessage(message) for message in self.raw.get("messages") or []]
+
+
+class Completion(_Value):
+    """What an argument may become."""
+
+    __slots__ = ()
+
+    @property
+    def values(self) -> list[str]:
+        """Suggestions, the likeliest first."""
+        return list(self.raw.get("values") or [])
+
+    @property
+    def total(self) -> int | None:
+        """How many there are, if the server says so."""
+        return self.raw.get("total")
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are more than these."""
+        return self.raw.get("hasMore") is True
+
+
+def call_tool_result(result: Json, *, server: str) -> CallToolResult:
+    """
+    Return the result of ``tools/call``.
+
+    Raises:
+        RemoteProtocolError: It is of another shape.
+    """
+    objects(result, "content", method="tools/call", server=server, optional="structuredContent" in result)
+    return CallToolResult(result)
+
+
+def completion(result: Json, *, server: str) -> Completion:
+    """
+    Return the result of ``completion/complete``.
+
+    Raises:
+        RemoteProtocolError: It is of another shape.
+    """
+    found = result.get("completion")
+    values = found.get("values") if isinstance(found, dict) else None
+    if found is None or not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise RemoteProtocolError("completion/complete: expected a list of texts 'values'", server=server)
+    return Completion(found)
+
+
+def items(result: Json, key: str, required: str, *, method: str, server: str) -> list[Json]:
+    """
+    Return the list *key* of a list result, each item an object with the text field *required*.
+
+    Raises:
+        RemoteProtocolError: The result is of another shape.
+    """
+    found = result.get(key)
+    if not isinstance(found, list):
+        raise RemoteProtocolError(f"{method}: expected a list {key!r} in the result", server=server)
+    for item in found:
+        if not isinstance(item, dict) or not isinstance(item.get(required), str):
+            raise RemoteProtocolError(f"{method}: an item of {key!r} has no text {required!r}", server=server)
+    return found
+
+
+def objects(result: Json, key: str, *, method: str, server: str, optional: bool = False) -> Json:
+    """
+    Return *result* if its *key* is a list of objects.
+
+    Raises:
+        RemoteProtocolError: It is not.
+    """
+    found = result.get(key)
+    if found is None and optional:
+        return result
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise RemoteProtocolError(f"{method}: expected a list of objects {key!r} in the result", server=server)
+    return result
