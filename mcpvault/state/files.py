@@ -1,0 +1,206 @@
+"""
+The state folder of one vault: ours, private, on a file system whose locks work; and its files.
+
+Decides where state may live and how a state file is replaced. Leaves what is in the files
+to the modules beside this one. Reading needs no lock and makes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mcpvault.errors import BusyError, PermissionsError
+
+_LEFTOVER_AGE = 3600  # seconds; a younger temporary file may belong to a writer at work
+
+
+class StateDirectory:
+    """
+    ``<state home>/<vault id>/``; made on first write, mode 0700.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ready = False
+        self._judged = False
+
+    def ensure(self) -> Path:
+        """
+        Return the folder, made if need be and judged once.
+
+        Raises:
+            PermissionsError: It is not ours, not private, a link, or on a file system without locks.
+        """
+        if not self._ready:
+            from mcpvault.state import filesystem
+
+            problem: str | None = None
+            try:
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                problem = error.strerror or "refused"
+            if problem is not None:
+                raise PermissionsError(
+                    f"{self.path}: cannot be made: {problem}", hint="set MCPVAULT_STATE_DIR to a folder of yours"
+                )
+            self.judge()
+            self._judged = True
+            filesystem.check_locks(self.path)
+            self._ready = True
+        return self.path
+
+    def judge(self) -> None:
+        """
+        Refuse a folder that others could read or replace; one that is not there yet is fine.
+
+        Raises:
+            PermissionsError: The hint has the command that mends it.
+        """
+        facts = None
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            facts = self.path.lstat()
+        if facts is None:
+            return
+        if stat.S_ISLNK(facts.st_mode) or not stat.S_ISDIR(facts.st_mode):
+            raise PermissionsError(
+                f"{self.path}: expected a folder, not a link",
+                hint=f"remove it, or set MCPVAULT_STATE_DIR to the folder that holds {self.path.name}/",
+            )
+        if os.name == "nt":
+            return
+        if facts.st_uid != os.geteuid():
+            raise PermissionsError(
+                f"{self.path}: belongs to user {facts.st_uid}, expected {os.geteuid()}",
+                hint=f"run: chown -R {os.geteuid()} {shlex.quote(str(self.path))}, or set MCPVAULT_STATE_DIR",
+            )
+        if facts.st_mode & 0o077:
+            raise PermissionsError(f"{self.path}: open to others", hint=f"run: chmod 700 {shlex.quote(str(self.path))}")
+
+    def read(self, name: str) -> bytes | None:
+        """
+        Return the content of the file *name*, or None if there is none.
+
+        Raises:
+            PermissionsError: The folder is not ours or not private, or the file cannot be read.
+        """
+        if not self._judged:
+            self.judge()
+            self._judged = True
+        problem: str | None = None
+        try:
+            return (self.path / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            problem = error.strerror or "refused"
+        raise PermissionsError(
+            f"{self.path / name}: cannot be read: {problem}", hint=f"run: ls -la {shlex.quote(str(self.path))}"
+        )
+
+    def replace(self, name: str, data: bytes) -> None:
+        """
+        Put *data* into the file *name*, durably and in one step.
+
+        Raises:
+            PermissionsError: The folder or the disk refuses; the old file is untouched.
+        """
+        target = self.ensure() / name
+        temporary = target.with_name(f".{name}.tmp.{os.getpid()}.{os.urandom(4).hex()}")
+        problem: str | None = None
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+                os.fsync(descriptor)
+                born = os.fstat(descriptor).st_mtime
+            finally:
+                os.close(descriptor)
+            temporary.replace(target)
+            self._sync()
+            self._reap(born)
+        except OSError as error:
+            problem = error.strerror or "refused"
+            with suppress(OSError):
+                temporary.unlink()
+        if problem is not None:
+            raise PermissionsError(f"{target}: not written: {problem}", hint="check space and permissions")
+
+    def names(self) -> tuple[str, ...]:
+        """
+        Return the names of all files, sorted; without the temporary ones.
+
+        Raises:
+            PermissionsError: The folder is not ours or not private, or cannot be listed.
+        """
+        if not self._judged:
+            self.judge()
+            self._judged = True
+        problem: str | None = None
+        try:
+            return tuple(sorted(path.name for path in self.path.iterdir() if not path.name.startswith(".")))
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        except OSError as error:
+            problem = error.strerror or "refused"
+        raise PermissionsError(
+            f"{self.path}: cannot be listed: {problem}", hint=f"run: ls -la {shlex.quote(str(self.path))}"
+        )
+
+    def leftovers(self) -> list[Path]:
+        """Return the temporary files that dead writers left behind, and those of writers at work."""
+        return sorted(self.path.glob(".*.tmp.*"))
+
+    def _reap(self, now: float) -> None:
+        for leftover in self.leftovers():
+            with suppress(OSError):
+                if now - leftover.lstat().st_mtime > _LEFTOVER_AGE:
+                    leftover.unlink()
+
+    def _sync(self) -> None:
+        """Make the new name durable, where folders can be synced at all."""
+        if os.name == "nt":
+            return
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with suppress(OSError):  # EINVAL on file systems that do not sync folders
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def lock(self, name: str, *, timeout: float = 10.0) -> Iterator[None]:
+        """
+        Hold the kernel lock ``<name>.lock``; it frees itself when the process dies and is never unlinked.
+
+        Raises:
+            BusyError: Another process kept it for *timeout* seconds.
+            PermissionsError: The folder cannot be used.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.ensure() / f"{name}.lock", mode=0o600, preserve_lock_file=True, fallback_to_soft=False)
+        busy, problem = False, None
+        try:
+            lock.acquire(timeout=timeout)
+        except Timeout:
+            busy = True
+        except (OSError, NotImplementedError) as error:
+            problem = str(getattr(error, "strerror", None) or error)
+        if busy:
+            raise BusyError(f"{self.path / name}: locked for {timeout:g} s by another process", hint="try again")
+        if problem is not None:
+            raise PermissionsError(f"{self.path / name}: cannot be locked: {problem}", hint="set MCPVAULT_STATE_DIR")
+        try:
+            yield
+        finally:
+            lock.release()

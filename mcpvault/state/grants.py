@@ -1,0 +1,150 @@
+"""
+What a person decides about a credential: a login, a logout, that this host may refresh.
+
+Each of them waits for the lock, so that none cuts into a refresh, and none asks the circuit breaker.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from mcpvault.errors import AuthorizationRequiredError, VaultError
+from mcpvault.secret import Secret
+from mcpvault.state.record import TokenRecord
+from mcpvault.state.tokens import TokenStore
+from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
+
+LOG = logging.getLogger("mcpvault.state")
+
+
+def grant(
+    store: TokenStore,
+    tokens: TokenSet,
+    *,
+    server: AuthorizationServer,
+    registration: Registration,
+    resource: str | None,
+    dpop_key: Secret | None = None,
+) -> TokenRecord:
+    """
+    Keep what a login was granted; it replaces whatever was there, a dead grant and a damaged file too.
+
+    Raises:
+        BusyError: A refresh is going on and does not end.
+        PermissionsError: It cannot be written.
+    """
+    with store.exclusive():
+        before = _before(store)
+        record = TokenRecord(
+            generation=before.generation + 1,
+            status="ok",
+            host=store.host,
+            host_name=store.host_name,
+            issuer=server.issuer,
+            resource=resource,
+            entries=tuple(sorted({*before.entries, store.server})),
+            tokens=tokens,
+            registration=registration,
+            server=server,
+            dpop_key=dpop_key,
+        )
+        store.write(record)
+    LOG.info("%s: a new grant is kept, generation %d", store.server, record.generation)
+    return record
+
+
+def remember_client(
+    store: TokenStore, *, server: AuthorizationServer, registration: Registration, dpop_key: Secret | None = None
+) -> None:
+    """
+    Keep a registration before anybody has logged in with it, so that an abandoned login need not register again.
+
+    Where there is a grant nothing is written: an abandoned login must not cost it.
+
+    Raises:
+        BusyError: A refresh is going on and does not end.
+        PermissionsError: It cannot be written.
+    """
+    with store.exclusive():
+        before = _before(store)
+        if before.tokens is None:
+            known = before.replaced(
+                registration=registration, server=server, issuer=server.issuer, dpop_key=dpop_key or before.dpop_key
+            )
+            store.write(known.replaced(generation=before.generation + 1))
+
+
+def withdraw(store: TokenStore) -> TokenRecord | None:
+    """
+    Forget the tokens, keep the client; return the record as it was, so that its tokens can be revoked.
+
+    Raises:
+        BusyError: A refresh is going on and does not end.
+        PermissionsError: It cannot be written.
+    """
+    with store.exclusive():
+        before = store.read()
+        if before is not None:
+            store.write(_without_grant(before).replaced(generation=before.generation + 1))
+            LOG.info("%s: its tokens are forgotten", store.server)
+    return before
+
+
+def replace_unreadable(store: TokenStore) -> None:
+    """
+    Put an empty record in the place of one that cannot be read; a copy of that is kept.
+
+    Raises:
+        BusyError: A refresh is going on and does not end.
+        PermissionsError: It cannot be written.
+    """
+    with store.exclusive():
+        try:
+            store.read()
+        except VaultError:
+            store.write(_before(store))
+
+
+def adopt(store: TokenStore) -> TokenRecord:
+    """
+    Let this host refresh, because the one that did no longer uses the credential.
+
+    Raises:
+        AuthorizationRequiredError: There is nothing to adopt.
+        BusyError: A refresh is going on and does not end.
+        PermissionsError: It cannot be written.
+    """
+    with store.exclusive():
+        before = store.read()
+        if before is None or before.tokens is None:
+            raise login_needed(store, "nobody has logged in")
+        record = before.replaced(host=store.host, host_name=store.host_name)
+        if record != before:
+            store.write(record)
+            LOG.info("%s: adopted from %s", store.server, before.host_name or "another host")
+    return record
+
+
+def login_needed(store: TokenStore, why: str, *, retry_after: float | None = None) -> AuthorizationRequiredError:
+    """Return the error that only a person's login mends."""
+    command = f"mcpvault login {store.server}"
+    return AuthorizationRequiredError(
+        f"{store.server}: {why}",
+        hint=f"run: {command}",
+        server=store.server,
+        retry_after=retry_after,
+        login_command=command,
+    )
+
+
+def _before(store: TokenStore) -> TokenRecord:
+    """Return the record that is about to be replaced; one that cannot be read is kept aside."""
+    try:
+        return store.read() or TokenRecord(generation=0, status="none", host=store.host)
+    except VaultError as error:
+        LOG.warning("%s: %s; a copy is kept", store.server, error.message)
+    return TokenRecord(generation=store.set_aside(), status="none", host=store.host)
+
+
+def _without_grant(record: TokenRecord) -> TokenRecord:
+    return record.replaced(status="none", tokens=None, intent=None, answer=None, trouble=None, rejections=0)

@@ -1,0 +1,160 @@
+"""
+What is known of one credential on this host: its tokens, its client, its authorization server, and its journal.
+
+Decides the shape, and what of it stands in clear. Leaves the file to ``token_file``, and what to do to ``refresh``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from mcpvault.secret import Secret
+from mcpvault.state.brake import Trouble
+from mcpvault.state.journal import Intent
+from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
+from vault_schema.record import Record
+
+# none: no grant yet, or no longer; refreshing: a redemption was begun; ambiguous: nobody knows how it ended;
+# dead: only a login helps.
+Status = Literal["none", "ok", "refreshing", "ambiguous", "dead"]
+STATUSES = ("none", "ok", "refreshing", "ambiguous", "dead")
+_LATEST = 2**53
+_NO_CLIENT = frozenset({"invalid_client", "unauthorized_client"})  # RFC 6749 §5.2
+
+
+class KeptAnswer(Record):
+    """An answer of a token endpoint as it came, kept before anybody parses it; ``asked_at`` in Unix seconds."""
+
+    status: int
+    headers: Mapping[str, str] = MappingProxyType({})
+    body: bytes = b""
+    asked_at: float = 0.0
+
+    _unprinted = frozenset({"headers", "body"})
+
+
+class Facts(Record):
+    """
+    What a record says in clear, for ``status`` and for monitoring: no key is needed, and nothing is verified.
+
+    Times are whole Unix seconds, None where unknown.
+    """
+
+    credential: str
+    generation: int
+    status: Status
+    host: str
+    host_name: str = ""
+    origin: str | None = None
+    issuer: str | None = None
+    resource: str | None = None
+    client_id: str | None = None
+    issued_at: int | None = None
+    expires_at: int | None = None
+    refreshable: bool = False
+    scope: str | None = None
+    requested_scope: str | None = None
+    entries: tuple[str, ...] = ()
+    rejections: int = 0
+    intent: Intent | None = None
+    trouble: Trouble | None = None
+
+
+class Bound(Record):
+    """What the tokens of an entry are for, as the entry says it now; None: it does not say."""
+
+    origin: str
+    issuer: str | None = None
+    resource: str | None = None
+    client_id: str | None = None
+    dpop: bool | None = None
+
+    def difference(self, record: TokenRecord) -> str | None:
+        """Return what *record* was made for instead, for a message; None where its tokens may be used."""
+        held = {
+            **record.fields(),
+            "client_id": record.registration.client_id if record.registration else None,
+            "dpop": record.dpop_key is not None if record.tokens else None,
+        }
+        for name, said in self.fields().items():
+            if said is not None and held[name] not in (said, None):
+                return f"{name} {held[name]}"
+        return None
+
+
+class TokenRecord(Record):
+    """
+    The state of one credential; a new ``generation`` is a new access token.
+
+    ``host`` says where refreshing is allowed, ``origin`` where the tokens may be sent, ``rejections`` counts refreshes
+    in a row that were made because the server had refused a token, ``answer`` is what an authorization server said
+    and nobody has read yet.
+    """
+
+    generation: int
+    status: Status
+    host: str
+    host_name: str = ""
+    origin: str | None = None
+    issuer: str | None = None
+    resource: str | None = None
+    entries: tuple[str, ...] = ()
+    tokens: TokenSet | None = None
+    registration: Registration | None = None
+    server: AuthorizationServer | None = None
+    dpop_key: Secret | None = None
+    rejections: int = 0
+    intent: Intent | None = None
+    trouble: Trouble | None = None
+    answer: KeptAnswer | None = None
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the access token expires, None where the server did not say."""
+        return self.tokens.expires_at if self.tokens else None
+
+    @property
+    def refreshable(self) -> bool:
+        """Whether there is a refresh token."""
+        return bool(self.tokens and self.tokens.refresh_token)
+
+    @property
+    def disowned(self) -> bool:
+        """Whether the server has forgotten the client that registered itself there, as some do when they restart."""
+        held, trouble = self.registration, self.trouble
+        return held is not None and held.source == "dynamic" and trouble is not None and trouble.reason in _NO_CLIENT
+
+    def alive(self, now: float) -> bool:
+        """Tell whether there is an access token that has not expired at *now*."""
+        return bool(self.tokens and self.tokens.access_token) and (self.expires_at is None or now < self.expires_at)
+
+    def facts(self, credential: str) -> Facts:
+        """Return what may be said in clear."""
+        tokens = self.tokens
+        return Facts(
+            credential=credential,
+            generation=self.generation,
+            status=self.status,
+            host=self.host,
+            host_name=self.host_name,
+            origin=self.origin,
+            issuer=self.issuer,
+            resource=self.resource,
+            client_id=self.registration.client_id if self.registration else None,
+            issued_at=_whole(tokens.issued_at) if tokens else None,
+            expires_at=_whole(tokens.expires_at) if tokens else None,
+            refreshable=self.refreshable,
+            scope=tokens.scope if tokens else None,
+            requested_scope=tokens.requested_scope if tokens else None,
+            entries=self.entries,
+            rejections=self.rejections,
+            intent=self.intent,
+            trouble=self.trouble,
+        )
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None or not math.isfinite(seconds) else int(max(-_LATEST, min(seconds, _LATEST)))

@@ -1,0 +1,220 @@
+"""
+The refresh of a rotating token: never redeemed by two processes, and never again after its answer was seen.
+
+Under the lock of the credential the intent is made durable, then the token is redeemed, then the answer is made
+durable and only then read, and the new generation is made durable before it is used. Whatever interrupts this, the
+next run finds in the record what is known, says who, where and when, and does the one sensible thing:
+
+====================================  =============================================================
+what the record says                  what is done
+====================================  =============================================================
+an answer that nobody has read        it is read; nothing is sent
+a redemption without an answer        while the old access token lives, it is used; otherwise, or at
+                                      once when the redemption is younger than ten seconds, the same
+                                      token is redeemed once more
+two of these in a row                 dead: a person logs in
+the grant of another host             nothing is sent: a person logs in, or adopts it
+====================================  =============================================================
+
+Decides exactly this. Leaves one redemption to ``redemption``, and waiting for others to ``flight``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcpvault.errors import McpVaultError, TransportError
+from mcpvault.state import brake, journal
+from mcpvault.state.flight import LOG, Flight
+from mcpvault.state.grants import login_needed
+from mcpvault.state.record import TokenRecord
+from mcpvault.state.redemption import Exchange, redeem
+from mcpvault.state.tokens import TokenStore
+
+_HUNG = 30.0  # seconds; a server that let a redemption time out is left alone for so long
+
+
+def current(store: TokenStore, exchange: Exchange, **how: Any) -> TokenRecord:
+    """
+    Return the record whose access token is to be sent, refreshed if it was due.
+
+    Args:
+        store: Of the credential.
+        exchange: Sends and reads.
+        how: As ``Flight``: deadline, clock, rejected, window, insist, patience.
+
+    Raises:
+        McpVaultError: As ``Flight.run``.
+    """
+    return Refresh(store, exchange, **how).run()
+
+
+class Refresh(Flight):
+    """The flight of a credential whose grant is a refresh token."""
+
+    def __init__(self, store: TokenStore, exchange: Exchange, **how: Any) -> None:
+        super().__init__(store, **how)
+        self.exchange = exchange
+
+    def obstacle(self, record: TokenRecord | None) -> McpVaultError | None:
+        """Return why this refresh token is not to be redeemed here, or None."""
+        if record is None or record.tokens is None:
+            return login_needed(self.store, "nobody has logged in")
+        if record.status == "dead":
+            return login_needed(self.store, _epitaph(record))
+        if record.host != self.store.host:
+            where = record.host_name or "another host"
+            error = login_needed(self.store, f"its grant belongs to {where}; two hosts cannot share a refresh token")
+            error.hint = (
+                f"{error.hint}; or, if {where} no longer uses it, run: mcpvault refresh {self.store.server} --adopt"
+            )
+            return error
+        if not record.refreshable:
+            return login_needed(self.store, "its access token has ended or is refused, and there is no refresh token")
+        return None
+
+    def renew(self, record: TokenRecord | None) -> TokenRecord:
+        """Do what the table above says."""
+        if record is None:
+            raise login_needed(self.store, "nobody has logged in")
+        intent = record.intent
+        if record.answer is not None:
+            who = intent.story() if intent else "another process"
+            LOG.warning("%s: found the answer to a refresh that %s had no time to read", self.store.server, who)
+            record = self._concluded(record)
+            # Found late, its access token may have ended meanwhile.
+            return self._settled(record) or self._redeemed(record, again=False)
+        if intent is None or record.status not in ("refreshing", "ambiguous"):
+            return self._redeemed(record, again=False)
+        if record.status == "refreshing":
+            LOG.warning(
+                "%s: the refresh begun by %s was cut short; whether its token %s is spent is unknown",
+                *(self.store.server, intent.story(), intent.token),
+            )
+            record = record.replaced(status="ambiguous", intent=intent.replaced(ended="died"))
+            self.store.write(record)
+        if intent.attempts >= journal.MOST_ATTEMPTS:
+            raise self._died(record, "lost")
+        return self._settled(record) or self._redeemed(record, again=True)
+
+    def _settled(self, record: TokenRecord | None) -> TokenRecord | None:
+        settled = super()._settled(record)
+        if settled is None and record and record.status == "ambiguous" and not self.insist:
+            young = record.intent is not None and record.intent.young(self.clock())
+            if not young and self._usable(record):
+                return record
+        return settled
+
+    def _redeemed(self, record: TokenRecord, *, again: bool) -> TokenRecord:
+        more = ", with the same token once more" if again else ""
+        LOG.info("%s: refreshing generation %d%s", self.store.server, record.generation, more)
+        redeemed = redeem(self.store, record, self.exchange, again=again, clock=self.clock)
+        if redeemed.failure is None:
+            return self._concluded(redeemed.record)
+        if self.exchange.was_sent(redeemed.failure):
+            return self._lost(redeemed.record, redeemed.failure)
+        if isinstance(redeemed.failure, TransportError):
+            raise self._failed(record, redeemed.failure)
+        self.store.write(record)  # nothing was sent, and it is no trouble of the server's
+        raise redeemed.failure
+
+    def _lost(self, record: TokenRecord, failure: McpVaultError) -> TokenRecord:
+        """Act on a redemption whose answer did not arrive."""
+        intent, now = record.intent, self.clock()
+        LOG.warning("%s: the answer to the refresh was lost: %s", self.store.server, failure.message)
+        if intent is None or intent.attempts >= journal.MOST_ATTEMPTS:
+            raise self._died(record, "lost")
+        pause = 0.0 if intent.young(now) else _HUNG
+        record = record.replaced(
+            status="ambiguous",
+            intent=intent.replaced(ended=failure.kind),
+            trouble=brake.after(record.trouble, reason=failure.kind, now=now, least=pause),
+        )
+        if intent.young(now):
+            return self._redeemed(record, again=True)
+        self.store.write(record)
+        raise failure
+
+    def _concluded(self, record: TokenRecord) -> TokenRecord:
+        """Read the answer that *record* holds, and write down what follows from it."""
+        answer, old = record.answer, record.tokens
+        if answer is None or old is None:
+            raise TypeError("there is no answer to read")
+        failure = None
+        try:
+            tokens = self.exchange.read(answer, record)
+        except McpVaultError as error:
+            failure = error
+        if failure is not None:
+            raise self._refused(record, failure, status=answer.status)
+        renewed = record.replaced(
+            generation=record.generation + 1,
+            status="ok",
+            # "The authorization server MAY issue a new refresh token" -- RFC 6749 §6; else the old one stays.
+            tokens=tokens if tokens.refresh_token else tokens.replaced(refresh_token=old.refresh_token),
+            rejections=record.rejections + 1 if self.rejected == record.generation else 0,
+            intent=None,
+            trouble=None,
+            answer=None,
+        )
+        self.store.write(renewed)
+        LOG.info("%s: refreshed: generation %d", self.store.server, renewed.generation)
+        return renewed
+
+    def _refused(self, record: TokenRecord, failure: McpVaultError, *, status: int) -> McpVaultError:
+        """Act on an answer that grants nothing: only ``invalid_grant``, and what cannot be read, end a grant."""
+        code = getattr(failure, "error", None)
+        if code == "invalid_grant":
+            LOG.warning("%s", failure.message)
+            return self._died(record.replaced(answer=None), "invalid_grant")
+        if code is None and not isinstance(failure, TransportError) and 200 <= status < 300:
+            # It may hold the next refresh token: to redeem this one again could cost the grant for good.
+            self._bury(record, "unreadable")
+            return failure
+        # The server did not take the token: what was known before still holds.
+        intent = record.intent
+        known = intent.replaced(attempts=intent.attempts - 1) if intent and intent.attempts > 1 else None
+        return self._failed(record.replaced(status="ambiguous" if known else "ok", intent=known, answer=None), failure)
+
+    def _failed(self, record: TokenRecord, failure: McpVaultError) -> McpVaultError:
+        """Keep everything, let nobody try for a while; return what to raise."""
+        reason = getattr(failure, "error", None) or failure.kind
+        after = brake.after(record.trouble, reason=reason, now=self.clock(), retry_after=failure.retry_after)
+        record = record.replaced(trouble=after)
+        self.store.write(record)
+        if record.disowned:
+            failure.login_command = f"mcpvault login {self.store.server}"
+            failure.hint = f"the server has forgotten its client; to register another, run: {failure.login_command}"
+        return failure
+
+    def _died(self, record: TokenRecord, reason: str) -> McpVaultError:
+        """Mark the grant dead; return what to raise."""
+        return login_needed(self.store, _epitaph(self._bury(record, reason)))
+
+    def _bury(self, record: TokenRecord, reason: str) -> TokenRecord:
+        """Mark the grant dead; nothing of it is deleted."""
+        now = self.clock()
+        dead = record.replaced(
+            status="dead", trouble=brake.after(record.trouble, reason=reason, now=now).replaced(until=int(now))
+        )
+        self.store.write(dead)
+        LOG.warning("%s: %s", self.store.server, _epitaph(dead))
+        return dead
+
+
+def _epitaph(record: TokenRecord) -> str:
+    """Return why a grant is dead: who, where and when, as far as that is known."""
+    reason = record.trouble.reason if record.trouble else "unknown"
+    intent = record.intent
+    if intent is None:
+        return f"its grant has ended ({reason})"
+    if reason == "lost":
+        return f"two answers in a row were lost: to the refresh by {intent.lost}, and to that by {intent.story()}"
+    if reason == "invalid_grant" and intent.lost:
+        return (
+            "its refresh token is no longer accepted (invalid_grant): it was probably spent by "
+            f"{intent.lost}, and the answer to that was lost"
+        )
+    if reason == "unreadable":
+        return f"the answer to the refresh by {intent.story()} cannot be read"
+    return f"its refresh token is no longer accepted ({reason})"

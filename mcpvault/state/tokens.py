@@ -1,0 +1,240 @@
+"""
+Where the state of one credential is kept: read without a lock, written by whoever holds it.
+
+Decides the names, the lock, and what of the tokens is written at all. Leaves when to refresh to ``refresh``
+and the text of the file to ``token_file``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Literal
+
+from mcpvault.errors import BusyError, VaultError, VaultFormatError
+from mcpvault.secret import Secret
+from mcpvault.state import token_file
+from mcpvault.state.memory import MemoryState
+from mcpvault.state.record import Bound, Facts, TokenRecord
+from mcpvault.state.store import StateStore
+from mcpvault.state.token_file import Seal, Unseal
+
+LOG = logging.getLogger("mcpvault.state")
+Persist = Literal["all", "refresh", "none"]
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_POLL = 0.025  # seconds
+_NOTHING = Secret("")
+
+
+class TokenStore:
+    """
+    The state of one credential. Any number of objects, threads and processes may share it.
+
+    Args:
+        store: The state folder.
+        credential: Its name; entries may share one.
+        vault_id: Sealed with it.
+        seal: Seals data, bound to associated data, into one line.
+        unseal: Opens such a line, or raises a ``VaultError``.
+        host: ``host.host_id``.
+        host_name: ``host.host_name``.
+        server: The entry it is used for, for messages; by default the credential.
+        persist: ``refresh`` keeps access tokens in this process only, ``none`` everything.
+        bound: What its tokens are for; a grant for something else is not used.
+    """
+
+    def __init__(
+        self,
+        store: StateStore,
+        credential: str,
+        *,
+        vault_id: str,
+        seal: Seal,
+        unseal: Unseal,
+        host: str,
+        host_name: str = "",
+        server: str | None = None,
+        persist: Persist = "all",
+        bound: Bound | None = None,
+    ) -> None:
+        self.credential = _checked(credential)
+        self.vault_id = vault_id
+        self.host = host
+        self.host_name = host_name
+        self.server = server or credential
+        self._store: StateStore = MemoryState() if persist == "none" else store
+        self._seal = seal
+        self._unseal = unseal
+        self._secretive = persist == "refresh"
+        self._bound = bound
+        self._seen: tuple[bytes, TokenRecord] | None = None
+        self._unwritten: tuple[int, Secret] | None = None
+        self._inner: dict[int, threading.RLock] = {}
+        self._holder: tuple[int, int] | None = None
+
+    def read(self) -> TokenRecord | None:
+        """
+        Return the record, or None if there is none; never waits.
+
+        Raises:
+            VaultError: It is damaged, or sealed with another key. It stays as it is.
+            PermissionsError: It may not be believed, or cannot be read.
+        """
+        name = file_of(self.credential)
+        data = self._store.read(name)
+        if data is None:
+            return None
+        seen = self._seen
+        if seen is None or seen[0] != data:
+            try:
+                record = token_file.record_in(
+                    data, vault_id=self.vault_id, credential=self.credential, unseal=self._unseal, place=name
+                )
+            except VaultError as error:
+                error.server, error.login_command = self.server, f"mcpvault login {self.server}"
+                error.hint = f"it is kept as it is; to replace it, run: {error.login_command}"
+                raise
+            self._seen = seen = (data, self._fitting(record))
+        return self._with_unwritten(seen[1])
+
+    def write(self, record: TokenRecord) -> None:
+        """
+        Replace the record, durably. The caller holds the lock.
+
+        Raises:
+            PermissionsError: It cannot be written; the old one is untouched.
+        """
+        if self._holder != (os.getpid(), threading.get_ident()):
+            raise RuntimeError("a record is written by the process and thread that holds its lock")
+        if self._bound is not None:
+            record = record.replaced(origin=self._bound.origin)
+        kept = record
+        if self._secretive and record.tokens:
+            kept = record.replaced(tokens=record.tokens.replaced(access_token=_NOTHING))
+        data = token_file.render(kept, vault_id=self.vault_id, credential=self.credential, seal=self._seal)
+        self._store.replace(file_of(self.credential), data)
+        self._seen = (data, kept)
+        if self._secretive:
+            self._unwritten = (record.generation, record.tokens.access_token) if record.tokens else None
+
+    @contextmanager
+    def attempt(self) -> Iterator[bool]:
+        """Try to take the lock, without waiting; the block is told whether it was had."""
+        inner = self._inner.setdefault(os.getpid(), threading.RLock())  # a child's is its own
+        with ExitStack() as held:
+            held.callback(_release, inner)  # before: Ctrl-C may come as soon as the lock is had
+            had = inner.acquire(blocking=False)
+            if had:
+                try:
+                    held.enter_context(self._store.lock(f"token-{self.credential}", timeout=0))
+                except BusyError:
+                    had = False
+            if had:
+                self._holder = (os.getpid(), threading.get_ident())
+                held.callback(setattr, self, "_holder", None)
+            yield had
+
+    @contextmanager
+    def exclusive(self, *, timeout: float = 60.0) -> Iterator[None]:
+        """
+        Hold the lock for the time of the block.
+
+        Raises:
+            BusyError: Somebody kept it for *timeout* seconds; the message says who.
+        """
+        ends = time.monotonic() + timeout
+        while True:
+            with self.attempt() as had:
+                if had:
+                    yield
+                    return
+            if time.monotonic() >= ends:
+                raise self.busy()
+            time.sleep(_POLL)
+
+    def busy(self) -> BusyError:
+        """Return the error for a lock that somebody else keeps."""
+        facts = peek(self._store, self.credential)
+        intent = facts.intent if facts and facts.status == "refreshing" else None
+        who = intent.story() if intent else "another process"
+        return BusyError(
+            f"{self.server}: its tokens are being refreshed by {who}",
+            hint="try again; if that process hangs, end it" if intent else "try again",
+            server=self.server,
+        )
+
+    def set_aside(self) -> int:
+        """
+        Keep a copy of a file that cannot be read and is about to be replaced; return its generation if that can be.
+
+        Raises:
+            PermissionsError: It cannot be written.
+        """
+        name = file_of(self.credential)
+        self._store.replace(f"{name}.damaged", self._store.read(name) or b"")
+        facts = None
+        with suppress(VaultFormatError):
+            facts = peek(self._store, self.credential)
+        return facts.generation if facts else 0
+
+    def _fitting(self, record: TokenRecord) -> TokenRecord:
+        """Return *record*, without its grant and client where they are for something else than the entry is now."""
+        other = self._bound.difference(record) if self._bound is not None else None
+        if other is None:
+            return record
+        LOG.warning("%s: its grant is for another entry's or an earlier %s, and is not used", self.server, other)
+        return TokenRecord(
+            generation=record.generation,
+            status="none",
+            host=self.host,
+            host_name=self.host_name,
+            entries=record.entries,
+        )
+
+    def _with_unwritten(self, record: TokenRecord) -> TokenRecord:
+        """Put the access token in that only this process knows."""
+        unwritten = self._unwritten
+        if not self._secretive or unwritten is None or unwritten[0] != record.generation or record.tokens is None:
+            return record
+        return record.replaced(tokens=record.tokens.replaced(access_token=unwritten[1]))
+
+
+def peek(store: StateStore, credential: str) -> Facts | None:
+    """
+    Return what the record of *credential* says in clear, or None if there is none; no key is needed.
+
+    Raises:
+        VaultFormatError: It is damaged.
+        PermissionsError: It cannot be read.
+    """
+    name = file_of(_checked(credential))
+    data = store.read(name)
+    return token_file.facts_in(data, place=name) if data is not None else None
+
+
+def credentials(store: StateStore) -> tuple[str, ...]:
+    """Return the names of all credentials that have a record here."""
+    found = (re.fullmatch(rf"token-({_NAME})\.toml", name) for name in store.names())
+    return tuple(match[1] for match in found if match)
+
+
+def file_of(credential: str) -> str:
+    """Return the name of the file that the record of *credential* is in."""
+    return f"token-{credential}.toml"
+
+
+def _release(lock: threading.RLock) -> None:
+    with suppress(RuntimeError):  # it is another thread's
+        lock.release()
+
+
+def _checked(credential: str) -> str:
+    if not re.fullmatch(_NAME, credential):
+        raise ValueError("not the name of a credential")
+    return credential
