@@ -1,0 +1,182 @@
+"""
+The guard: whatever a session sends passes ``GuardedAdapter``.
+
+Decides whether a request may leave, and whether it is tried again. A request
+for any other origin meets ``RefusingAdapter``.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import re
+import time
+from functools import partial
+from typing import Any, NoReturn
+
+from requests import PreparedRequest, Response
+from requests.adapters import BaseAdapter, HTTPAdapter
+
+from mcpvault.errors import HeaderRefusedError, McpVaultError
+from mcpvault.http.auth import mismatch
+from mcpvault.http.failures import Failure
+from mcpvault.http.policy import Allowance, OriginPolicy, origin_of
+from mcpvault.http.pool import Pool
+from mcpvault.http.proxies import Proxy
+from mcpvault.http.response import GuardedResponse
+from mcpvault.http.tls import context_for
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 §9.2.1
+_TRANSIENT = frozenset({429, 500, 502, 503, 504})
+_UNSENDABLE = re.compile(r"\$\{|[^\t\x20-\x7e\x80-\xff]")  # RFC 9110 §5.5, old text in Latin-1 included
+_FIRST_PAUSE = 0.2  # seconds; doubled each time
+
+
+class GuardedAdapter(HTTPAdapter):
+    """
+    Send requests to the origin of a policy, and to no other.
+
+    It connects to the policy's origin and nowhere else, whatever a URL or a
+    header says; TLS and proxy come from the policy, never from the call.
+    """
+
+    def __init__(self, policy: OriginPolicy, proxy: Proxy | None) -> None:
+        super().__init__()
+        self.policy = policy
+        self._prefixes = policy.prefixes
+        self._forwarding = proxy if proxy and policy.scheme == "http" else None
+        tls = partial(context_for, policy.ca_file, policy.client_cert)
+        self._pool = Pool(
+            policy,
+            proxy=proxy,
+            context=tls if policy.scheme == "https" else None,
+            proxy_context=partial(context_for, policy.ca_file, None) if proxy and proxy.scheme == "https" else None,
+        )
+
+    def send(
+        self,
+        request: PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> Response:
+        """
+        Send one request and return its answer, the body unread.
+
+        *verify*, *cert* and *proxies* are requests' interface and change nothing here.
+
+        Raises:
+            HeaderRefusedError: A header must not be sent; nothing was.
+            OriginMismatchError: The request is for another origin; it was not sent.
+            PrivateAddressError: The origin leads into a private network; nothing was sent.
+            ConnectFailedError: Nothing was sent; try again later.
+            DeadlineExceededError: The time is over; allow more, or try again.
+            RequestLostError: It may have been carried out; look before repeating it.
+            RemoteProtocolError: What came back is not HTTP.
+        """
+        outcome = self.perform(request, self.policy.allowance(timeout), safe=request.method in SAFE_METHODS)
+        if isinstance(outcome, McpVaultError):
+            raise outcome
+        return self.build_response(request, outcome)
+
+    def perform(self, request: PreparedRequest, allowance: Allowance, *, safe: bool) -> GuardedResponse | McpVaultError:
+        """
+        Send *request*, again where that cannot do harm, and return the answer or the error.
+
+        Args:
+            request: Complete, its credential included.
+            allowance: For everything, pauses included.
+            safe: Carrying it out twice is the same as once.
+        """
+        refusal, headers = self._inspect(request)
+        if refusal is not None:
+            return refusal
+        target = request.path_url
+        if self._forwarding is not None:
+            target = f"{self.policy.origin}{target}"
+            if self._forwarding.authorization is not None:
+                headers["Proxy-Authorization"] = self._forwarding.authorization.reveal()
+        body = request.body.encode() if isinstance(request.body, str) else request.body
+        tries = 1 + (self.policy.retries if body is None or isinstance(body, bytes) else 0)
+        method = request.method or "GET"
+        for number in range(1, tries + 1):
+            outcome = self._pool.exchange(method, target, headers, body, allowance)
+            pause = _pause(outcome, number, safe)
+            if number == tries or pause is None or pause >= allowance.deadline.remaining():
+                break
+            if not isinstance(outcome, Failure):
+                outcome.finish()
+            time.sleep(pause)
+        return outcome.error if isinstance(outcome, Failure) else outcome
+
+    def _inspect(self, request: PreparedRequest) -> tuple[McpVaultError | None, dict[str, Any]]:
+        """Judge a request by itself; return its headers as they will be sent."""
+        headers: dict[str, Any] = {}
+        url = request.url or ""
+        if not url.startswith(self._prefixes) and origin_of(url) != self.policy.origin:
+            return mismatch(url, self.policy), headers
+        for name, value in request.headers.items():
+            text = value.decode("latin-1") if isinstance(value, bytes) else value
+            if _UNSENDABLE.search(text):
+                reason = "holds a character that no header may hold, or an unresolved reference"
+                return self._refusal(name, reason), headers
+            if name.lower() == "host":
+                return self._refusal(name, "is the origin's and cannot be set"), headers
+            headers[name] = text
+        return None, headers
+
+    def _refusal(self, name: str, reason: str) -> McpVaultError:
+        return HeaderRefusedError(f"header {name!r}: {reason}; nothing was sent", server=self.policy.server)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._pool.close()
+
+
+class RefusingAdapter(BaseAdapter):
+    """Send nothing."""
+
+    def __init__(self, policy: OriginPolicy) -> None:
+        super().__init__()
+        self._policy = policy
+
+    def send(self, request: PreparedRequest, *_: Any, **__: Any) -> NoReturn:
+        """
+        Refuse.
+
+        Raises:
+            OriginMismatchError: Always.
+        """
+        raise mismatch(request.url or "", self._policy)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _pause(outcome: GuardedResponse | Failure, number: int, safe: bool) -> float | None:
+    """Return the seconds after which to try again, or None."""
+    asked = None
+    if isinstance(outcome, Failure):
+        if outcome.lasting or (outcome.sent and not safe):
+            return None
+    elif not safe or outcome.status not in _TRANSIENT:
+        return None
+    else:
+        asked = retry_after(outcome.headers.get("Retry-After"))
+    spread = random.uniform(0.5, 1)  # noqa: S311  # so that clients do not come back together; nothing to guess
+    return _FIRST_PAUSE * 2 ** (number - 1) * spread if asked is None else asked
+
+
+def retry_after(text: str | None) -> float | None:
+    """Return the seconds that a ``Retry-After`` header asks for (RFC 9110 §10.2.3); None if it makes no sense."""
+    if text is None:
+        return None
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, moment.timestamp() - time.time())

@@ -1,0 +1,175 @@
+"""
+One MCP endpoint, request by request: what the transports send through.
+
+Decides nothing about what may be sent: ``session.auth`` and the mounted
+``GuardedAdapter`` do, for these requests as for any other. Skips what
+``Session.request`` repeats each time: merging, parsing the URL, cookies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from requests import PreparedRequest, Request
+from requests.auth import AuthBase
+
+from mcpvault.deadline import Deadline
+from mcpvault.errors import McpVaultError
+from mcpvault.http.adapter import GuardedAdapter
+from mcpvault.http.policy import Allowance
+from mcpvault.http.redirects import next_hop
+from mcpvault.http.response import GuardedResponse
+from mcpvault.http.session import GuardedSession
+from mcpvault.http.token_auth import TokenAuth
+
+
+class RequestsAnswer:
+    """The head of an answer, and its body as it arrives."""
+
+    __slots__ = ("_raw", "headers", "status")
+
+    def __init__(self, raw: GuardedResponse) -> None:
+        self._raw = raw
+        self.status: int = raw.status
+        self.headers: Mapping[str, str] = raw.headers
+
+    def read1(self, n: int) -> bytes:
+        """
+        Return what has arrived, decoded, at most *n* bytes; ``b""`` at the end.
+
+        Raises:
+            DeadlineExceededError: The time is over.
+            RequestLostError: The connection broke before the end.
+            RemoteProtocolError: The body is not encoded as the head says.
+        """
+        return self._raw.read1(n, True)
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on, or -1 when nothing more comes."""
+        connection = self._raw.connection
+        return connection.sock.fileno() if connection is not None and connection.sock is not None else -1
+
+    def waiting(self) -> bool:
+        """Tell whether bytes are here already, so that waiting on the descriptor might be in vain."""
+        return self._raw.buffered()
+
+    def close(self) -> None:
+        """Be done; the connection is used again if the answer is at its end."""
+        self._raw.finish()
+
+
+class RequestsExchange:
+    """
+    Send requests to one URL over a guarded session.
+
+    Args:
+        session: From ``new_session``; it is closed with this exchange.
+        url: The MCP endpoint.
+    """
+
+    def __init__(self, session: GuardedSession, url: str) -> None:
+        self.url = url
+        self._session = session
+        self._kept: dict[str, PreparedRequest] = {}
+
+    def send(
+        self,
+        method: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        deadline: Deadline,
+        *,
+        safe: bool = False,
+        meanwhile: Callable[..., bool] | None = None,
+    ) -> RequestsAnswer:
+        """
+        Send one request and return its answer, whatever its status.
+
+        Args:
+            method: The HTTP method.
+            headers: Of this request, besides the session's and the credential's.
+            body: The whole body.
+            deadline: For all of it, reading the body included.
+            safe: Carrying it out twice is the same as once; it may be repeated.
+            meanwhile: Waits in our place while nothing comes; see ``Allowance``.
+
+        Raises:
+            McpVaultError: As ``GuardedAdapter.send``.
+        """
+        outcome = self._send(self._prepare(method, headers, body), deadline, safe, meanwhile)
+        if isinstance(outcome, McpVaultError):
+            raise outcome
+        return RequestsAnswer(outcome)
+
+    def close(self) -> None:
+        """Close the session."""
+        self._session.close()
+
+    def _prepare(self, method: str, headers: Mapping[str, str], body: bytes | None) -> PreparedRequest:
+        kept = self._kept.get(method)
+        if kept is None:
+            # Signed when it is sent, each time: this one is kept, and must not hold a credential.
+            blank = Request(method, self.url, auth=_leave)
+            kept = self._kept[method] = self._session.prepare_request(blank)
+        request = kept.copy()
+        request.body = body
+        request.headers.update(headers)
+        if body is not None:
+            request.headers["Content-Length"] = str(len(body))
+        return request
+
+    def _send(
+        self, request: PreparedRequest, deadline: Deadline, safe: bool, meanwhile: Callable[..., bool] | None
+    ) -> GuardedResponse | McpVaultError:
+        session = self._session
+        auth: Any = session.auth
+        tokens = auth if isinstance(auth, TokenAuth) else None
+        allowance = session.policy.until(deadline, meanwhile)
+        request = _sign(request, auth) if tokens is None else tokens.sign(request, deadline)
+        hops = repeats = 0
+        while True:
+            outcome = self._once(request, allowance, safe)
+            if isinstance(outcome, McpVaultError):
+                return outcome
+            following: PreparedRequest | McpVaultError | None = None
+            if tokens is not None:
+                following = tokens.signed_again(request, outcome.status, outcome.headers, repeats, deadline)
+                repeats += following is not None
+            if following is None:
+                following = next_hop(request, outcome.status, outcome.headers, hops, policy=session.policy, auth=auth)
+                if following is None:
+                    return outcome
+                hops += 1
+            outcome.finish()
+            if isinstance(following, McpVaultError):
+                return following
+            request = following
+
+    def _once(self, request: PreparedRequest, allowance: Allowance, safe: bool) -> GuardedResponse | McpVaultError:
+        adapter = self._session.get_adapter(request.url or "")
+        if isinstance(adapter, GuardedAdapter) and not request.hooks["response"]:
+            return adapter.perform(request, allowance, safe=safe)
+        # A caller's own authentication may want to see the answer (HTTP Digest does).
+        failure: McpVaultError
+        try:
+            response = self._session.send_signed(request, allowance)
+        except McpVaultError as e:
+            failure = e.with_traceback(None)
+        else:
+            raw = response.raw
+            assert isinstance(raw, GuardedResponse)  # noqa: S101  # the adapter's
+            return raw
+        return failure
+
+
+def _leave(request: PreparedRequest) -> PreparedRequest:
+    return request
+
+
+def _sign(request: PreparedRequest, auth: AuthBase) -> PreparedRequest:
+    body = request.body
+    request = auth(request)
+    if request.body is not body:
+        request.prepare_content_length(request.body)
+    return request

@@ -1,0 +1,156 @@
+"""
+The connections to one origin, and one exchange over one of them.
+
+Decides which connection is used again. Leaves to ``adapter`` what may be sent,
+and whether to try again.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from urllib3.util.connection import is_connection_dropped
+
+from mcpvault.errors import ConfigurationError
+from mcpvault.http.connection import GuardedConnection, RefusedAddress
+from mcpvault.http.failures import WIRE_ERRORS, Failure, unexpected_answer, while_answering, while_connecting
+from mcpvault.http.policy import Allowance, OriginPolicy
+from mcpvault.http.proxies import Proxy
+from mcpvault.http.response import GuardedResponse
+
+_MOST_IDLE = 32  # connections; more threads than that open new ones
+
+
+class Pool:
+    """
+    Connections to one origin.
+
+    Args:
+        policy: Which origin, and what may be connected to.
+        proxy: To go through, or None.
+        context: Makes the TLS context when it is first needed; None for a plain http origin.
+        proxy_context: The same for a proxy that is itself spoken to over TLS.
+    """
+
+    def __init__(
+        self,
+        policy: OriginPolicy,
+        *,
+        proxy: Proxy | None,
+        context: Callable[[], ssl.SSLContext] | None,
+        proxy_context: Callable[[], ssl.SSLContext] | None,
+    ) -> None:
+        self._policy = policy
+        self._proxy = proxy
+        self._context = context
+        self._proxy_context = proxy_context
+        self._idle: deque[GuardedConnection] = deque(maxlen=_MOST_IDLE)
+        self._process = os.getpid()
+        self._through = f" through the proxy {proxy.host}:{proxy.port}" if proxy else ""
+
+    def exchange(
+        self, method: str, target: str, headers: dict[str, Any], body: Any, allowance: Allowance
+    ) -> GuardedResponse | Failure:
+        """
+        Send one request and return its answer's head, with the body still to be read.
+
+        Errors of the wire are returned and not raised: the frames here hold headers.
+        """
+        connection = self._waiting()
+        if connection is None:
+            opened = self._open(allowance)
+            if isinstance(opened, Failure):
+                return opened
+            connection = opened
+        else:
+            connection.use(allowance)
+        answered = False
+        try:
+            try:
+                connection.request(
+                    method,
+                    target,
+                    body=body,
+                    headers=headers,
+                    chunked="Transfer-Encoding" in headers,
+                    preload_content=False,
+                    decode_content=False,
+                )
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # a server may answer before it has read everything: 413, 401
+            response = connection.getresponse()
+            answered = response.status >= 200
+        except WIRE_ERRORS as e:
+            return Failure(while_answering(e, self._policy, allowance), sent=True)
+        finally:
+            if not answered:
+                connection.close()
+        if not answered:
+            # http.client skips 100 only; after another one the real answer would be taken for the next request's.
+            return Failure(unexpected_answer(self._policy, response.status), sent=True)
+        response._pool = self  # type: ignore[assignment]  # all that it asks of a pool is _put_conn
+        response._connection = connection
+        response.judge = partial(while_answering, policy=self._policy, allowance=allowance)
+        response.use = connection.use
+        if response.isclosed():
+            response.release_conn()
+        return response
+
+    def _waiting(self) -> GuardedConnection | None:
+        if self._process != os.getpid():
+            # A forked child must not speak on its parent's connections.
+            self._idle, self._process = deque(maxlen=_MOST_IDLE), os.getpid()
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                break
+            if connection.sock is not None and not is_connection_dropped(connection):
+                return connection
+            connection.close()
+        return None
+
+    def _open(self, allowance: Allowance) -> GuardedConnection | Failure:
+        try:
+            context = self._context() if self._context else None
+            proxy_context = self._proxy_context() if self._proxy_context else None
+        except ConfigurationError as e:
+            return Failure(e.with_traceback(None), sent=False, lasting=True)
+        connection = GuardedConnection(
+            self._policy.host,
+            self._policy.port,
+            refuses=self._policy.refuses,
+            proxy=self._proxy,
+            context=context,
+            proxy_context=proxy_context,
+        )
+        opened = False
+        try:
+            connection.open(allowance)
+            opened = True
+            return connection
+        except RefusedAddress as e:
+            return Failure(e.error, sent=False, lasting=True)
+        except WIRE_ERRORS as e:
+            return while_connecting(e, self._policy, allowance, self._through)
+        finally:
+            if not opened:
+                connection.close()
+
+    def _put_conn(self, connection: GuardedConnection) -> None:
+        if connection.sock is None or self._process != os.getpid():
+            return
+        if len(self._idle) == _MOST_IDLE:
+            connection.close()
+            return
+        self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close the idle connections; those in use close when their answer is done with."""
+        while self._idle:
+            self._idle.pop().close()

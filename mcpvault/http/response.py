@@ -1,0 +1,84 @@
+"""An answer whose body is read under the deadline, and whose errors are ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from urllib3.response import HTTPResponse
+
+from mcpvault.deadline import Deadline
+from mcpvault.errors import McpVaultError
+from mcpvault.http.failures import WIRE_ERRORS
+from mcpvault.http.policy import Allowance
+
+_SPARE_TIME = 0.02  # seconds to wait for the end of an answer, against the cost of another connection
+_SPARE_BYTES = 64 * 1024
+
+
+class GuardedResponse(HTTPResponse):
+    """
+    urllib3's response; what it raises while a body is read becomes one of ours.
+
+    ``judge`` and ``use`` are set by the pool that sent the request.
+    """
+
+    judge: Callable[[BaseException], McpVaultError]
+    use: Callable[[Allowance], None]
+
+    def read(self, amt: int | None = None, decode_content: bool | None = None, cache_content: bool = False) -> bytes:
+        """Read as urllib3 does; raise our errors only."""
+        try:
+            return super().read(amt, decode_content, cache_content)
+        except WIRE_ERRORS as e:
+            failure = self.judge(e)
+        raise failure
+
+    def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
+        """Read what is there, at most *amt* bytes; raise our errors only."""
+        try:
+            return super().read1(amt, decode_content)
+        except WIRE_ERRORS as e:
+            failure = self.judge(e)
+        raise failure
+
+    def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]
+        """Yield chunk after chunk; raise our errors only."""
+        try:
+            yield from super().read_chunked(amt, decode_content)
+            return
+        except WIRE_ERRORS as e:
+            failure = self.judge(e)
+        raise failure
+
+    def buffered(self) -> bool:
+        """Tell whether bytes of the body can be had without waiting."""
+        reader, connection = getattr(self._fp, "fp", None), self._connection
+        inner: Any = getattr(connection, "_inner", None)
+        if reader is None or inner is None:
+            return False
+        held, inner.allowance = inner.allowance, None
+        try:
+            inner.settimeout(0)
+            return bool(reader.peek(1))
+        except OSError:  # nothing there: ssl says so with an error
+            return False
+        finally:
+            inner.allowance = held
+
+    def finish(self) -> None:
+        """
+        Be done with this answer: keep its connection if the end is at hand, else close it.
+
+        An SSE stream ends a moment after its last event; waiting that moment saves a connection.
+        """
+        if self._connection is None:
+            return
+        self.use(Allowance(Deadline(_SPARE_TIME), connect=0, read=_SPARE_TIME))
+        seen = 0
+        try:
+            while seen < _SPARE_BYTES and (piece := super().read1(_SPARE_BYTES, True)):
+                seen += len(piece)
+        except WIRE_ERRORS:
+            pass
+        self.close()

@@ -1,0 +1,247 @@
+"""
+``requests.Session`` with the guard in place: for users, and for the transports.
+
+Decides how requests' own habits are kept out: environment, netrc, cookies,
+redirects, missing timeouts, and exceptions that carry headers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import requests
+from requests import PreparedRequest, Request, Response
+from requests.adapters import BaseAdapter
+from requests.auth import AuthBase
+from requests.hooks import dispatch_hook
+
+from mcpvault._version import VERSION
+from mcpvault.credentials import Credential
+from mcpvault.errors import ConfigurationError, HeaderRefusedError, McpVaultError, UsageError
+from mcpvault.http.adapter import GuardedAdapter, RefusingAdapter
+from mcpvault.http.auth import NoAuth, auth_for
+from mcpvault.http.logs import filter_logs
+from mcpvault.http.policy import Allowance, OriginPolicy
+from mcpvault.http.proxies import Proxy, choose_proxy
+from mcpvault.http.redirects import next_hop
+from mcpvault.http.response import GuardedResponse
+from mcpvault.http.token_auth import TokenAuth, TokenSource
+from mcpvault.secret import Secret
+
+
+def new_session(
+    policy: OriginPolicy,
+    credential: Credential | None = None,
+    *,
+    headers: Mapping[str, Secret | str] | None = None,
+    auth: AuthBase | None = None,
+    tokens: TokenSource | None = None,
+    env: Mapping[str, str] | None = None,
+) -> GuardedSession:
+    """
+    Return a session that talks to one origin, with its credential.
+
+    Args:
+        policy: The origin and its conditions.
+        credential: Bound to that origin; None sends none.
+        headers: The entry's further headers.
+        auth: A caller's own authentication, in the credential's place.
+        tokens: Signs each request when it is sent, in the place of both.
+        env: Where the proxy variables are looked up; None: nowhere.
+
+    Raises:
+        ConfigurationError: The conditions contradict one another; the message names the field.
+        OriginMismatchError: The credential is for another origin.
+        HeaderRefusedError: A header must not be sent.
+    """
+    policy.check()
+    proxy = choose_proxy(policy.scheme, policy.host, policy.port, configured=policy.proxies, env=env or {})
+    if isinstance(proxy, ConfigurationError):
+        env = None
+        raise proxy
+    filter_logs()
+    signer: AuthBase
+    if tokens is not None:
+        signer = TokenAuth(policy, tokens, headers or {})
+    else:
+        signer = auth_for(policy, credential, headers=headers or {}, auth=auth)
+    return GuardedSession(policy, signer, proxy)
+
+
+class GuardedSession(requests.Session):
+    """
+    A ``requests.Session`` for one origin; ``new_session`` makes it.
+
+    Differences to requests: any other origin is refused; a number as ``timeout``
+    limits the whole call; only 307 and 308 within the origin are followed;
+    cookies are not kept; ``verify``, ``cert`` and ``proxies`` are the entry's;
+    what is raised is a ``McpVaultError``.
+    """
+
+    def __init__(self, policy: OriginPolicy, auth: AuthBase, proxy: Proxy | None) -> None:
+        self._sealed = False
+        super().__init__()
+        self.policy = policy
+        self.trust_env = False
+        self.auth = auth
+        self.headers["User-Agent"] = f"mcpvault/{VERSION}"
+        self._signed: WeakKeyDictionary[PreparedRequest, AuthBase | None] = WeakKeyDictionary()
+        self.guard = GuardedAdapter(policy, proxy)
+        self.adapters.clear()
+        self.mount("", RefusingAdapter(policy))
+        for prefix in policy.prefixes:
+            self.mount(prefix, self.guard)
+        self._sealed = True
+
+    def mount(self, prefix: str | bytes, adapter: BaseAdapter) -> None:
+        """Refuse another adapter: the mounted one is the guard."""
+        if self._sealed:
+            raise TypeError("the adapters of this session are fixed; timeouts and retries belong to the vault entry")
+        super().mount(prefix, adapter)
+
+    def prepare_request(self, request: Request) -> PreparedRequest:
+        """
+        Prepare *request*, its credential included; a token that changes is added when it is sent.
+
+        Raises:
+            OriginMismatchError: It is for another origin.
+            HeaderRefusedError: A header must not be sent.
+            UsageError: requests cannot make a request of it.
+        """
+        later = not request.auth and isinstance(self.auth, TokenAuth)
+        if later or (not request.auth and not self.auth):
+            request.auth = NoAuth()  # else requests may look into netrc
+        failure: McpVaultError
+        try:
+            prepared = super().prepare_request(request)
+        except McpVaultError as e:
+            failure = e.with_traceback(None)
+        except requests.exceptions.InvalidHeader:
+            failure = HeaderRefusedError("a header is malformed; nothing was sent", server=self.policy.server)
+        except requests.exceptions.RequestException as e:
+            kind = type(e).__name__
+            failure = UsageError(f"the request cannot be prepared ({kind})", server=self.policy.server)
+        else:
+            if not later:
+                used = request.auth or self.auth
+                self._signed[prepared] = used if isinstance(used, AuthBase) else None
+            return prepared
+        finally:
+            if later:
+                request.auth = None
+        raise failure
+
+    def merge_environment_settings(  # type: ignore[override]
+        self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> dict[str, Any]:
+        """Merge nothing: what is not given with the call is the policy's, whatever the environment says."""
+        return {"proxies": proxies, "stream": stream, "verify": verify, "cert": cert}
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> Response:
+        """Prepare and send a request, as requests does; see ``send`` for what it raises."""
+        try:
+            return super().request(method, url, *args, **kwargs)
+        except McpVaultError as e:
+            failure = e.with_traceback(None)
+        # The frames in between held headers and body; this one must not either.
+        del args
+        kwargs.clear()
+        raise failure
+
+    def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
+        """
+        Send a prepared request; one that was not prepared here is signed first.
+
+        Raises:
+            ConfigurationError: *verify*, *cert* or *proxies* would bypass the entry's.
+            OriginMismatchError: The request, or a redirect, is for another origin; it was not sent.
+            TransportError: See ``GuardedAdapter.send``.
+            RequestLostError: It may have been carried out; look before repeating it.
+        """
+        if isinstance(request, Request):
+            raise ValueError("you can only send a PreparedRequest")
+        follow = kwargs.pop("allow_redirects", True)
+        stream = kwargs.pop("stream", None)
+        allowance = self.policy.allowance(kwargs.pop("timeout", None))
+        self._refuse_overrides(kwargs)
+        if request not in self._signed:
+            request = self._sign(request.copy(), allowance)
+        began = time.perf_counter()
+        response = self._follow(request, allowance, follow)
+        response.elapsed = timedelta(seconds=time.perf_counter() - began)
+        if not (self.stream if stream is None else stream):
+            failure: McpVaultError | None = None
+            try:
+                response.content  # noqa: B018  # reads the body
+            except McpVaultError as e:
+                failure = e.with_traceback(None)
+            if failure is not None:
+                raise failure
+        return response
+
+    def send_signed(self, request: PreparedRequest, allowance: Allowance) -> Response:
+        """Send one request that carries its credential, run its response hooks, follow nothing."""
+        options: dict[str, Any] = {"stream": True, "timeout": allowance, "verify": True, "cert": None, "proxies": {}}
+        response = self.get_adapter(request.url or "").send(request, **options)
+        hooked: Response = dispatch_hook("response", request.hooks, response, **options)  # type: ignore[no-untyped-call]
+        return hooked
+
+    def _follow(self, request: PreparedRequest, allowance: Allowance, follow: bool) -> Response:
+        history: list[Response] = []
+        signer = self._signed.get(request)
+        repeats = 0
+        while True:
+            response = self.send_signed(request, allowance)
+            following: PreparedRequest | McpVaultError | None = None
+            if isinstance(signer, TokenAuth):
+                following = self._again(request, response, signer, repeats, allowance)
+                repeats += following is not None
+            if following is None and follow:
+                following = self._hop(request, response, len(history), signer)
+                if following is not None:
+                    history.append(response)
+            if following is None:
+                response.history = [*history, *response.history]
+                return response
+            response.close()
+            if isinstance(following, McpVaultError):
+                raise following
+            request = following
+
+    def _again(
+        self, request: PreparedRequest, response: Response, signer: TokenAuth, repeats: int, allowance: Allowance
+    ) -> PreparedRequest | McpVaultError | None:
+        again = signer.signed_again(request, response.status_code, response.headers, repeats, allowance.deadline)
+        if again is not None and isinstance(response.raw, GuardedResponse):
+            response.raw.finish()  # the connection is used again
+        return again
+
+    def _hop(
+        self, request: PreparedRequest, response: Response, hops: int, signer: AuthBase | None
+    ) -> PreparedRequest | McpVaultError | None:
+        return next_hop(request, response.status_code, response.headers, hops, policy=self.policy, auth=signer)
+
+    def _sign(self, request: PreparedRequest, allowance: Allowance) -> PreparedRequest:
+        if not isinstance(self.auth, AuthBase):
+            raise TypeError("session.auth: expected a requests.auth.AuthBase")
+        if isinstance(self.auth, TokenAuth):
+            request = self.auth.sign(request, allowance.deadline)
+        else:
+            request = self.auth(request)
+            request.prepare_content_length(request.body)
+        self._signed[request] = self.auth
+        return request
+
+    def _refuse_overrides(self, options: Mapping[str, Any]) -> None:
+        for name, field in (("verify", "tls.ca_file"), ("cert", "tls.client_cert_file"), ("proxies", "proxies")):
+            value = options.get(name)
+            if (value and value is not True) or value is False:
+                raise ConfigurationError(
+                    f"{name}: cannot be given per request",
+                    hint=f"set {field} of this server",
+                    server=self.policy.server,
+                )

@@ -1,0 +1,98 @@
+"""
+Whom a TLS connection trusts: one ``SSLContext`` per process and configuration.
+
+Decides the roots: the system's, else certifi's, and the entry's own in addition.
+No environment variable changes them, and verification cannot be switched off.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import ssl
+import sys
+from pathlib import Path
+
+from mcpvault.errors import ConfigurationError
+from mcpvault.http.connection import TimedTlsSocket
+
+_HASHED_NAME = r"[0-9a-f]{8}\.[0-9]\Z"  # openssl-rehash(1)
+# Folders first: OpenSSL then reads the one certificate that it needs (0.2 ms), while
+# a bundle is parsed as a whole (20 ms, a fifth of a short job).
+_FOLDERS = ("/etc/ssl/certs",)
+_BUNDLES = ("/etc/pki/tls/cert.pem", "/etc/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt")
+
+
+def context_for(ca_file: str | None, client_cert: tuple[str, str | None] | None) -> ssl.SSLContext:
+    """
+    Return the context for a configuration, shared within the process.
+
+    Files that changed on disk since make a new one.
+
+    Raises:
+        ConfigurationError: A file cannot be read or does not hold what it should.
+    """
+    files = [name for name in (ca_file, *(client_cert or ())) if name]
+    return _context(ca_file, client_cert, tuple(_modified_at(name) for name in files))
+
+
+@functools.lru_cache(maxsize=32)
+def _context(
+    ca_file: str | None, client_cert: tuple[str, str | None] | None, modified_at: tuple[int, ...]
+) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = TimedTlsSocket
+    context.set_alpn_protocols(["http/1.1"])
+    _trust_system(context)
+    if ca_file and not _loads(lambda: context.load_verify_locations(cafile=ca_file)):
+        raise ConfigurationError(f"tls.ca_file {ca_file!r}: holds no certificate in PEM form")
+    # An empty password: OpenSSL would otherwise ask for one on the terminal.
+    if client_cert and not _loads(lambda: context.load_cert_chain(client_cert[0], client_cert[1], password="")):
+        raise ConfigurationError(
+            f"tls.client_cert_file {client_cert[0]!r}: no usable pair of certificate and key",
+            hint="both must be PEM, belong together, and the key must not be encrypted",
+        )
+    return context
+
+
+def _loads(load: object) -> bool:
+    assert callable(load)  # noqa: S101
+    try:
+        load()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _modified_at(name: str) -> int:
+    try:
+        return Path(name).stat().st_mtime_ns
+    except OSError as e:
+        reason = e.strerror
+    raise ConfigurationError(f"tls: {name!r}: {(reason or 'cannot be read').lower()}")
+
+
+def _trust_system(context: ssl.SSLContext) -> None:
+    paths = ssl.get_default_verify_paths()
+    for folder in (paths.openssl_capath, *_FOLDERS):
+        if _is_hashed(Path(folder)):
+            context.load_verify_locations(capath=folder)
+            return
+    if sys.platform == "win32":
+        context.load_default_certs()
+        return
+    for bundle in (paths.openssl_cafile, *_BUNDLES):
+        if Path(bundle).is_file():
+            context.load_verify_locations(cafile=bundle)
+            return
+    import certifi
+
+    context.load_verify_locations(cafile=certifi.where())
+
+
+def _is_hashed(folder: Path) -> bool:
+    try:
+        return any(re.match(_HASHED_NAME, entry.name) for entry in folder.iterdir())
+    except OSError:
+        return False
