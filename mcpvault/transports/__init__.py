@@ -1,0 +1,1 @@
+"""Carriers: bytes on a wire (``streamable_http``) or a pipe (``stdio``)."""

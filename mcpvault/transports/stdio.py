@@ -1,0 +1,304 @@
+"""
+A server as a child process, one JSON message a line, in both eras.
+
+Decides the era by a probe that survives servers which exit on an unknown first request, and how
+often a process that ends is started again. Leaves messages to ``channel``, the process to ``pipes``.
+
+Spec: MCP 2026-07-28 and 2025-11-25 "stdio"; S1–S12.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+
+from mcpvault.deadline import Deadline
+from mcpvault.errors import (
+    ConnectFailedError,
+    DeadlineExceededError,
+    McpVaultError,
+    RemoteProtocolError,
+    RequestLostError,
+    RpcError,
+    ServerError,
+)
+from mcpvault.mcp import era as eras
+from mcpvault.mcp import jsonrpc, replies
+from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.wire import Json, Notify, VerdictStore
+from mcpvault.transports.bodies import LARGEST
+from mcpvault.transports.channel import Channel, new_id
+from mcpvault.transports.outcomes import outcome_of, raised
+from mcpvault.transports.pipes import Child, gone, start
+
+_PROBE = 10.0  # seconds for a silent server before it counts as legacy (S7)
+_ASIDE = 0.5  # seconds for a process to end that never worked
+_MOST_DEATHS = 4  # of processes in a row that answered nothing, before no further one is started
+
+
+class StdioTransport:
+    """
+    The conversation with one child process; started by ``open``, ended by ``close``.
+
+    Args:
+        command: The program.
+        args: Its arguments.
+        env: Its whole environment; see ``environment.child_environment``.
+        cwd: The folder it starts in.
+        server: The entry's name, for messages.
+        era: ``auto`` probes; ``modern`` and ``legacy`` are taken as said.
+        verdicts: Remembers what a probe has shown, or None.
+        largest: The most bytes of one message.
+
+    Attributes:
+        client: Our side of the conversation.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        args: Sequence[str] = (),
+        *,
+        env: Mapping[str, str],
+        cwd: str | None = None,
+        server: str,
+        era: str = "auto",
+        verdicts: VerdictStore | None = None,
+        largest: int = LARGEST,
+    ) -> None:
+        self.server_info: Json = {}
+        self.capabilities: Json = {}
+        self.instructions: str | None = None
+        self.client = ClientSide(server)
+        self._command = [command, *args]
+        self._env = dict(env)
+        self._cwd = cwd
+        self._server = server
+        self._wanted = era
+        self._verdicts = verdicts
+        self._largest = largest
+        self._key = "stdio:" + hashlib.sha256(repr((self._command, cwd)).encode()).hexdigest()[:32]
+        self._from_memory = False  # the era is what was remembered, and nothing has confirmed it yet
+        self._deaths = 0
+        self._channel: Channel | None = None
+        self._lock = threading.RLock()  # one start at a time; requests do not hold it
+
+    @property
+    def era(self) -> str | None:
+        """``modern`` or ``legacy`` once it is open."""
+        return self._channel.era if self._channel is not None else None
+
+    @property
+    def protocol_version(self) -> str | None:
+        """The protocol revision spoken, once it is open."""
+        return self._channel.version if self._channel is not None else None
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last that the server wrote to stderr, live secrets masked."""
+        return self._channel.child.stderr_tail if self._channel is not None else ""
+
+    def open(self, deadline: Deadline) -> None:
+        """
+        Start the server and find out its era; does nothing while it runs.
+
+        Raises:
+            McpVaultError: It cannot be started, ends at once, or speaks nothing we do.
+        """
+        if self._channel is None or self._channel.era is None:
+            raised(outcome_of(lambda: self._opened(deadline)))
+
+    def request(
+        self,
+        method: str,
+        params: Json | None,
+        *,
+        deadline: Deadline,
+        on_notification: Notify | None = None,
+        safe: bool = False,
+    ) -> Json:
+        """
+        Return the result object of one request; *safe*: it may be carried out twice.
+
+        Raises:
+            RpcError: The server answered with an error.
+            RequestLostError: The process ended before it answered; nothing is repeated that may have been executed.
+            McpVaultError: As ``mcpvault.mcp.Session.call_tool``.
+        """
+        safe = safe or eras.is_safe(method)
+        return raised(outcome_of(lambda: self._request(method, params, deadline, on_notification, safe)))
+
+    def listen(self, params: Json, deadline: Deadline) -> Iterator[Json]:
+        """
+        Yield what the server says by itself: of a subscription, or every change of a legacy server.
+
+        Raises:
+            RequestLostError: The process ended.
+            McpVaultError: As ``request``.
+        """
+        channel = raised(outcome_of(lambda: self._opened(deadline)))
+        sent = eras.modern_params(params, self.client.meta) if channel.era == "modern" else params
+        if not (yield from channel.listen(sent, deadline)):
+            raise self._lost(channel, "listening")
+
+    def close(self) -> None:
+        """End the process and all that it started."""
+        with self._lock:
+            self._drop()
+
+    def _opened(self, deadline: Deadline) -> Channel:
+        with self._lock:
+            channel = self._channel
+            if channel is not None and not channel.child.alive():
+                self._drop()  # it ended while nobody asked: nothing is lost
+            elif channel is not None and channel.era is not None:
+                return channel
+            try:
+                self._begin(deadline)
+            except BaseException:
+                self._drop(patience=_ASIDE)
+                raise
+            assert self._channel is not None  # noqa: S101  # begun
+            return self._channel
+
+    def _begin(self, deadline: Deadline) -> None:
+        era = self._wanted
+        if era == "auto" and self._verdicts is not None:
+            era = self._verdicts.get(self._key) or "auto"
+            self._from_memory = era != "auto"
+        channel = self._spawn()
+        if era == "modern":
+            channel.era, channel.version = "modern", eras.MODERN
+        elif era == "auto":
+            self._probe(channel, deadline)
+        else:
+            failure = outcome_of(lambda: self._initialize(channel, deadline))
+            if isinstance(failure, (ServerError, ConnectFailedError)) and self._from_memory:
+                self._probe_again(self._spawn(), deadline)
+            else:
+                raised(failure)
+
+    def _request(
+        self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None, safe: bool
+    ) -> Json:
+        outcome = outcome_of(lambda: self._attempt(method, params, deadline, on_notification))
+        if isinstance(outcome, RequestLostError):
+            if self._from_memory:  # it may be one of those that end on a request before initialize
+                self._forget()
+            if not safe or deadline.expired():
+                raise outcome
+        elif self._from_memory and isinstance(outcome, RpcError) and eras.casts_doubt(outcome.code):
+            with self._lock:
+                self._probe_again(self._channel or self._spawn(), deadline)
+            if self.era == "modern":
+                raise outcome
+        else:
+            self._from_memory = False
+            return raised(outcome)
+        return self._attempt(method, params, deadline, on_notification)
+
+    def _attempt(self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None) -> Json:
+        channel = self._opened(deadline)
+        sent = eras.modern_params(params, self.client.meta) if channel.era == "modern" else params
+        message = channel.ask(new_id(), method, sent, deadline, on_notification)
+        if message is None:
+            raise self._lost(channel, method)
+        self._deaths = 0
+        return replies.result_of(message, method, params, server=self._server)
+
+    def _lost(self, channel: Channel, method: str) -> RequestLostError:
+        ended = channel.child.ended()
+        with self._lock:
+            if self._channel is channel:
+                self._drop()
+        return RequestLostError(
+            f"{self._server}: {method}: {ended}; it may have been carried out",
+            hint="find out whether it was, then call it again",
+            server=self._server,
+        )
+
+    def _drop(self, **patience: float) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.child.close(**patience)
+
+    def _spawn(self) -> Channel:
+        self._drop()
+        if self._deaths >= _MOST_DEATHS:
+            raise ConnectFailedError(
+                f"{self._server}: the server process ended {self._deaths} times and answered nothing",
+                hint="run its command by hand to see why, then open a new session",
+                server=self._server,
+            )
+        self._deaths += 1
+        process = raised(start(self._command, env=self._env, cwd=self._cwd, server=self._server))
+        child = Child(process, server=self._server, largest=self._largest)
+        self._channel = Channel(child, server=self._server, client=self.client)
+        return self._channel
+
+    def _forget(self) -> None:
+        """What was remembered has just failed."""
+        self._from_memory = False
+        if self._verdicts is not None:
+            self._verdicts.forget(self._key)
+
+    def _probe_again(self, channel: Channel, deadline: Deadline) -> None:
+        self._forget()
+        self._probe(channel, deadline)
+
+    def _probe(self, channel: Channel, deadline: Deadline) -> None:
+        channel.era = None
+        discover, params = new_id(), eras.modern_params(None, self.client.meta)
+        patience = deadline.within(_PROBE)
+        late: int | None = None
+        outcome = outcome_of(lambda: channel.ask(discover, "server/discover", params, patience, cancels=False))
+        if outcome is None:
+            # Some legacy servers end on a request before initialize (S8).
+            channel = self._spawn()
+        elif isinstance(outcome, McpVaultError):
+            if not isinstance(outcome, DeadlineExceededError) or deadline.expired():
+                raise outcome
+            late = discover  # silent: legacy, or slow to start; whichever answer comes first decides
+        verdict = eras.judge_discover(200, outcome) if isinstance(outcome, dict) else eras.Verdict("legacy")
+        if verdict.era == "legacy":
+            self._initialize(channel, deadline, late=late)
+        elif verdict.era == "modern":
+            self._go_modern(channel, verdict.discovered or {})
+        elif verdict.supported:
+            raise eras.disjoint(verdict.supported, server=self._server)
+        else:
+            raise RemoteProtocolError(
+                f"{self._server}: asked what it speaks, the server sent {verdict.why}", server=self._server
+            )
+        if self._verdicts is not None and self._wanted == "auto" and channel.era is not None:
+            self._verdicts.put(self._key, channel.era)
+
+    def _go_modern(self, channel: Channel, facts: Json) -> None:
+        self._learn(facts)
+        channel.era, channel.version = "modern", eras.MODERN
+
+    def _initialize(self, channel: Channel, deadline: Deadline, *, late: int | None = None) -> None:
+        """Shake hands; *late* is the id of a question that may still be answered, and then settles the matter."""
+        channel.era = None
+        params = eras.initialize_params(capabilities=self.client.capabilities)
+        id_ = new_id()
+        message = channel.ask(id_, "initialize", params, deadline, late=late, cancels=False)
+        if message is not None and late is not None and message.get("id") == late:
+            verdict = eras.judge_discover(200, message)
+            if verdict.era == "modern":
+                self._go_modern(channel, verdict.discovered or {})
+                return
+            message = channel.await_answer(id_, "initialize", deadline)
+        if message is None:
+            error = gone(channel.child, self._server)
+            self._drop()
+            raise error
+        result = replies.result_of(message, "initialize", params, server=self._server)
+        version = eras.accepted(result, eras.LEGACY_STDIO, server=self._server)
+        self._learn(result)
+        channel.notify(jsonrpc.notification("notifications/initialized"), deadline)
+        channel.era, channel.version = "legacy", version
+
+    def _learn(self, facts: Json) -> None:
+        self.server_info, self.capabilities, self.instructions = eras.facts_of(facts)

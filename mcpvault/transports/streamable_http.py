@@ -1,0 +1,295 @@
+"""
+Streamable HTTP, in both eras: one POST a message, a JSON document or an event stream back.
+
+Decides the era (by ``mcp.era``), the legacy session's life, and what is asked again.
+Leaves single requests to ``endpoint``; connections, credentials and deadlines on the
+wire to the exchange it is given.
+
+Spec: MCP 2026-07-28 and 2025-11-25 "Streamable HTTP".
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from mcpvault.deadline import Deadline
+from mcpvault.errors import (
+    ForbiddenError,
+    McpVaultError,
+    RemoteProtocolError,
+    RequestLostError,
+    RpcError,
+    ServerError,
+)
+from mcpvault.mcp import era as eras
+from mcpvault.mcp import jsonrpc
+from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.wire import HttpExchange, Json, Notify, VerdictStore
+from mcpvault.transports.bodies import LARGEST
+from mcpvault.transports.endpoint import Endpoint, Rejected
+from mcpvault.transports.outcomes import outcome_of, raised
+
+if TYPE_CHECKING:
+    from mcpvault.transports.mirroring import Mirrors
+    from mcpvault.transports.side_stream import SideStream
+
+_MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})  # what a server may ask back for
+
+
+class StreamableHttpTransport:
+    """
+    The conversation with one MCP endpoint.
+
+    Args:
+        exchange: Sends requests to the endpoint.
+        server: The entry's name, for messages.
+        era: ``auto`` probes; ``modern`` and ``legacy`` are taken as said.
+        verdicts: Remembers what a probe has shown, or None.
+        verdict_key: What the verdict is remembered under; the endpoint by default.
+        largest: The most bytes that one message may have.
+    """
+
+    def __init__(
+        self,
+        exchange: HttpExchange,
+        *,
+        server: str,
+        era: str = "auto",
+        verdicts: VerdictStore | None = None,
+        verdict_key: str | None = None,
+        largest: int = LARGEST,
+    ) -> None:
+        self.server_info: Json = {}
+        self.capabilities: Json = {}
+        self.instructions: str | None = None
+        self._server = server
+        self._wanted = era
+        self._verdicts = verdicts
+        self._key = verdict_key or exchange.url.partition("?")[0]
+        self._largest = largest
+        self._endpoint = Endpoint(exchange, server=server, largest=largest)
+        self._from_memory = False  # the era is what was remembered, and nothing has confirmed it yet
+        self._mirrors: Mirrors | None = None  # of the tools that have been listed, if any mirrors arguments
+        self._lock = threading.RLock()
+
+    @property
+    def client(self) -> ClientSide:
+        """Our side of the conversation."""
+        return self._endpoint.client
+
+    @client.setter
+    def client(self, client: ClientSide) -> None:
+        self._endpoint.client = client
+
+    @property
+    def era(self) -> str | None:
+        """``modern`` or ``legacy`` once it is open."""
+        return self._endpoint.era
+
+    @property
+    def protocol_version(self) -> str | None:
+        """The protocol revision spoken, once it is open."""
+        return self._endpoint.version
+
+    def open(self, deadline: Deadline) -> None:
+        """
+        Find out the era and, in the legacy one, initialize; does nothing the second time.
+
+        Raises:
+            McpVaultError: The server was not reached, refused us, or speaks nothing we do.
+        """
+        if self._endpoint.era is None:
+            raised(outcome_of(lambda: self._open(deadline)))
+
+    def request(
+        self,
+        method: str,
+        params: Json | None,
+        *,
+        deadline: Deadline,
+        on_notification: Notify | None = None,
+        safe: bool = False,
+    ) -> Json:
+        """
+        Return the result object of one request; *safe*: it may be carried out twice.
+
+        Raises:
+            RpcError: The server answered with an error.
+            RequestLostError: The connection broke after sending; nothing is repeated that may have been executed.
+            McpVaultError: As ``mcpvault.mcp.Session.call_tool``.
+        """
+        safe = safe or eras.is_safe(method)
+        return raised(outcome_of(lambda: self._request(method, params, deadline, on_notification, safe)))
+
+    def listen(self, params: Json, deadline: Deadline) -> Iterator[Json]:
+        """
+        Yield what the server says by itself: of a subscription, or on the stream that a legacy server offers.
+
+        Raises:
+            RequestLostError: It broke off, or there is no such stream.
+            McpVaultError: As ``request``.
+        """
+        self.open(deadline)
+        if self.era == "modern":
+            from mcpvault.transports.subscription import listened
+
+            yield from listened(self._endpoint, params, server=self._server, largest=self._largest, deadline=deadline)
+            return
+        yield from self._side().listen(deadline)
+
+    def close(self) -> None:
+        """End the session of a legacy server as well as it goes, and close the connections."""
+        self._endpoint.close()
+
+    def _open(self, deadline: Deadline) -> None:
+        with self._lock:
+            if self._endpoint.era is not None:
+                return
+            era = self._wanted
+            if era == "auto" and self._verdicts is not None:
+                era = self._verdicts.get(self._key) or "auto"
+                self._from_memory = era != "auto"
+            if era == "modern":
+                self._endpoint.settle("modern", eras.MODERN)
+            elif era == "auto":
+                self._probe(deadline)
+            else:
+                failure = outcome_of(lambda: self._initialize(deadline))
+                if isinstance(failure, ServerError) and self._from_memory:
+                    self._probe_again(deadline)
+                else:
+                    raised(failure)
+
+    def _request(
+        self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None, safe: bool
+    ) -> Json:
+        self._open(deadline)
+        outcome = outcome_of(lambda: self._ask(method, params, deadline, on_notification, safe))
+        if isinstance(outcome, dict):
+            self._from_memory = False
+            return outcome
+        if isinstance(outcome, McpVaultError):
+            self._mend(outcome, method, params, deadline, safe)
+        elif outcome.session_gone:
+            self._begin_anew(method, deadline, safe)
+        elif self._from_memory:
+            self._probe_again(deadline)
+        else:
+            raise self._endpoint.rejection_error(outcome, method)
+        again = self._ask(method, params, deadline, on_notification, safe)
+        if isinstance(again, Rejected):
+            raise self._endpoint.rejection_error(again, method)
+        return again
+
+    def _ask(
+        self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None, safe: bool
+    ) -> Json | Rejected:
+        if method in _MAY_ASK and self.era == "legacy" and self.client.capabilities:
+            self._side()
+        mirrored: Mapping[str, str] | None = None
+        if self._mirrors is not None and method == "tools/call" and params:
+            mirrored = self._mirrors.headers(params)
+        outcome = self._endpoint.ask(method, params, deadline, on_notification, safe=safe, mirrored=mirrored)
+        if method == "tools/list" and self.era == "modern" and isinstance(outcome, dict):
+            from mcpvault.transports.mirroring import taken
+
+            self._mirrors = taken(outcome, self._mirrors if params and "cursor" in params else None, self._server)
+        return outcome
+
+    def _side(self) -> SideStream:
+        """Return the stream on which a legacy server speaks by itself."""
+        with self._lock:
+            if self._endpoint.side is None:
+                from mcpvault.transports.side_stream import SideStream
+
+                self._endpoint.side = SideStream(self._endpoint, server=self._server, largest=self._largest)
+            return self._endpoint.side
+
+    def _mend(self, error: McpVaultError, method: str, params: Json | None, deadline: Deadline, safe: bool) -> None:
+        """Make asking again right, or raise *error*."""
+        if isinstance(error, RequestLostError):
+            # "a broken stream is a lost request": asked again, under a new id, only where twice is the same as once.
+            if safe and not deadline.expired():
+                return
+        elif isinstance(error, RpcError):
+            if self._from_memory and eras.casts_doubt(error.code):
+                self._probe_again(deadline)
+                if self.era == "legacy":
+                    return
+            elif error.code == eras.HEADER_MISMATCH and method == "tools/call" and params and self.era == "modern":
+                # "the client SHOULD call tools/list … then retry": it was refused before it was carried out.
+                from mcpvault.transports.mirroring import listed_again
+
+                before = self._mirrors.headers(params) if self._mirrors is not None else {}
+                self._mirrors = listed_again(
+                    lambda page: self._endpoint.ask("tools/list", page, deadline, None, safe=True), self._server
+                )
+                if self._mirrors is not None and self._mirrors.headers(params) != before:
+                    return
+        raise error
+
+    def _begin_anew(self, method: str, deadline: Deadline, safe: bool) -> None:
+        """
+        Start another session in place of one that the server has ended.
+
+        "the client MUST start a new session by sending a new InitializeRequest" -- MCP 2025-11-25, session management.
+        """
+        self._endpoint.settle(None, None)
+        self._initialize(deadline)
+        if not safe:
+            raise RequestLostError(
+                f"{self._server}: {method}: the session had ended; a new one is open, and nothing was repeated",
+                hint="call it again if that is right",
+                server=self._server,
+            )
+
+    def _probe_again(self, deadline: Deadline) -> None:
+        """What was remembered has just failed: forget it and probe."""
+        self._endpoint.settle(None, None)
+        self._from_memory = False
+        if self._verdicts is not None:
+            self._verdicts.forget(self._key)
+        self._probe(deadline)
+
+    def _probe(self, deadline: Deadline) -> None:
+        outcome = outcome_of(lambda: self._endpoint.discover(deadline))
+        if isinstance(outcome, ForbiddenError):
+            # There are gateways that refuse methods they do not know: worth one question, but no evidence (D7).
+            if outcome_of(lambda: self._initialize(deadline)) is not None:
+                raise outcome
+            return
+        verdict = eras.judge_discover(*raised(outcome))
+        if verdict.era == "modern":
+            self._endpoint.settle("modern", eras.MODERN)
+            self._learn(verdict.discovered or {})
+        elif verdict.era == "legacy":
+            self._initialize(deadline)
+        elif verdict.supported:
+            raise eras.disjoint(verdict.supported, server=self._server)
+        else:
+            raise RemoteProtocolError(
+                f"{self._server}: asked what it speaks, the server sent {verdict.why}",
+                hint=f"if it is an older server, run: mcpvault set {self._server} era legacy",
+                server=self._server,
+            )
+        if self._verdicts is not None and self.era is not None and self._wanted == "auto":
+            self._verdicts.put(self._key, self.era)
+
+    def _initialize(self, deadline: Deadline) -> None:
+        result, session_id = self._endpoint.initialize(deadline)
+        if isinstance(result, Rejected):
+            raise self._endpoint.rejection_error(
+                result,
+                "initialize",
+                hint="is this the MCP endpoint? servers of 2024-11-05 (HTTP+SSE) are not spoken to",
+            )
+        version = eras.accepted(result, eras.LEGACY_HTTP, server=self._server)
+        self._endpoint.settle(None, version, session_id)
+        self._endpoint.notify(jsonrpc.notification("notifications/initialized"), deadline)
+        self._endpoint.settle("legacy", version, session_id)
+        self._learn(result)
+
+    def _learn(self, facts: Json) -> None:
+        self.server_info, self.capabilities, self.instructions = eras.facts_of(facts)
