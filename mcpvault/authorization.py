@@ -1,0 +1,280 @@
+"""
+What a session and the command line ask about an OAuth entry: log in, complete a login, refresh, log out.
+
+Decides nothing of OAuth: ``grants`` has the ways to a grant, ``remembered`` what is kept of it,
+``token_source`` what requests carry.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from mcpvault.deadline import Deadline
+from mcpvault.errors import (
+    AuthorizationFailedError,
+    AuthorizationRequiredError,
+    ConfigurationError,
+    CredentialRejectedError,
+    LoginNeededError,
+)
+from mcpvault.oauth.settings import Settings
+from mcpvault.remembered import Remembered, as_begun
+from mcpvault.secret import Secret
+from mcpvault.state.record import TokenRecord
+from mcpvault.token_source import EntryTokens
+from mcpvault.tokens import TokenSet
+from vault_schema import origin_of
+from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.login import OAuthProvider
+    from mcpvault.oauth.challenge import Challenge
+    from mcpvault.state.pending import PendingStore
+    from mcpvault.state.tokens import TokenStore
+
+JUST_NOW = 60.0  # seconds
+
+
+class Revoked(Record):
+    """What became of one token at a logout."""
+
+    token: str  # refresh_token, access_token
+    outcome: str
+
+
+class EntryAuthorization:
+    """
+    The authorization of one OAuth entry: ``Session.authenticate`` and its like, and the verbs about grants.
+
+    Args:
+        settings: The entry's ``auth``, secrets open.
+        remembered: Its grant.
+        waiting: Makes the store of logins that were begun elsewhere.
+        env: The environment: which way of logging in fits.
+        provider: A caller's own way through a login; with one, a login happens whenever it is needed.
+        interactive: ``tty``: a person at a terminal may be asked in the middle of a call.
+        remedy: What to do about a missing grant, where it is not a command of ``mcpvault``.
+
+    Raises:
+        ConfigurationError: There is no such *interactive*.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        remembered: Remembered,
+        waiting: Callable[[], PendingStore],
+        *,
+        env: Mapping[str, str],
+        provider: OAuthProvider | None = None,
+        interactive: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        if interactive not in (None, "never", "tty"):
+            raise ConfigurationError(
+                f"interactive: expected 'never' or 'tty', got {interactive!r}", server=settings.server
+            )
+        self.settings = settings
+        self.on_login: Callable[[], None] = _nobody_listens
+        self.source = EntryTokens(settings, remembered, self._ask_person)
+        self._remembered = remembered
+        self._waiting = waiting
+        self._env = env
+        self._provider = provider
+        self._interactive = interactive or settings.interactive
+        self._remedy = remedy
+
+    @property
+    def store(self) -> TokenStore:
+        """The state of the entry's credential."""
+        return self._remembered.store
+
+    def authenticate(self, *, method: str | None, scope: str | None, deadline: Deadline) -> None:
+        """Let a person log in, or obtain the machine's own token anew; see ``Session.authenticate``."""
+        if self.settings.needs_person:
+            self.source.hold(self._log_in(self.source.seen, scope, deadline, method))
+        else:
+            from mcpvault.state.grants import replace_unreadable
+
+            replace_unreadable(self.store)
+            self.source.hold(self._remembered.obtained(deadline, scope=scope, insist=True))
+
+    def authorization_url(self, *, redirect_uri: str | None, scope: str | None, deadline: Deadline) -> str:
+        """Begin a login that ``complete`` ends, perhaps in another process; see ``Session.authorization_url``."""
+        from mcpvault.state.grants import remember_client
+
+        target = redirect_uri or self.settings.redirect_uri
+        if target is None:
+            raise ConfigurationError(
+                f"{self.settings.server}: a login on a page of yours needs its address",
+                hint=f"pass redirect_uri=…, or run: mcpvault set {self.settings.server} auth.redirect_uri https://…",
+                server=self.settings.server,
+            )
+        store = self._remembered.store
+        found = self._remembered.grants.discover(self.source.seen, deadline)
+        client = self._remembered.grants.client(found, self._remembered.known(), (target,), deadline, scope)
+        url, pending = self._remembered.grants.begin(found, client, target, scope)
+        assert client.registration is not None  # noqa: S101  a person's client is registered
+        key = client.proof_key.jwk() if client.proof_key else None
+        registered = client.registration.kept
+        remember_client(store, server=client.server, registration=registered, dpop_key=key)
+        self._waiting().keep(pending.state, as_begun(origin_of(self.settings.url), pending, client, registered, key))
+        return url
+
+    def complete(self, redirected: Secret, *, deadline: Deadline) -> None:
+        """End a login that ``authorization_url`` began; see ``Session.complete_authorization``."""
+        from mcpvault.login import state_of
+
+        state = state_of(redirected)
+        told = self._waiting().take(state) if state else None
+        begun = self._remembered.begun(told, origin=origin_of(self.settings.url)) if told is not None else None
+        if begun is None:
+            raise AuthorizationFailedError(
+                f"{self.settings.server}: no login waits for this address: it was used before, or is too old",
+                hint="begin again",
+                server=self.settings.server,
+            )
+        pending, client = begun
+        self.source.hold(self._remembered.keep(self._remembered.grants.complete(client, pending, redirected, deadline)))
+
+    def has_grant(self) -> bool:
+        """Tell whether there are tokens at all, good or not."""
+        record = self._remembered.read()
+        return record is not None and record.tokens is not None
+
+    def tokens(self) -> TokenSet:
+        """
+        Return the tokens at hand, without asking anybody.
+
+        Raises:
+            AuthorizationRequiredError: There are none.
+        """
+        return self._tokens_of(self._remembered.read())
+
+    def access_token(self, deadline: Deadline) -> Secret:
+        """
+        Return an access token that is good now, refreshed or obtained if need be.
+
+        Raises:
+            AuthorizationRequiredError: Only a person's login helps.
+            ConfigurationError: It would be of no use by itself.
+        """
+        if self.settings.dpop:
+            raise ConfigurationError(
+                f"{self.settings.server}: its tokens are bound to a key: each request needs a proof of its own (DPoP)",
+                hint="use vault.session(name), or vault.requests_session(name) for another API at that origin",
+                server=self.settings.server,
+            )
+        return self._tokens_of(self.source.current(deadline)).access_token
+
+    def renew(self, *, expiring: float | None, adopt: bool, timeout: float) -> tuple[bool, TokenSet]:
+        """
+        Refresh now, or only what expires within *expiring* seconds; tell whether it was done.
+
+        Raises:
+            AuthorizationRequiredError: There is nothing to refresh with.
+            McpVaultError: The authorization server could not be asked.
+        """
+        deadline = Deadline(timeout)
+        if adopt:
+            from mcpvault.state.grants import adopt as adopt_grant
+
+            adopt_grant(self._remembered.store)
+        before = self._remembered.read()
+        held = before.tokens if before is not None else None
+        if self.settings.needs_person:
+            after = self._remembered.refreshed(deadline, insist=expiring is None, window=expiring)
+        elif held is not None and expiring is not None and held.fresh(self._remembered.now(), skew=expiring):
+            return False, held
+        else:
+            after = self._remembered.obtained(deadline, insist=True)
+        self.source.hold(after)
+        return before is None or before.generation != after.generation, self._tokens_of(after)
+
+    def logout(self, *, timeout: float, dry_run: bool = False) -> list[Revoked]:
+        """Forget the tokens, then revoke them at the authorization server as well as it goes (RFC 7009)."""
+        from mcpvault.oauth.revocation import revocations
+        from mcpvault.oauth.wire import drive
+        from mcpvault.state.grants import withdraw
+
+        record = self._remembered.read() if dry_run else withdraw(self._remembered.store)
+        self.source.hold(None)
+        if record is None or record.tokens is None:
+            return []
+        held = [name for name in ("refresh_token", "access_token") if getattr(record.tokens, name)]
+        if dry_run:
+            return [Revoked(name, "would be revoked") for name in held]
+        outcomes: dict[str, str] = {}
+        if record.server is not None:
+            with self._remembered.grants.reach(Deadline(timeout)) as ask:
+                flow = revocations(self._remembered.client_of(record), record.tokens, now=self._remembered.now())
+                for each in drive(flow, ask):
+                    failed = each.error
+                    said = "revoked" if failed is None else f"forgotten here, but not revoked: {failed.message}"
+                    outcomes[each.token_type_hint] = said
+        return [Revoked(name, outcomes.get(name, "forgotten here; the server revokes nothing")) for name in held]
+
+    def advise(self, error: LoginNeededError) -> None:
+        """Let *error* say what helps this entry: a login, but not without a person or without a vault."""
+        server = self.settings.server
+        command = f"mcpvault login {server}"
+        if self._remedy is not None:
+            if error.hint is None or "mcpvault " in error.hint:
+                error.hint, error.login_command = self._remedy, None
+        elif isinstance(error, CredentialRejectedError) and self.settings.needs_person:
+            error.hint, error.login_command = f"run: {command}", command
+        elif isinstance(error, CredentialRejectedError | AuthorizationRequiredError) and not self.settings.needs_person:
+            error.hint = f"run: mcpvault refresh {server}; if that does not help, ask who runs the server"
+            error.login_command = None
+
+    def _tokens_of(self, record: TokenRecord | None) -> TokenSet:
+        if record is None or record.tokens is None:
+            from mcpvault.login import login_needed
+
+            raise login_needed(self.settings.server, None, "nobody has logged in")
+        return record.tokens
+
+    def _ask_person(
+        self, seen: Challenge | None, scope: str | None, deadline: Deadline, *, refused: int = 0
+    ) -> TokenRecord | None:
+        at_terminal = self._interactive == "tty" and sys.stdin is not None and sys.stdin.isatty()
+        if (self._provider is None and not at_terminal) or self._is_hopeless(refused, seen, deadline):
+            return None
+        return self._log_in(seen, scope, deadline, None)
+
+    def _is_hopeless(self, refused: int, seen: Challenge | None, deadline: Deadline) -> bool:
+        """Tell whether the server refuses what it was granted just now: a person would be asked again and again."""
+        record = self._remembered.read()
+        if record is None or record.tokens is None or record.status != "ok" or record.generation != refused:
+            return False
+        if not 0 <= self._remembered.now() - record.tokens.issued_at < JUST_NOW:
+            return False
+        # Unless it has moved to another authorization server, where nobody has asked yet (A61).
+        return self._remembered.grants.discover(seen, deadline).server.issuer == record.issuer
+
+    def _log_in(self, seen: Challenge | None, scope: str | None, deadline: Deadline, method: str | None) -> TokenRecord:
+        self.on_login()
+        known = self._remembered.known()
+        provider = self._provider
+        if method is not None:
+            from mcpvault.providers import login_provider
+
+            provider = login_provider(method, self.settings.server)
+        if provider is not None:
+            from mcpvault.login import Provided
+
+            grant = self._remembered.grants.by_person(Provided(provider), known, seen, scope, deadline)
+        else:
+            from mcpvault.terminal_login import log_in
+
+            grant = log_in(
+                self._remembered.grants, self.settings, known=known, seen=seen, scope=scope, deadline=deadline,
+                method=method, env=self._env,
+            )  # fmt: skip
+        return self._remembered.keep(grant)
+
+
+def _nobody_listens() -> None:
+    return None

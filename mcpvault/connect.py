@@ -1,0 +1,315 @@
+"""
+START HERE. The name of a vault entry becomes a session, one step per layer, top to bottom.
+
+``Vault`` is the public facade over an open vault file and the state of this host. This module
+decides the order of the steps and what rooms of one rank get from each other; each step is its room's.
+
+    vault.toml   text -> shape                     vault_schema.parse
+                 shape -> unlocked, believed       vault.VaultFile.open
+                 references -> values              vault.references
+                 entry -> credential               credentials
+                 credential -> guarded session     http
+                 bytes on a wire or a pipe         transports
+                 tools, resources, prompts         mcp.Session
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import types
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Self
+
+from mcpvault import entries
+from mcpvault.deadline import Deadline
+from mcpvault.errors import NotApprovedError, UnknownFieldError
+from mcpvault.host_state import roots_trusted, state_of
+from mcpvault.mcp.session import AuthState, Session
+from mcpvault.places import Places, locate
+from mcpvault.secret import Secret
+from mcpvault.startup import Loading
+from mcpvault.state.anchor import FileAnchor
+from mcpvault.state.files import StateDirectory
+from mcpvault.state.memory import MemoryState
+from mcpvault.state.verdicts import FileVerdicts
+from mcpvault.vault.documents import read_document
+from mcpvault.vault.file import writable_by_others
+from mcpvault.vault.keysources import Key, find_key
+from mcpvault.vault.vaultfile import VaultFile
+
+if TYPE_CHECKING:
+    from mcpvault.authorization import EntryAuthorization
+    from mcpvault.entries import Concrete
+    from mcpvault.http import AuthBase
+    from mcpvault.http.session import GuardedSession
+    from mcpvault.login import OAuthProvider
+    from mcpvault.mcp.callbacks import Callbacks
+    from mcpvault.vault.change import Change
+    from mcpvault.vault.slots import NewSlot
+    from vault_schema import Document, ServerEntry
+
+    Auth = AuthBase | OAuthProvider
+
+
+def connect(
+    name: str,
+    *,
+    vault: str | os.PathLike[str] | None = None,
+    timeout: float | None = None,
+    auth: Auth | None = None,
+    on_event: Callable[[AuthState], None] | None = None,
+    callbacks: Callbacks | None = None,
+) -> Session:
+    """
+    Return a session with the server *name* of the vault.
+
+    Args:
+        name: The entry.
+        vault: The vault file; by default ``MCPVAULT_FILE`` or the user's.
+        timeout: Seconds that one call may take, instead of the entry's.
+        auth: A ``requests`` authentication, or an ``OAuthProvider``, instead of what the entry has.
+        on_event: Called with each new ``AuthState``.
+        callbacks: What the server may ask for, and what is to be heard.
+
+    Raises:
+        VaultError: The vault cannot be opened.
+        ConfigurationError: The entry cannot be used as it stands.
+    """
+    return Vault.open(vault).session(name, timeout=timeout, auth=auth, on_event=on_event, callbacks=callbacks)
+
+
+class Vault:
+    """
+    An open vault, and the state of this host beside it.
+
+    Make one with ``open`` or ``create``. ``file`` is the vault file itself, ``state`` the state folder, and
+    ``memory`` holds the state of entries that are to leave no trace.
+    """
+
+    def __init__(self, file: VaultFile, places: Places, state: StateDirectory, env: Mapping[str, str]) -> None:
+        self.file = file
+        self.places = places
+        self.state = state
+        self.memory = MemoryState()
+        self.env = env
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        key: Key | None = None,
+        prompt: Callable[[str], Secret] | None = None,
+    ) -> Vault:
+        """
+        Unlock the vault with the key that this process is given.
+
+        Args:
+            path: The vault file; by default ``MCPVAULT_FILE`` or the user's.
+            env: The environment; by default the process's.
+            key: The key, instead of looking for one.
+            prompt: Asks a person for a passphrase; without it nobody is ever asked.
+
+        Raises:
+            VaultError: It cannot be opened, or must not be believed.
+            ConfigurationError: Two keys are named, or a file is not private.
+        """
+        env = os.environ if env is None else env
+        places = locate(env, path)
+        document = read_document(places.vault_path)
+        state = state_of(places, document)
+
+        def find(header: Any) -> Key:
+            return find_key(header, env=env, data_home=places.data_home, vault_path=places.vault_path, prompt=prompt)
+
+        file = VaultFile.open(
+            places.vault_path,
+            key=key or find,
+            anchor=FileAnchor(state),
+            trusted_roots=roots_trusted(places, state),
+            document=document,
+        )
+        if writable_by_others(file.path):
+            warnings.warn(f"{file.path}: others can write it; run: chmod go-w {file.path}", stacklevel=2)
+        return cls(file, places, state, env)
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        slots: Sequence[NewSlot],
+        env: Mapping[str, str] | None = None,
+        vault_id: bytes | None = None,
+        key: Key | None = None,
+    ) -> Vault:
+        """
+        Write a new, empty vault that *slots* open, then open it.
+
+        Raises:
+            ConfigurationError: There is a file already.
+            VaultLockedError: The new vault was written, and this process is not given a key to it.
+        """
+        env = os.environ if env is None else env
+        places = locate(env, path)
+        VaultFile.create(places.vault_path, new_slots=slots, vault_id=vault_id, now=time.time)
+        return cls.open(path, env=env, key=key)
+
+    @staticmethod
+    def peek(path: str | os.PathLike[str] | None = None, *, env: Mapping[str, str] | None = None) -> Document:
+        """Read the vault without unlocking it; nothing in it has been verified. Raises ``VaultError``."""
+        return read_document(locate(os.environ if env is None else env, path).vault_path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Be done. Sessions that were opened stay open."""
+
+    @property
+    def document(self) -> Document:
+        """What was verified."""
+        return self.file.document
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all entries, in the order of the file."""
+        return self.document.server_names
+
+    def entry(self, name: str) -> ServerEntry:
+        """Return the entry *name* as it is written, secrets sealed; raises ``UnknownServerError``."""
+        return self.file.entry(name)
+
+    def change(self, *, dry_run: bool = False) -> AbstractContextManager[Change]:
+        """Edit the vault; see ``mcpvault.vault.change.Change``."""
+        return self.file.change(dry_run=dry_run)
+
+    def resolve(self, name: str) -> Concrete:
+        """
+        Return the entry *name* with its references filled in and its secrets open.
+
+        Raises:
+            UnknownServerError: There is none.
+            UnresolvedReferenceError: References have no value; all of them are named.
+            BindingMismatchError: A sealed value is for another origin or command.
+        """
+        return entries.resolve(self.file, name, env=self.env, credentials_dir=self.places.credentials_dir)
+
+    def session(
+        self,
+        name: str,
+        *,
+        timeout: float | None = None,
+        auth: Auth | None = None,
+        interactive: str | None = None,
+        on_event: Callable[[AuthState], None] | None = None,
+        callbacks: Callbacks | None = None,
+    ) -> Session:
+        """
+        Return a session with the server *name*; its first call connects.
+
+        Args:
+            name: The entry.
+            timeout: As ``connect``.
+            auth: As ``connect``.
+            on_event: As ``connect``.
+            interactive: ``tty``: a call that finds no grant may let the person at the terminal log in.
+            callbacks: As ``connect``.
+
+        Raises:
+            UnknownServerError, UnresolvedReferenceError, BindingMismatchError: As ``resolve``.
+            NotApprovedError: The command was imported and nobody has approved it.
+        """
+        entry = self.resolve(name)
+        if not entry.approved:
+            raise NotApprovedError(
+                f"{name}: its command was imported and has not been approved",
+                hint=f"run: mcpvault approve {name}",
+                server=name,
+            )
+        own, provider = entries.told_apart(auth)
+        grant = self._authorization(entry, provider, interactive) if entry.oauth is not None and own is None else None
+        tokens = grant.source if grant is not None else None
+        transport = entries.transport(entry, env=self.env, verdicts=FileVerdicts(self.state), auth=own, tokens=tokens)
+        seconds = float(entry.timeout.total) if timeout is None else timeout
+        return Session(
+            transport, name=name, timeout=seconds, on_event=on_event, callbacks=callbacks, authorization=grant
+        )
+
+    def authorization(self, name: str) -> EntryAuthorization:
+        """
+        Return what can be asked and done about the grant of the OAuth entry *name*.
+
+        Raises:
+            UnknownServerError, UnresolvedReferenceError, BindingMismatchError: As ``resolve``.
+            ConfigurationError: The entry's credential is static.
+        """
+        return self._authorization(self.resolve(name))
+
+    def requests_session(self, name: str, *, auth: Auth | None = None) -> GuardedSession:
+        """
+        Return a guarded ``requests.Session`` that carries the entry's credential, for any HTTP API at its origin.
+
+        Raises:
+            UnknownServerError, UnresolvedReferenceError, BindingMismatchError: As ``resolve``.
+            UnknownFieldError: The entry is a stdio server.
+        """
+        entry = self._http(name)
+        own, provider = entries.told_apart(auth)
+        grant = self._authorization(entry, provider) if entry.oauth is not None and own is None else None
+        return entries.http_session(entry, env=self.env, auth=own, tokens=grant.source if grant else None)
+
+    def headers(self, name: str) -> Mapping[str, Secret]:
+        """
+        Return the headers that prove who we are to the server *name*: the credential's and the entry's own.
+
+        Raises:
+            AuthorizationRequiredError: It is an OAuth entry, and only a person's login helps.
+        """
+        entry = self._http(name)
+        if entry.oauth is not None:
+            return {**entry.headers, "Authorization": Secret(f"Bearer {self.token(name).reveal()}")}
+        return {**entry.headers, **entry.credential.headers}
+
+    def token(self, name: str) -> Secret:
+        """
+        Return the bearer token of the entry *name*; of an OAuth entry one that is good now.
+
+        Raises:
+            UnknownFieldError: The entry has none.
+            AuthorizationRequiredError: It is an OAuth entry, and only a person's login helps.
+        """
+        entry = self._http(name)
+        if entry.oauth is not None:
+            return self._authorization(entry).access_token(Deadline(float(entry.timeout.total)))
+        if entry.token is None:
+            raise UnknownFieldError(f"servers.{name}.auth.token: the entry has no bearer token", server=name)
+        return entry.token
+
+    def _authorization(
+        self, entry: Concrete, provider: OAuthProvider | None = None, interactive: str | None = None
+    ) -> EntryAuthorization:
+        with Loading():
+            from mcpvault.oauth_entry import authorization_in
+
+        return authorization_in(self, entry, provider=provider, interactive=interactive)
+
+    def _http(self, name: str) -> Concrete:
+        return entries.of_http(self.resolve(name))
+
+
+class _CallableModule(types.ModuleType):
+    """``mcpvault.connect("name")`` works although ``mcpvault.connect`` is also this module."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Session:
+        return connect(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

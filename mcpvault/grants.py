@@ -1,0 +1,319 @@
+"""
+How an entry comes by a grant: discovery, registration, then a person's consent or the machine's own credentials.
+
+Decides the order of the flows. Leaves what each asks to ``mcpvault.oauth``, sending to ``mcpvault.http``,
+keeping the result to ``authorization``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mcpvault._version import VERSION
+from mcpvault.deadline import Deadline
+from mcpvault.errors import AuthorizationFailedError
+from mcpvault.mcp import era, jsonrpc
+from mcpvault.oauth import challenge as challenges
+from mcpvault.oauth import client_authentication, discovery, flows, registration, scope
+from mcpvault.oauth.authorization import Pending, answers, begin, code_from
+from mcpvault.oauth.challenge import Challenge
+from mcpvault.oauth.discovery import Discovery
+from mcpvault.oauth.flows import Client
+from mcpvault.oauth.identity_provider import identity_provider
+from mcpvault.oauth.settings import Settings
+from mcpvault.oauth.wire import Answer, Ask, ShowCode, Wait, drive
+from mcpvault.secret import Secret
+from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
+
+if TYPE_CHECKING:
+    from mcpvault.http.asking import Asker
+    from mcpvault.login import Way
+    from mcpvault.oauth.dpop import ProofKey
+
+CLIENT_NAME = "mcpvault"
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628 §3.4
+
+
+class Grant(NamedTuple):
+    """What came of it: the tokens, and all that a later refresh needs to know."""
+
+    tokens: TokenSet
+    server: AuthorizationServer
+    registration: Registration | None
+    resource: str | None
+    proof_key: ProofKey | None
+
+
+class Known(NamedTuple):
+    """What is remembered from an earlier grant, so that it need not be found out again."""
+
+    server: AuthorizationServer | None = None
+    registration: Registration | None = None
+    resource: str | None = None
+    requested_scope: str | None = None
+    proof_key: ProofKey | None = None
+
+
+class Grants:
+    """
+    The ways to a grant for one entry.
+
+    Args:
+        settings: The entry's ``auth``, secrets open.
+        reach: Returns who carries out what a flow asks, within a deadline.
+        allow_http: As in the entry.
+        latest: Returns the settings as they are now: what they refer to, a workload's JWT above all, may have changed.
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        reach: Callable[[Deadline], Asker],
+        *,
+        allow_http: bool = False,
+        latest: Callable[[], Settings] | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._latest = latest or (lambda: settings)
+        self.reach = reach
+        self._allow_http = allow_http
+        self._now = now
+
+    def discover(self, seen: Challenge | None, deadline: Deadline) -> Discovery:
+        """
+        Find the authorization server; a challenge that nobody has seen yet is asked for first.
+
+        Raises:
+            McpVaultError: See ``mcpvault.oauth.discovery.discover``.
+        """
+        settings = self._settings
+        with self.reach(deadline) as ask:
+            if seen is None:
+                answer = ask(first_request(settings.url))
+                if answer.status in (401, 403):
+                    seen = challenges.bearer(answer.headers.get("www-authenticate", ""))
+            flow = discovery.discover(
+                settings.url,
+                challenge=seen,
+                issuer=settings.issuer,
+                strict_resource=settings.strict_resource,
+                resource=settings.resource,
+                assume_pkce_s256=settings.assume_pkce_s256,
+                protocol_version=era.MODERN,
+                allow_http=self._allow_http,
+            )
+            return drive(flow, ask)
+
+    def client(
+        self, found: Discovery, known: Known, redirect_uris: tuple[str, ...], deadline: Deadline, wanted: str | None
+    ) -> Client:
+        """
+        Return the client to ask as: the entry's own, the one that was registered before, or a new one.
+
+        One that is to ask for more than it was registered for is registered anew where that goes: some servers
+        refuse it else.
+
+        Raises:
+            McpVaultError: See ``mcpvault.oauth.registration.register``.
+        """
+        settings, server = self._settings, found.server
+        asked = self._asked(found, wanted)
+        held = known.registration
+        if held is not None and not self._still_good(held, server, redirect_uris):
+            held = None
+        if held is not None:
+            if {*(asked or "").split()} <= {*(held.scope or "").split()}:
+                return self._as(server, held, known.proof_key)
+            asked = scope.step_up(held.scope, asked)
+        flow = registration.register(
+            server,
+            client_name=CLIENT_NAME,
+            redirect_uris=redirect_uris,
+            scope=asked,
+            client_metadata_url=settings.client_metadata_url,
+            preregistered=self._preregistered(server, redirect_uris),
+            software_version=VERSION,
+            grant_types=registration.GRANT_TYPES if redirect_uris else (DEVICE_GRANT, "refresh_token"),
+            server_name=settings.server,
+        )
+        with self.reach(deadline) as ask:
+            try:
+                held = drive(flow, ask)
+            except AuthorizationFailedError:
+                if held is None:
+                    raise
+            return self._as(server, held, known.proof_key)
+
+    def begin(self, found: Discovery, client: Client, redirect_uri: str, wanted: str | None) -> tuple[str, Pending]:
+        """Return the URL for the person, and what the response will be judged by; *wanted* are the scopes, or None."""
+        assert client.registration is not None  # noqa: S101  a person's client is always registered
+        return begin(
+            client.server,
+            client.registration,
+            resource=found.resource,
+            scope=self._asked(found, wanted),
+            redirect_uri=redirect_uri,
+            now=self._now(),
+            assume_pkce_s256=self._settings.assume_pkce_s256,
+            dpop_jkt=client.proof_key.thumbprint if client.proof_key else None,
+        )
+
+    def complete(self, client: Client, pending: Pending, redirected: Secret, deadline: Deadline) -> Grant:
+        """
+        Judge the response and spend its code.
+
+        Raises:
+            McpVaultError: See ``code_from`` and ``exchange_code_flow``.
+        """
+        code = code_from(pending, redirected, now=self._now())
+        with self.reach(deadline) as ask:
+            tokens = drive(flows.exchange_code_flow(client, pending, code, now=self._now()), ask)
+        return Grant(tokens, client.server, client.registration, pending.resource, client.proof_key)
+
+    def by_person(
+        self, way: Way, known: Known, seen: Challenge | None, wanted: str | None, deadline: Deadline
+    ) -> Grant:
+        """Take a person through consent, the *way* that was chosen."""
+        found = self.discover(seen, deadline)
+        client = self.client(found, known, (way.redirect_uri,), deadline, wanted)
+        url, pending = self.begin(found, client, way.redirect_uri, wanted)
+        redirected = Secret(way.visit(url, lambda address: answers(pending, address), deadline))
+        return self.complete(client, pending, redirected, deadline)
+
+    def by_device(
+        self, show: Callable[[ShowCode], None], known: Known, seen: Challenge | None, wanted: str | None,
+        deadline: Deadline,
+    ) -> Grant:  # fmt: skip
+        """Let a person enter a code on another device (RFC 8628)."""
+        from mcpvault.oauth.device import device_flow
+
+        found = self.discover(seen, deadline)
+        client = self.client(found, known, (), deadline, wanted)
+        flow = device_flow(
+            client,
+            scope=self._asked(found, wanted),
+            resource=found.resource,
+            clock=self._now,
+        )
+        with self.reach(deadline) as ask:
+
+            def carry_out(step: Ask | ShowCode | Wait) -> Answer | None:
+                if isinstance(step, Ask):
+                    return ask(step)
+                if isinstance(step, ShowCode):
+                    show(step)
+                else:
+                    deadline.pause(step.seconds)
+                return None
+
+            tokens = drive(flow, carry_out)
+        return Grant(tokens, client.server, client.registration, found.resource, client.proof_key)
+
+    def by_machine(self, known: Known, seen: Challenge | None, wanted: str | None, deadline: Deadline) -> Grant:
+        """Get a token in the entry's own name: client credentials, a workload's JWT, or an identity provider's word."""
+        settings = self._settings = self._latest()
+        settings.check_issuer()
+        server, resource, default = known.server, known.resource, settings.scope or known.requested_scope
+        if server is None or seen is not None:
+            found = self.discover(seen, deadline)
+            server, resource, default = found.server, found.resource, self._first_scope(found, refresh=False)
+        client = self._as(server, self._preregistered(server, ()), known.proof_key)
+        asked: Mapping[str, Any] = {"scope": wanted or default, "resource": resource, "now": self._now()}
+        with self.reach(deadline) as ask:
+            if settings.kind == "client_credentials":
+                tokens = drive(flows.client_credentials_flow(client, **asked), ask)
+            elif settings.kind == "jwt_bearer":
+                assert settings.assertion is not None  # noqa: S101  the schema requires it
+                tokens = drive(flows.jwt_bearer_flow(client, settings.assertion, **asked), ask)
+            else:
+                assert settings.subject_token is not None  # noqa: S101  the schema requires it
+                flow = flows.id_jag_flow(
+                    drive(identity_provider(settings, allow_http=self._allow_http), ask),
+                    client,
+                    subject_token=settings.subject_token,
+                    subject_token_type=settings.subject_token_type,
+                    **asked,
+                )
+                tokens = drive(flow, ask)
+        return Grant(tokens, client.server, client.registration, resource, client.proof_key)
+
+    def as_client(self, server: AuthorizationServer, held: Registration | None, proof_key: ProofKey | None) -> Client:
+        """Return the client of an earlier grant, to refresh or to revoke with."""
+        return self._as(server, self._preregistered(server, ()) or held, proof_key)
+
+    def _asked(self, found: Discovery, wanted: str | None) -> str | None:
+        return wanted if wanted is not None else self._first_scope(found)
+
+    def _first_scope(self, found: Discovery, *, refresh: bool = True) -> str | None:
+        return scope.initial(
+            configured=self._settings.scope,
+            challenge_scope=found.challenge_scope,
+            resource_scopes=found.scopes_supported,
+            server=found.server,
+            wants_refresh=refresh,
+        )
+
+    def _still_good(self, held: Registration, server: AuthorizationServer, redirect_uris: tuple[str, ...]) -> bool:
+        """Tell whether what was registered before is good for this server and these URIs (A60, A61)."""
+        return (
+            self._settings.client_id is None
+            and held.issuer == server.issuer
+            and held.source == "dynamic"
+            and not registration.expired(held, self._now())
+            and {*redirect_uris} <= {*held.redirect_uris}
+            and bool(redirect_uris) is bool(held.redirect_uris)  # else registered for another grant
+        )
+
+    def _preregistered(self, server: AuthorizationServer, redirect_uris: tuple[str, ...]) -> Registration | None:
+        settings = self._settings
+        if settings.client_id is None:
+            return None
+        return Registration(
+            issuer=settings.issuer or server.issuer,
+            client_id=settings.client_id,
+            source="preregistered",
+            token_endpoint_auth_method=client_authentication.choose(
+                server,
+                has_secret=settings.client_secret is not None,
+                has_key=settings.private_key is not None,
+                override=settings.token_endpoint_auth_method,
+            ),
+            client_secret=settings.client_secret,
+            redirect_uris=redirect_uris,
+        )
+
+    def _as(self, server: AuthorizationServer, held: Registration | None, proof_key: ProofKey | None) -> Client:
+        settings = self._settings
+        key = None
+        if settings.private_key is not None:
+            from mcpvault.oauth.jwt import ClientKey
+
+            key = ClientKey(settings.private_key, alg=settings.signing_alg, kid=settings.key_id)
+        if settings.dpop and proof_key is None:
+            from mcpvault.oauth.dpop import ProofKey
+
+            proof_key = ProofKey.generate()
+        return Client(
+            name=settings.server,
+            server=server,
+            registration=held,
+            key=key,
+            audience=settings.assertion_audience,
+            proof_key=proof_key if settings.dpop else None,
+        )
+
+
+def first_request(url: str) -> Ask:
+    """Return a request that every MCP server answers, or answers with the challenge that we want to see."""
+    params = era.modern_params(None)
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json",
+        **era.modern_headers("server/discover", params),
+    }
+    body = jsonrpc.request(1, "server/discover", params)
+    return Ask(method="POST", url=url, purpose="first request", headers=headers, body=body, discovered=False)

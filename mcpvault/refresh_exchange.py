@@ -1,0 +1,85 @@
+"""
+What a refresh needs of OAuth and HTTP, put together for ``mcpvault.state``: redeem a refresh token, read the answer.
+
+Decides nothing about when: that is ``state.refresh``'s. Nothing here is loaded before a refresh is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mcpvault.deadline import Deadline
+from mcpvault.http.asking import Asker
+from mcpvault.http.failures import was_sent
+from mcpvault.oauth import dpop, flows
+from mcpvault.oauth.token_response import read_token
+from mcpvault.oauth.wire import Answer
+from mcpvault.secret import Secret
+from mcpvault.state.record import KeptAnswer, TokenRecord
+from mcpvault.state.redemption import Exchange
+from mcpvault.tokens import TokenSet
+
+Reach = Callable[[Deadline], Asker]
+
+
+def exchange_of(
+    client_of: Callable[[TokenRecord], flows.Client], reach: Reach, *, now: Callable[[], float]
+) -> Exchange:
+    """
+    Return the exchange of one entry.
+
+    Args:
+        client_of: The client that the record's tokens were issued to, with its keys.
+        reach: Who sends, within a deadline.
+        now: Unix seconds.
+    """
+
+    def redeem(record: TokenRecord, deadline: Deadline) -> Answer:
+        from mcpvault.http import tokens as door
+
+        client = client_of(record)
+        registration, held = client.registration, record.tokens
+        assert registration is not None and held is not None and held.refresh_token is not None  # noqa: S101
+        nonce: str | None = None
+        with reach(deadline) as ask:
+            while True:
+                form, headers = flows.authenticate(client, {}, now=now())
+                if client.proof_key is not None:
+                    proof = client.proof_key.proof(
+                        method="POST", url=client.server.token_endpoint, now=now(), nonce=nonce
+                    )
+                    headers["DPoP"] = proof
+                answer = door.redeem(
+                    server=client.server,
+                    registration=registration,
+                    refresh_token=held.refresh_token,
+                    resource=record.resource,
+                    form={name: _text(value) for name, value in form.items()},
+                    headers=headers,
+                    session=ask.session(client.server.token_endpoint, discovered=True),
+                    deadline=deadline,
+                )
+                if client.proof_key is None or nonce is not None:
+                    return answer
+                # Said before the grant is looked at: the token is not spent (RFC 9449 §8).
+                nonce = dpop.nonce_from(answer.status, answer.headers, answer.body)
+                if nonce is None:
+                    return answer
+
+    def read(kept: KeptAnswer, record: TokenRecord) -> TokenSet:
+        client = client_of(record)
+        held = record.tokens
+        return read_token(
+            Answer(status=kept.status, headers=kept.headers, body=kept.body),
+            requested_scope=held.requested_scope if held else None,
+            previous=held,
+            now=kept.asked_at,
+            expected_type=client.token_type,
+            server_name=client.name,
+        )
+
+    return Exchange(redeem=redeem, was_sent=was_sent, read=read)
+
+
+def _text(value: str | Secret) -> str:
+    return value.reveal() if isinstance(value, Secret) else value

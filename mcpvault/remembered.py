@@ -1,0 +1,205 @@
+"""
+What is remembered of one entry's grant, and how it is replaced: refreshed, obtained anew, or granted by a person.
+
+Decides what goes from a grant into the state and back. Leaves the protocol of the state to ``mcpvault.state``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mcpvault.deadline import Deadline
+from mcpvault.errors import VaultError
+from mcpvault.secret import Secret
+from mcpvault.state.record import TokenRecord
+from mcpvault.state.tokens import TokenStore
+from mcpvault.tokens import AuthorizationServer, Registration, as_json, authorization_server, registration
+
+if TYPE_CHECKING:
+    from mcpvault.grants import Grant, Grants, Known
+    from mcpvault.oauth.authorization import Pending
+    from mcpvault.oauth.challenge import Challenge
+    from mcpvault.oauth.dpop import ProofKey
+    from mcpvault.oauth.flows import Client
+
+SKEW = 10.0  # seconds before its end for which a machine's token is still sent
+
+
+class Remembered:
+    """
+    The grant of one entry, in the state that its credential names.
+
+    Args:
+        store: The state of the credential.
+        ways: Makes the ways to a grant, when one is needed: most runs have a token.
+        now: Unix seconds.
+    """
+
+    def __init__(self, store: TokenStore, ways: Callable[[], Grants], now: Callable[[], float] = time.time) -> None:
+        self.store = store
+        self.now = now
+        self._ways = ways
+        self._key: tuple[Secret, ProofKey] | None = None
+
+    @cached_property
+    def grants(self) -> Grants:
+        """The ways to a grant."""
+        return self._ways()
+
+    def read(self) -> TokenRecord | None:
+        """Return what is known; see ``TokenStore.read``."""
+        return self.store.read()
+
+    def known(self) -> Known:
+        """Return what the next grant need not find out again."""
+        from mcpvault.grants import Known
+
+        record = None
+        with suppress(VaultError):  # a login replaces what cannot be read
+            record = self.store.read()
+        if record is None:
+            return Known()
+        return Known(
+            server=record.server,
+            registration=None if record.disowned else record.registration,
+            resource=record.resource,
+            requested_scope=record.tokens.requested_scope if record.tokens else None,
+            proof_key=self.proof_key(record),
+        )
+
+    def keep(self, grant: Grant) -> TokenRecord:
+        """Keep what a person was granted."""
+        from mcpvault.state import grants as kept
+
+        assert grant.registration is not None  # noqa: S101  a person's client is registered
+        return kept.grant(
+            self.store,
+            grant.tokens,
+            server=grant.server,
+            registration=grant.registration.kept,
+            resource=grant.resource,
+            dpop_key=grant.proof_key.jwk() if grant.proof_key else None,
+        )
+
+    def refreshed(
+        self, deadline: Deadline, *, rejected: int | None = None, insist: bool = False, window: float | None = None
+    ) -> TokenRecord:
+        """
+        Return a record whose token is to be sent, refreshed if it is due; see ``mcpvault.state.refresh``.
+
+        Args:
+            deadline: For waiting.
+            rejected: The generation that the server has just refused, or None.
+            insist: Refresh however fresh the token is.
+            window: Refresh what ends within this many seconds.
+        """
+        from mcpvault.refresh_exchange import exchange_of
+        from mcpvault.state.refresh import current
+
+        exchange = exchange_of(self.client_of, self.grants.reach, now=self.now)
+        return current(
+            self.store, exchange, deadline=deadline, clock=self.now, rejected=rejected, window=window, insist=insist
+        )
+
+    def obtained(
+        self,
+        deadline: Deadline,
+        *,
+        seen: Challenge | None = None,
+        outdated: int | None = None,
+        scope: str | None = None,
+        insist: bool = False,
+    ) -> TokenRecord:
+        """
+        Return a token in the entry's own name: one process obtains it, the others wait for it and use it.
+
+        Args:
+            deadline: For all of it.
+            seen: The challenge that asks for another token, or None.
+            outdated: The generation that is no longer good, or None.
+            scope: What to ask for instead of the usual.
+            insist: A person wants a new one now.
+        """
+        from mcpvault.state.obtain import obtain
+
+        def fetch(record: TokenRecord | None, within: Deadline) -> TokenRecord:
+            grant = self.grants.by_machine(self.known(), seen, scope, within)
+            known = record or TokenRecord(generation=0, status="none", host=self.store.host)
+            return known.replaced(
+                issuer=grant.server.issuer,
+                resource=grant.resource,
+                tokens=grant.tokens,
+                server=grant.server,
+                dpop_key=grant.proof_key.jwk() if grant.proof_key else None,
+            )
+
+        return obtain(
+            self.store, fetch, deadline=deadline, clock=self.now, rejected=outdated, insist=insist or scope is not None
+        )
+
+    def client_of(self, record: TokenRecord) -> Client:
+        """
+        Return the client that the tokens of *record* were issued to.
+
+        Raises:
+            AuthorizationRequiredError: The record does not say.
+        """
+        if record.server is None:
+            from mcpvault.login import login_needed
+
+            raise login_needed(self.store.server, None, "nobody has logged in")
+        return self.grants.as_client(record.server, record.registration, self.proof_key(record))
+
+    def proof_key(self, record: TokenRecord) -> ProofKey | None:
+        """Return the key that the tokens of *record* are bound to, or None."""
+        if record.dpop_key is None:
+            return None
+        if self._key is None or self._key[0] != record.dpop_key:
+            from mcpvault.oauth.dpop import ProofKey
+
+            self._key = (record.dpop_key, ProofKey.from_jwk(record.dpop_key))
+        return self._key[1]
+
+    def begun(self, told: Secret, *, origin: str) -> tuple[Pending, Client] | None:
+        """
+        Return what a login was begun with, from what ``as_begun`` has made of it.
+
+        None if it was begun for another origin than the entry's, which may have been changed since.
+        """
+        began_for, pending, server, registered, jwk = _read(told)
+        if began_for != origin:
+            return None
+        key = None
+        if jwk is not None:
+            from mcpvault.oauth.dpop import ProofKey
+
+            key = ProofKey.from_jwk(jwk)
+        return pending, self.grants.as_client(server, registered, key)
+
+
+def as_begun(origin: str, pending: Pending, client: Client, held: Registration, key: Secret | None) -> Secret:
+    """Return all that another process needs to end a login, to be sealed."""
+    from mcpvault.oauth.authorization import pending_json
+
+    told = {
+        "origin": origin,
+        "pending": pending_json(pending),
+        "server": as_json(client.server),
+        "registration": as_json(held),
+    }
+    return Secret(json.dumps(told if key is None else {**told, "dpop_key": key.reveal()}))
+
+
+def _read(told: Secret) -> tuple[str, Pending, AuthorizationServer, Registration, Secret | None]:
+    """Return what ``as_begun`` was given; what is in clear stays in this frame."""
+    from mcpvault.oauth.authorization import pending
+
+    held = json.loads(told.reveal())
+    key = Secret(held["dpop_key"]) if "dpop_key" in held else None
+    server, client = authorization_server(held["server"]), registration(held["registration"])
+    return held["origin"], pending(held["pending"]), server, client, key

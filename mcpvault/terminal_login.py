@@ -1,0 +1,156 @@
+"""
+A person at a terminal logs in: browser and loopback, a pasted address, or a code on another device.
+
+The one module that opens a browser or asks on the terminal, and only because somebody asked for a login.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from mcpvault.deadline import Deadline
+from mcpvault.grants import Grant, Grants, Known
+from mcpvault.http.browser import open_browser
+from mcpvault.http.loopback import Loopback, stable_port
+from mcpvault.login import Paste, choose_method
+from mcpvault.oauth.challenge import Challenge
+from mcpvault.oauth.settings import Settings
+from mcpvault.oauth.wire import ShowCode
+
+_ENDS, _ERASES = b"\n\r\x04", b"\x08\x7f"
+DEFAULT_REDIRECT = "http://127.0.0.1:{port}/callback"
+
+
+def log_in(
+    grants: Grants,
+    settings: Settings,
+    *,
+    known: Known,
+    seen: Challenge | None,
+    scope: str | None,
+    deadline: Deadline,
+    method: str | None,
+    env: Mapping[str, str],
+) -> Grant:
+    """
+    Take a person through a login in the way that was named, or that fits.
+
+    Raises:
+        AuthorizationRequiredError: There is nobody to ask.
+        McpVaultError: See ``Grants``.
+    """
+    named = method or settings.login_method
+    found = None
+    if named is None and at_terminal():
+        found = grants.discover(seen, deadline)
+    offered = found is not None and found.server.device_authorization_endpoint is not None
+    chosen = choose_method(
+        named, env=env, terminal=at_terminal(), device_offered=offered, server=settings.server, scope=scope
+    )
+    if chosen == "device":
+        return grants.by_device(_show, known, seen, scope, deadline)
+    if chosen == "paste":
+        redirect_uri = settings.redirect_uri or _registered(known) or DEFAULT_REDIRECT.format(port=_port(settings))
+        return grants.by_person(Paste(redirect_uri, tell=tell, read=_read), known, seen, scope, deadline)
+    with _listener(settings, known) as listener:
+        return grants.by_person(_Browser(listener, env), known, seen, scope, deadline)
+
+
+def at_terminal() -> bool:
+    """Tell whether there is a person to ask."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def tell(text: str) -> None:
+    """Say something to the person, beside the data."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+class _Browser:
+    """The way through a browser on this machine."""
+
+    def __init__(self, listener: Loopback, env: Mapping[str, str]) -> None:
+        self.redirect_uri = listener.redirect_uri
+        self._listener = listener
+        self._env = env
+
+    def visit(self, url: str, ours: Callable[[str], bool], deadline: Deadline) -> str:
+        """Open the browser and wait until it comes back."""
+        tell(f"Opening the browser. If it does not open, visit:\n\n  {url}\n")
+        if not open_browser(url, self._env):
+            tell("No browser could be opened: visit the address above on this machine.")
+        return self._listener.wait(ours, deadline)
+
+
+def _read(prompt: str) -> str:
+    """Return a line from the person or, where they said how to log in, from whatever stdin is."""
+    if not at_terminal():
+        tell(prompt)
+        return sys.stdin.readline() if sys.stdin is not None else ""
+    if sys.platform == "win32":
+        from getpass import getpass
+
+        return getpass(prompt, stream=sys.stderr)
+    return _typed(sys.stdin.fileno(), prompt)
+
+
+def _typed(terminal: int, prompt: str) -> str:
+    """
+    Read a line without echo, because the address holds a code, and of any length.
+
+    Left to itself the terminal collects the line, and cuts it: after 1024 bytes on macOS, after 4095 on Linux.
+    """
+    import termios
+
+    before = termios.tcgetattr(terminal)
+    collecting = termios.tcgetattr(terminal)
+    collecting[3] &= ~(termios.ECHO | termios.ICANON)
+    collecting[6][termios.VMIN], collecting[6][termios.VTIME] = 1, 0
+    line = bytearray()
+    termios.tcsetattr(terminal, termios.TCSAFLUSH, collecting)
+    try:
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+        while piece := os.read(terminal, 4096):
+            for byte in piece:
+                if byte in _ENDS:
+                    return line.decode("utf-8", "replace")
+                if byte in _ERASES:
+                    del line[-1:]
+                else:
+                    line.append(byte)
+        return ""
+    finally:
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+        tell("")
+
+
+def _show(code: ShowCode) -> None:
+    if code.verification_uri_complete is not None:
+        tell(f"Visit this address on any device:\n\n  {code.verification_uri_complete}\n")
+        tell(f"Check that it shows the code {code.user_code}")
+    else:
+        tell(f"Visit {code.verification_uri} on any device and enter the code:\n\n  {code.user_code}\n")
+    tell(f"Waiting for you, for up to {max(1, round(code.expires_in / 60))} minutes.")
+
+
+def _registered(known: Known) -> str | None:
+    """Return the redirect URI that this client was registered with before."""
+    held = known.registration
+    return held.redirect_uris[0] if held is not None and held.redirect_uris else None
+
+
+def _port(settings: Settings) -> int:
+    return stable_port(settings.server, settings.url)
+
+
+def _listener(settings: Settings, known: Known) -> Loopback:
+    if settings.redirect_uri is not None:
+        return Loopback.at(settings.redirect_uri)
+    held = _registered(known)
+    port = urlsplit(held).port if held is not None else None
+    return Loopback(preferred=port or _port(settings))
