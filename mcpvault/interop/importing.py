@@ -1,0 +1,148 @@
+"""
+``import``: a foreign file's servers become entries of the vault, its literals sealed.
+
+Decides the order: read and judge, then write the vault in one change, then rewrite the source.
+What exists in the vault already is never overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcpvault.connect import Vault
+from mcpvault.errors import ConfigurationError
+from mcpvault.interop import moving
+from mcpvault.interop.entry import ImportedEntry
+from mcpvault.interop.source import Source
+from mcpvault.interop.sources import CLIENTS, Imported, read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What became of one server: added, or why not; then what to do, and what was lost. No values."""
+
+    name: str
+    source_name: str
+    added: bool
+    kind: str = ""
+    leads_to: str = ""
+    why: str | None = None
+    sealed: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    todo: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+    moved: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row for ``--json``."""
+        return {field: _plain(getattr(self, field)) for field in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What an import did, or would do; ``complete`` tells whether every server of the file came in."""
+
+    path: Path
+    client: str
+    rows: tuple[Row, ...]
+    losses: tuple[str, ...]
+    active: str | None
+    dry_run: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was left out."""
+        return all(row.added for row in self.rows)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report for ``--json``."""
+        return {
+            "path": str(self.path),
+            "from": self.client,
+            "dry_run": self.dry_run,
+            "active": self.active,
+            "losses": list(self.losses),
+            "servers": [row.as_json() for row in self.rows],
+        }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def import_file(
+    vault: Vault, path: str | os.PathLike[str], *, kind: str | None = None, move: bool = False, dry_run: bool = False
+) -> Report:
+    """
+    Take over the servers in the file at *path*.
+
+    Args:
+        vault: The vault, opened with an admin's key.
+        path: The file.
+        kind: The client that wrote it, a key of ``sources.CLIENTS``; by default path and shape decide.
+        move: Rewrite the file, too, so that its servers ask the vault.
+        dry_run: Report and write nothing.
+
+    Raises:
+        ConfigurationError: The file is none of a known client, or must not be rewritten; nothing was written.
+        RoleError: The key is a reader's.
+        BusyError: Vault or source changed meanwhile.
+    """
+    source = Source.load(Path(path))
+    found = read(source, kind)
+    if move:
+        moving.check_movable(source)
+    refused: dict[str, str] = {}
+    with vault.change(dry_run=dry_run) as change:
+        for entry in found.entries:
+            try:
+                change.add_server(entry.name, entry.tree)
+            except ConfigurationError as error:
+                refused[entry.name] = error.message
+                continue
+            for field, secret in entry.secrets:
+                change.set_secret(entry.name, field, secret)
+    moved = {
+        entry.place: entry.name for entry in found.entries if move and entry.name not in refused and not entry.kept_back
+    }
+    if moved and not dry_run:
+        moving.move(source, moved, typed=CLIENTS[found.kind].typed)
+    return _report(source.path, found, refused, moved, dry_run=dry_run, move=move)
+
+
+def _report(
+    path: Path,
+    found: Imported,
+    refused: dict[str, str],
+    moved: dict[tuple[str, ...], str],
+    *,
+    dry_run: bool,
+    move: bool,
+) -> Report:
+    rows = [_row(entry, refused.get(entry.name), moved=entry.place in moved, move=move) for entry in found.entries]
+    rows += [Row(name=each.place[-1], source_name=each.place[-1], added=False, why=each.why) for each in found.skipped]
+    active = found.active if found.active not in refused else None
+    return Report(path=path, client=found.kind, rows=tuple(rows), losses=found.losses, active=active, dry_run=dry_run)
+
+
+def _row(entry: ImportedEntry, refused: str | None, *, moved: bool, move: bool) -> Row:
+    losses = entry.losses
+    if move and not moved and refused is None:
+        losses = (*losses, "not moved: the source holds a secret that has no place in the vault")
+    tree = entry.tree
+    return Row(
+        name=entry.name,
+        source_name=entry.place[-1],
+        added=refused is None,
+        why=refused,
+        kind="stdio" if "command" in tree else "http",
+        leads_to=tree["url"].partition("?")[0] if "url" in tree else " ".join([tree["command"], *tree.get("args", ())]),
+        sealed=tuple(field for field, _ in entry.secrets) if refused is None else (),
+        references=entry.references if refused is None else (),
+        todo=entry.todo if refused is None else (),
+        losses=losses if refused is None else (),
+        moved=moved,
+    )
