@@ -1,0 +1,199 @@
+"""
+What an unknown server wants: its challenge, its metadata, and the command that adds it.
+
+Decides what is asked, always without a credential. Leaves the meaning of documents to ``mcpvault.oauth``.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from mcpvault.deadline import Deadline
+from mcpvault.errors import ConfigurationError, McpVaultError, TransportError
+from mcpvault.grants import first_request
+from mcpvault.http.asking import Asker
+from mcpvault.oauth import challenge as challenges
+from mcpvault.oauth import discovery, scope
+from mcpvault.oauth.challenge import Challenge
+from mcpvault.oauth.discovery import Discovery
+from mcpvault.oauth.urls import shown
+from mcpvault.oauth.wire import drive, unavailable
+from mcpvault.tokens import AuthorizationServer
+from vault_schema import SchemaError, origin_of
+from vault_schema.record import Record
+
+_CLOSED = (401, 403)
+
+
+class Report(Record):
+    """
+    What was found out about *url*.
+
+    ``status`` is that of a request without a credential; ``found`` what discovery came to, None where the server
+    wants no OAuth or its metadata cannot be used (``problem`` says why; ``broken``: there is some).
+    ``schemes`` are those of its challenges.
+    """
+
+    url: str
+    status: int
+    schemes: tuple[str, ...] = ()
+    challenge: Challenge | None = None
+    found: Discovery | None = None
+    problem: str | None = None
+    broken: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """What the server wants, in a few words."""
+        if self.found is not None:
+            return f"wants OAuth ({self.status})"
+        if self.status in _CLOSED:
+            return f"wants a credential ({self.status})"
+        if self.status < 300:
+            return "answers without a credential"
+        return f"answers {self.status} without a credential; is this its MCP endpoint?"
+
+    @property
+    def issuer(self) -> str | None:
+        """The authorization server, byte for byte."""
+        return self.found.server.issuer if self.found is not None else None
+
+    @property
+    def registration(self) -> tuple[str, ...]:
+        """How a client can come to be known there."""
+        if self.found is None:
+            return ()
+        server = self.found.server
+        document = ("client ID metadata document",) if server.client_id_metadata_document_supported else ()
+        return (*document, *(("dynamic registration",) if server.registration_endpoint else ()))
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What to run, in order; nothing where the server has to be mended first."""
+        if self.broken:
+            return ()
+        name = suggested_name(self.url)
+        add = f"mcpvault add {name} {shlex.quote(self.url)}"
+        if self.found is None:
+            basic = self.schemes == ("basic",)
+            return (f"{add} {'--basic USER' if basic else '--bearer-prompt'}" if self.status in _CLOSED else add,)
+        server = self.found.server
+        add += " --oauth"
+        if server.registration_endpoint is None:
+            document = server.client_id_metadata_document_supported
+            known = f"--client-id ID --issuer {shlex.quote(server.issuer)}"
+            add += f" --client-metadata-url URL   # or: {known}" if document else f" {known}"
+        if "bearer" not in self.schemes and "dpop" in self.schemes:
+            add = add.replace(" --oauth", " --oauth --dpop")
+        pkce = (
+            () if _pkce(server) else (f"mcpvault set {name} auth.assume_pkce_s256 true   # if you know that it works",)
+        )
+        return (add, *pkce, f"mcpvault login {name}")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What was read, for people: the server's own words among it."""
+        told: dict[str, str] = {}
+        if self.challenge is not None:
+            said = (f'{name}="{value}"' for name, value in self.challenge.parameters.items())
+            told["challenge"] = " ".join((self.challenge.scheme, *said))
+        elif self.schemes:
+            told["challenge"] = ", ".join(self.schemes)
+        if self.found is None:
+            return told
+        server = self.found.server
+        named = server.code_challenge_methods_supported
+        told["resource"] = self.found.resource or "none named"
+        told["authorization server"] = server.issuer
+        told["scopes asked for"] = self.scopes or "none"
+        told["grants"] = ", ".join(server.grant_types_supported or ("authorization_code", "implicit (by default)"))
+        told["PKCE"] = "S256" if _pkce(server) else f"{', '.join(named)} only" if named else "is not declared"
+        told["registration"] = ", ".join(self.registration) or "by hand: its operator gives you a client id"
+        methods = server.token_endpoint_auth_methods_supported
+        told["clients prove themselves by"] = ", ".join(methods or ("client_secret_basic (by default)",))
+        told["login on another device"] = "yes" if server.device_authorization_endpoint else "no"
+        told["revocation"] = "yes" if server.revocation_endpoint else "no"
+        return told
+
+    @property
+    def scopes(self) -> str | None:
+        """The scopes that a login would ask for."""
+        if self.found is None:
+            return None
+        return scope.initial(
+            configured=None,
+            challenge_scope=self.found.challenge_scope,
+            resource_scopes=self.found.scopes_supported,
+            server=self.found.server,
+            wants_refresh=True,
+        )
+
+    def told(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        server = self.found.server if self.found is not None else None
+        return {
+            "url": self.url,
+            "status": self.status,
+            "verdict": self.verdict,
+            "challenge": {"scheme": self.challenge.scheme, **self.challenge.parameters} if self.challenge else None,
+            "resource": self.found.resource if self.found else None,
+            "scopes": self.scopes,
+            "authorization_server": server.fields() if server else None,
+            "registration": [*self.registration],
+            "problem": self.problem,
+            "commands": [*self.commands],
+        }
+
+
+def probe(url: str, *, env: Mapping[str, str], timeout: float = 30.0, allow_http: bool = False) -> Report:
+    """
+    Ask *url* without a credential, and read what its metadata says.
+
+    Raises:
+        ConfigurationError: It is no URL of an MCP server.
+        TransportError: It cannot be reached.
+    """
+    problem: str | None = None
+    try:
+        origin_of(url)
+    except SchemaError as error:
+        problem = error.message
+    if problem is not None:
+        raise ConfigurationError(f"{url!r}: {problem}")
+    host = urlsplit(url).hostname or ""
+    with Asker(
+        server=suggested_name(url), deadline=Deadline(timeout), named_hosts={host}, allow_http=allow_http, env=env
+    ) as ask:
+        answer = ask(first_request(url))
+        field = answer.headers.get("www-authenticate", "")
+        seen = challenges.bearer(field) or challenges.dpop(field)
+        schemes = tuple(dict.fromkeys(each.scheme.lower() for each in challenges.parse(field)))
+        report = Report(url=url, status=answer.status, schemes=schemes, challenge=seen)
+        if failure := unavailable(answer, shown(url)):
+            raise failure
+        if answer.status not in _CLOSED:
+            return report
+        try:
+            found = drive(discovery.discover(url, challenge=seen, allow_http=allow_http), ask)
+            if not found.server.assumed:
+                return report.replaced(found=found)
+        except TransportError:
+            raise
+        except McpVaultError as error:
+            return report.replaced(problem=error.message, broken=True)
+        problem = "it publishes no metadata: it takes a static credential, or speaks OAuth of 2025-03-26"
+        return report.replaced(problem=problem)
+
+
+def _pkce(server: AuthorizationServer) -> bool:
+    return "S256" in (server.code_challenge_methods_supported or ())
+
+
+def suggested_name(url: str) -> str:
+    """Return a name for an entry, from the host: ``mcp.linear.app`` → ``linear``."""
+    labels = [label for label in (urlsplit(url).hostname or "").split(".") if label not in ("mcp", "api", "www")]
+    name = labels[-2] if len(labels) > 1 and not labels[-1].isdigit() else labels[0] if labels else "server"
+    return name if name and name[0].isalnum() and not name.isdigit() else "server"

@@ -1,0 +1,173 @@
+"""
+How the credential of each entry stands, from the vault file and the state alone.
+
+No key, no network, no change: what is told was read in clear and nothing of it is verified. Decides what a person is
+told and when one is needed. Leaves what the facts are to ``mcpvault.state``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mcpvault.errors import McpVaultError
+from mcpvault.state.host import known_host
+from mcpvault.state.journal import stamp
+from mcpvault.state.record import Bound, Facts
+from mcpvault.state.tokens import peek
+from vault_schema import origin_of
+from vault_schema.fields import OAUTH_KINDS
+from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.state.files import StateDirectory
+    from vault_schema import Document, ServerEntry
+
+# static: no grant, so nothing expires by itself; unused: a machine's own token, not asked for yet; not_kept: the
+# entry's policy; unreadable: the state file is damaged or not to be believed.
+STATES = (
+    *("static", "pending_auth", "ready", "expired", "refreshing", "ambiguous", "dead"),
+    *("unused", "not_kept", "unreadable"),
+)
+
+
+class Standing(Record):
+    """
+    How one entry stands; times are Unix seconds, None where unknown or without meaning.
+
+    ``needs_login``: nothing works until a person logs in. ``human_by``: when that will be so, as far as it is known
+    already. ``other_host`` names the host that a grant belongs to, where it is not this one. ``trouble`` is the last
+    one: ``reason``, ``failures`` in a row, ``since``, ``until`` when nobody asks. ``redemption`` tells who began the
+    last refresh that did not end well, where and when. ``notes`` and ``hint`` are for people.
+    """
+
+    server: str
+    auth: str
+    state: str
+    credential: str | None = None
+    issuer: str | None = None
+    resource: str | None = None
+    client_id: str | None = None
+    scope: str | None = None
+    requested_scope: str | None = None
+    expires_at: int | None = None
+    refreshable: bool | None = None
+    generation: int | None = None
+    other_host: str | None = None
+    trouble: dict[str, object] | None = None
+    redemption: str | None = None
+    needs_login: bool = False
+    human_by: int | None = None
+    login_command: str | None = None
+    notes: tuple[str, ...] = ()
+    hint: str | None = None
+
+
+def standing(document: Document, name: str, state: StateDirectory, now: float) -> Standing:
+    """
+    Return how the entry *name* stands.
+
+    Raises:
+        PermissionsError: The state folder must not be believed.
+    """
+    entry = document.server(name)
+    auth = entry.auth.kind if entry.kind == "http" else "stdio"
+    if auth not in OAUTH_KINDS:
+        return Standing(server=name, auth=auth, state="static")
+    credential = entry.credential or name
+    login = f"mcpvault login {name}" if auth == "oauth" else None
+    base = Standing(server=name, auth=auth, state="unused", credential=credential)
+    if entry.auth.persist == "none":
+        told = "its tokens are kept by the process that gets them, and nowhere else"
+        return base.replaced(state="not_kept", notes=(told,))
+    run = f"run: {login}" if login else None
+    missing = base.replaced(needs_login=login is not None, login_command=login, hint=run)
+    try:
+        facts = peek(state, credential)
+    except McpVaultError as error:
+        return missing.replaced(state="unreadable", notes=(error.message,), hint=run or error.hint)
+    other = _made_for(entry, facts)
+    if facts is None or facts.status == "none" or other is not None:
+        if login is None:
+            return base.replaced(notes=("the first call obtains a token",))
+        return missing.replaced(
+            state="pending_auth", notes=(f"its grant is for the {other}" if other else "nobody has logged in",)
+        )
+    return _of_grant(base, facts, login, known_host(state, document.header.id), now)
+
+
+def _made_for(entry: ServerEntry, facts: Facts | None) -> str | None:
+    """Return what the grant was made for, where the entry says something else now."""
+    if facts is None:
+        return None
+    now = Bound(
+        origin=origin_of(entry.url or ""),
+        issuer=entry.auth.issuer,
+        resource=entry.auth.resource,
+        client_id=entry.auth.client_id,
+    )
+    held = facts.fields()
+    for name, said in now.fields().items():
+        if said is not None and held[name] not in (said, None):
+            return f"{name} {held[name]}"
+    return None
+
+
+def _of_grant(base: Standing, facts: Facts, login: str | None, here: str | None, now: float) -> Standing:
+    alive = facts.expires_at is None or now < facts.expires_at
+    foreign = login is not None and facts.refreshable and facts.host != here
+    refreshes = login is None or (facts.refreshable and not foreign and facts.status != "dead")
+    state = facts.status if facts.status != "ok" else "ready" if alive else "expired"
+    needs_login = not refreshes and not alive
+    trouble = facts.trouble
+    made = base.replaced(
+        state=state,
+        issuer=facts.issuer,
+        resource=facts.resource,
+        client_id=facts.client_id,
+        scope=facts.scope,
+        requested_scope=facts.requested_scope,
+        expires_at=facts.expires_at,
+        refreshable=facts.refreshable,
+        generation=facts.generation,
+        other_host=(facts.host_name or "another host") if foreign else None,
+        trouble=trouble.fields() if trouble else None,
+        redemption=facts.intent.story() if facts.intent else None,
+        needs_login=needs_login,
+        human_by=None if refreshes or needs_login else facts.expires_at,
+        login_command=login if not refreshes else None,
+        hint=None if refreshes else f"run: {login}{_adopt(base.server, facts) if foreign else ''}",
+    )
+    return made.replaced(notes=tuple(_notes(made, facts, alive=alive, refreshes=refreshes, now=now)))
+
+
+def _adopt(server: str, facts: Facts) -> str:
+    return f"; or, if {facts.host_name or 'that host'} no longer uses it: mcpvault refresh {server} --adopt"
+
+
+def _notes(made: Standing, facts: Facts, *, alive: bool, refreshes: bool, now: float) -> Iterator[str]:
+    """Yield what people are told of a grant."""
+    intent, trouble = facts.intent, facts.trouble
+    if facts.status == "dead":
+        yield f"its grant has ended{f' ({trouble.reason}) at {stamp(trouble.since)}' if trouble else ''}"
+    if intent is not None and facts.status in ("refreshing", "ambiguous", "dead"):
+        yield f"{_BEGUN[facts.status]} {intent.story()}"
+        if intent.lost:
+            yield f"the answer before was lost to {intent.lost}"
+    if made.other_host is not None:
+        yield f"its grant belongs to {made.other_host}, and is not refreshed here"
+    if trouble is not None and facts.status != "dead":
+        often = "" if trouble.failures == 1 else f", {trouble.failures} times in a row"
+        until = f"; nobody asks until {stamp(trouble.until)}" if trouble.left(now) else ""
+        yield f"the last refresh failed at {stamp(trouble.since)} ({trouble.reason}){often}{until}"
+    if not refreshes and alive and facts.expires_at is not None:
+        yield f"needs a human by {stamp(facts.expires_at)}"
+    elif refreshes and not alive:
+        yield "the next call obtains another" if made.auth != "oauth" else "the next call refreshes it"
+
+
+_BEGUN = {
+    "refreshing": "a refresh was begun by",
+    "ambiguous": "nobody knows how the refresh ended that was begun by",
+    "dead": "the last refresh was begun by",
+}
