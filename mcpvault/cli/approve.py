@@ -1,0 +1,43 @@
+"""``mcpvault approve``: look at an imported command, whole, and allow it to run."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from mcpvault.cli import app, output, report
+from mcpvault.errors import UsageError
+
+EXAMPLE = """
+Example:
+
+\b
+  mcpvault approve files
+"""
+
+
+@click.command(epilog=EXAMPLE)
+@app.server_argument
+@app.yes_option
+@app.dry_run_option
+@app.json_option
+def command(server: str, yes: bool, dry_run: bool, as_json: bool) -> None:
+    """Show the whole command of NAME, untruncated, and let it run from now on."""
+    vault = app.open_for_change()
+    entry = vault.entry(server)
+    if entry.command is None:
+        raise UsageError(f"{server}: runs no command")
+    words = [entry.command, *entry.args]
+    output.note(f"{server} runs, as you and on this machine:")
+    output.note("  " + report.one_line(shlex.join(words)))
+    for name in entry.env:
+        output.note(f"  with the variable {name}")
+    if entry.cwd:
+        output.note(f"  in {report.one_line(entry.cwd)}")
+    if not dry_run:
+        app.confirm("allow it", yes=yes)
+    with vault.change(dry_run=dry_run) as change:
+        change.set_plain(server, "approved", True)
+    done = "would be approved" if dry_run else "approved"
+    output.say(f"{done}: {server}", as_json=as_json, json={"server": server, "command": words, "dry_run": dry_run})

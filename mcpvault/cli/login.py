@@ -1,0 +1,51 @@
+"""``mcpvault login``: the one step of an OAuth entry that needs a human."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from mcpvault.cli import app, output, standing
+
+EXAMPLE = """
+Example:
+
+\b
+  mcpvault login linear
+  mcpvault login linear --method paste
+  mcpvault login github --scope "repo read:org"
+"""
+PATIENCE = 600.0  # seconds
+
+
+@click.command(epilog=EXAMPLE)
+@app.server_argument
+@click.option(
+    "--method",
+    type=click.Choice(["loopback", "paste", "device"]),
+    help="A browser here, a URL to paste, or a code for another device.",
+)
+@click.option("--scope", metavar="SCOPES", help="Ask for these, separated by spaces, instead of what the server names.")
+@app.timeout_option
+@app.json_option
+def command(server: str, method: str | None, scope: str | None, timeout: float | None, as_json: bool) -> None:
+    """
+    Log in to SERVER: a person consents in a browser, and scripts have tokens from then on.
+
+    Without --method: the browser on a desktop, else a code for another device where the server offers that, else
+    a URL to open anywhere and an address to paste back. Without a terminal and without --method nothing is
+    waited for (exit 3).
+    """
+    vault = app.open_vault()
+    session = vault.session(server)
+    try:
+        session.authenticate(method, scope=scope, timeout=timeout or PATIENCE)
+    finally:
+        session.close()
+    facts = standing.granted(vault.authorization(server).tokens(), time.time())
+    output.say(
+        "\n".join([f"logged in to {server}", *standing.lines(server, facts)]),
+        as_json=as_json,
+        json={"server": server, **facts},
+    )

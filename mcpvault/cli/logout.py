@@ -1,0 +1,35 @@
+"""``mcpvault logout``: give a grant back and forget its tokens."""
+
+from __future__ import annotations
+
+import click
+
+from mcpvault.cli import app, output
+
+EXAMPLE = """
+Example:
+
+\b
+  mcpvault logout linear
+"""
+
+
+@click.command(epilog=EXAMPLE)
+@app.server_argument
+@app.timeout_option
+@app.dry_run_option
+@app.json_option
+def command(server: str, timeout: float | None, dry_run: bool, as_json: bool) -> None:
+    """
+    Revoke the tokens of SERVER at its authorization server (RFC 7009), then forget them here.
+
+    The entry and its registration stay. What could not be revoked is reported, and forgotten all the same.
+    """
+    authorization = app.open_vault().authorization(server)
+    outcomes = authorization.logout(timeout=timeout or 30.0, dry_run=dry_run)
+    told = [f"{each.token}: {each.outcome}" for each in outcomes] or ["there was no grant"]
+    output.say(
+        "\n".join([f"{'would log' if dry_run else 'logged'} out of {server}", *(f"  {line}" for line in told)]),
+        as_json=as_json,
+        json={"server": server, "dry_run": dry_run, "tokens": [each.fields() for each in outcomes]},
+    )

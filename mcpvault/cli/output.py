@@ -1,0 +1,75 @@
+"""What a verb prints: data on stdout, remarks on stderr, tables drawn only on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from mcpvault.cli.report import one_line
+from mcpvault.cli.report import warn as warn
+
+
+def json(value: Any) -> None:
+    """Print *value* as JSON."""
+    import json as encoder
+
+    print(encoder.dumps(value, ensure_ascii=False, indent=2))
+
+
+def say(text: str, *, as_json: bool = False, json: Any = None) -> None:
+    """Print *text*, or with ``--json`` the value it was made from."""
+    if as_json:
+        globals()["json"](json)
+    else:
+        raw(text)
+
+
+def raw(data: str | bytes) -> None:
+    """Print content as it is; on a terminal without control characters, and bytes are refused there."""
+    if isinstance(data, str):
+        print(_for_reader(data) if sys.stdout.isatty() else data)
+    elif sys.stdout.isatty():
+        warn(f"{len(data)} bytes that are no text are not shown on a terminal; redirect the output")
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+
+
+def _for_reader(text: str) -> str:
+    from mcpvault.cli.render import printable
+
+    return printable(text)
+
+
+def table(
+    rows: Sequence[Sequence[str]], *, headings: Sequence[str] = (), as_json: bool = False, json: Any = None
+) -> None:
+    """Print rows: as JSON with ``--json``, drawn on a terminal, tab-separated elsewhere."""
+    if as_json:
+        globals()["json"](json)
+    elif sys.stdout.isatty() and rows:
+        _drawn(rows, headings)
+    else:
+        for row in rows:
+            print("\t".join(" ".join(cell.split()) for cell in row))
+
+
+def _drawn(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(*headings, box=SIMPLE, show_header=bool(headings), pad_edge=False)
+    if not headings:
+        for _ in rows[0]:
+            drawn.add_column()
+    for row in rows:
+        drawn.add_row(*(Text(one_line(cell)) for cell in row))
+    Console().print(drawn)
+
+
+def note(text: str) -> None:
+    """Print a remark on stderr."""
+    print(text, file=sys.stderr)

@@ -1,0 +1,82 @@
+"""``mcpvault refresh``: replace access tokens before they expire, from a timer."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import click
+
+from mcpvault.cli import app, durations, output, standing
+from mcpvault.errors import McpVaultError, UsageError
+from vault_schema.fields import OAUTH_KINDS
+
+EXAMPLE = """
+Example:
+
+\b
+  mcpvault refresh linear
+  mcpvault refresh --all --expiring 2h --jitter 15m
+"""
+
+
+@click.command(epilog=EXAMPLE)
+@click.argument("servers", nargs=-1, metavar="[NAME]...", shell_complete=app.complete_server)
+@click.option("--all", "everything", is_flag=True, help="Every OAuth entry that has a grant.")
+@click.option("--expiring", type=durations.DURATION, metavar="2h", help="Only what expires within this time.")
+@click.option("--jitter", type=durations.DURATION, metavar="15m", help="Wait a random part of this time first.")
+@click.option("--adopt", is_flag=True, help="This host takes over state that was copied from another.")
+@app.timeout_option
+@app.json_option
+def command(
+    servers: tuple[str, ...],
+    everything: bool,
+    expiring: float | None,
+    jitter: float | None,
+    adopt: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """
+    Refresh the tokens of NAME, whether or not they are due.
+
+    Scripts refresh by themselves; this is for timers that keep a grant alive, and after a host was moved. The exit
+    code is the worst of all entries'.
+    """
+    if everything == bool(servers):
+        raise UsageError("name servers, or give --all", hint="mcpvault refresh --all")
+    vault = app.open_vault()
+    of_oauth = (name for name in vault.names() if vault.entry(name).auth.kind in OAUTH_KINDS)
+    names = [*of_oauth] if everything else [*servers]
+    if jitter:
+        time.sleep(random.uniform(0, jitter))  # noqa: S311  to spread load, not to hide anything
+    facts: list[dict[str, Any]] = []
+    failures: list[McpVaultError] = []
+    seen: set[str] = set()
+    for name in names:
+        credential = vault.entry(name).credential or name
+        if everything and credential in seen:
+            continue
+        seen.add(credential)
+        try:
+            authorization = vault.authorization(name)
+            if everything and not authorization.has_grant():
+                continue
+            done, tokens = authorization.renew(expiring=expiring, adopt=adopt, timeout=timeout or 60.0)
+        except McpVaultError as error:
+            failures.append(error)
+            facts.append({"server": name, "refreshed": False, "error": error.kind, "message": error.message})
+            if not as_json:
+                output.note(f"{name}: {error.message}")
+            continue
+        told = standing.granted(tokens, time.time())
+        facts.append({"server": name, "refreshed": done, **told})
+        if not as_json:
+            left = told["expires_in"]
+            until = "" if left is None else f", good for {standing.span(left)}"
+            output.raw(f"{name}: {'refreshed' if done else 'not due'}{until}")
+    if as_json:
+        output.json(facts)
+    if failures:
+        raise standing.worst(failures)

@@ -1,0 +1,206 @@
+"""``mcpvault set``: one field of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from mcpvault.cli import app, get, output, secret_input
+from mcpvault.errors import BindingMismatchError, UnknownFieldError, UsageError
+from mcpvault.suggestion import did_you_mean
+
+if TYPE_CHECKING:
+    from mcpvault.connect import Vault
+    from mcpvault.secret import Secret
+    from mcpvault.vault.change import Change
+
+EXAMPLE = """
+Example:
+
+\b
+  mcpvault set github auth.token --stdin < new-token.txt
+  mcpvault set github auth.token '${env:GITHUB_TOKEN}'
+  mcpvault set github headers.X-API-Version 2026-01-01
+  mcpvault set github url https://new.example.com/mcp
+  mcpvault set github note --unset
+"""
+
+
+@click.command(epilog=EXAMPLE)
+@app.server_argument
+@click.argument("field", metavar="FIELD")
+@click.argument("value", required=False, metavar="[VALUE]")
+@click.option("--stdin", is_flag=True, help="Read the secret from stdin.")
+@click.option("--prompt", is_flag=True, help="Ask for the secret.")
+@click.option("--file", "path", metavar="PATH", help="Read the secret from a private file.")
+@click.option("--env", "variable", metavar="VAR", help="Take the secret out of this variable now, and seal it.")
+@click.option("--fd", "descriptor", type=click.IntRange(min=0), metavar="N", help="Read the secret from a descriptor.")
+@click.option("--unset", is_flag=True, help="Remove the field.")
+@app.yes_option
+@app.dry_run_option
+@app.json_option
+def command(
+    server: str,
+    field: str,
+    value: str | None,
+    stdin: bool,
+    prompt: bool,
+    path: str | None,
+    variable: str | None,
+    descriptor: int | None,
+    unset: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """
+    Set FIELD of NAME: auth.token, headers.X-API-Key, env.DB_PASSWORD, url, note, timeout.total, …
+
+    A secret comes by --stdin, --prompt, --file, --env or --fd and is sealed; the old value stays as
+    'previous'. VALUE is for what is no secret, and for references. A changed url, command or args asks
+    whether sealed values may go there.
+    """
+    ways = (value is not None, stdin, prompt, path is not None, variable is not None, descriptor is not None, unset)
+    if sum(ways) != 1:
+        raise UsageError("expected one of VALUE, --stdin, --prompt, --file, --env, --fd, --unset")
+    vault = app.open_for_change()
+    held = get.flat(vault.file.table(server))
+    act: Callable[[Change], None]
+    if unset:
+        done, act = "removed", partial(_unset, server=server, field=field, held=held)
+    elif value is not None:
+        plain = _plain(server, field, value, sealed=field in vault.file.sealed_fields(server))
+        done, act = "set", partial(_set_plain, server=server, field=field, value=plain)
+        _confirm_rebinding(vault, act, yes=yes, dry_run=dry_run)
+    else:
+        _check_sealable(server, field)
+        # Read before anything is locked: somebody may be typing it.
+        secret = secret_input.for_field(field, _secret(field, stdin, prompt, path, variable, descriptor))
+        done, act = "sealed", partial(_seal, server=server, field=field, secret=secret)
+    with vault.change(dry_run=dry_run) as change:
+        act(change)
+    facts = {"server": server, "field": field, "done": done, "dry_run": dry_run}
+    output.say(f"{'would be ' if dry_run else ''}{done} {server}.{field}", as_json=as_json, json=facts)
+
+
+def _check_sealable(server: str, field: str) -> None:
+    from vault_schema import FIELDS, spec_for
+
+    spec = spec_for(field)
+    if spec is None or spec.bound_to is None:
+        near = did_you_mean(field, [each.path for each in FIELDS if each.bound_to])
+        raise UnknownFieldError(
+            f"servers.{server}.{field}: is no field that can hold a sealed value",
+            hint=near or f"run: mcpvault show {server}",
+            server=server,
+        )
+
+
+def _secret(
+    field: str, stdin: bool, prompt: bool, path: str | None, variable: str | None, descriptor: int | None
+) -> Secret:
+    if stdin:
+        return secret_input.from_stdin(field)
+    if prompt:
+        return secret_input.from_prompt(field)
+    if path is not None:
+        return secret_input.from_file(path)
+    if variable is not None:
+        return secret_input.from_variable(variable)
+    return secret_input.from_descriptor(descriptor or 0)
+
+
+def _unset(change: Change, *, server: str, field: str, held: Mapping[str, object]) -> None:
+    problem: UnknownFieldError | None = None
+    try:
+        change.unset(server, field)
+    except UnknownFieldError as error:
+        problem = error
+    if problem is not None:
+        raise UnknownFieldError(problem.message, hint=did_you_mean(field, held) or problem.hint, server=server)
+
+
+def _set_plain(change: Change, *, server: str, field: str, value: object, rebind: bool = True) -> None:
+    _give_kind(change, server, field)
+    change.set_plain(server, field, value, rebind=rebind)
+
+
+def _seal(change: Change, *, server: str, field: str, secret: Secret) -> None:
+    _give_kind(change, server, field)
+    change.set_secret(server, field, secret)
+
+
+def _give_kind(change: Change, server: str, field: str) -> None:
+    """Say what an entry without ``auth`` gets by *field*: ``auth.token`` makes it a bearer entry."""
+    from vault_schema import spec_for
+
+    spec = spec_for(field)
+    if "auth" not in change.tree["servers"][server] and spec is not None and len(spec.kinds) == 1:
+        change.set_plain(server, "auth.kind", spec.kinds[0])
+
+
+def _confirm_rebinding(vault: Vault, act: Callable[..., None], *, yes: bool, dry_run: bool) -> None:
+    """Ask whether sealed values may follow a changed url, command or args, if it comes to that."""
+    problem: BindingMismatchError | None = None
+    try:
+        with vault.change(dry_run=True) as trial:
+            act(trial, rebind=yes)
+    except BindingMismatchError as error:
+        problem = error
+    if problem is None:
+        return
+    if dry_run:
+        output.warn(problem.message)
+    elif not app.on_terminal():
+        raise problem
+    else:
+        app.confirm(f"{problem.message}. Let it go there", yes=yes)
+
+
+def _plain(server: str, field: str, text: str, *, sealed: bool) -> object:
+    from mcpvault.credentials import check_header
+    from mcpvault.vault.references import split
+    from vault_schema import is_secret
+
+    if "${" in text:
+        split(text, where=f"servers.{server}.{field}")
+    elif sealed or is_secret(field):
+        raise UsageError(
+            f"servers.{server}.{field}: is a secret, and words of a command are seen by others",
+            hint=f"run: mcpvault set {server} {field} --stdin",
+        )
+    elif field.startswith("headers."):
+        check_header(field.partition(".")[2], text)
+    return typed(field, text)
+
+
+def typed(field: str, text: str) -> object:
+    """
+    Return *text* as the type that the schema wants for *field*.
+
+    Raises:
+        UsageError: It is not of that type.
+    """
+    import json
+
+    from vault_schema import spec_for
+
+    spec = spec_for(field)
+    if spec is None or spec.type == "text":
+        return text
+    if spec.type == "integer" and text.lstrip("-").isdigit():
+        return int(text)
+    if spec.type == "boolean" and text in ("true", "false"):
+        return text == "true"
+    if spec.type == "texts":
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return value
+        raise UsageError(f"{field}: expected a JSON list of texts", hint="""such as '["--root", "/srv"]'""")
+    raise UsageError(f"{field}: expected {'true or false' if spec.type == 'boolean' else 'a number'}, got {text!r}")
