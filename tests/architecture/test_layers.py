@@ -1,0 +1,159 @@
+"""Who may import whom. The tables are the architecture; these tests keep them true."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+RANK = {
+    "vault_schema": 0,
+    "mcpvault._version": 0,
+    "mcpvault.errors": 0,
+    "mcpvault.secret": 0,
+    "mcpvault.startup": 0,
+    "mcpvault.suggestion": 0,
+    "mcpvault.credentials": 1,
+    "mcpvault.deadline": 1,
+    "mcpvault.quoting": 1,
+    "mcpvault.tokens": 1,
+    "mcpvault.mcp": 2,
+    "mcpvault.oauth": 2,
+    "mcpvault.state": 2,
+    "mcpvault.vault": 2,
+    "mcpvault.http": 3,
+    "mcpvault.transports": 3,
+    "mcpvault.client": 4,
+    "mcpvault.connect": 4,
+    "mcpvault.connectors": 4,
+    "mcpvault.authorization": 4,
+    "mcpvault.entries": 4,
+    "mcpvault.grants": 4,
+    "mcpvault.login": 4,
+    "mcpvault.mcp_use": 4,
+    "mcpvault.providers": 4,
+    "mcpvault.refresh_exchange": 4,
+    "mcpvault.remembered": 4,
+    "mcpvault.terminal_login": 4,
+    "mcpvault.token_source": 4,
+    "mcpvault.oauth_entry": 4,
+    "mcpvault.host_state": 4,
+    "mcpvault.places": 4,
+    "mcpvault": 5,
+    "mcpvault.interop": 5,
+    "mcpvault.rotation": 5,
+    "mcpvault.testing": 5,
+    "mcpvault.upkeep": 5,
+    "mcpvault.cli": 6,
+    "mcpvault.__main__": 7,
+}
+# Modules of rank 4 stand side by side and may use one another; the packages below them may not.
+SIDE_BY_SIDE = {
+    "mcpvault.client",
+    "mcpvault.connect",
+    "mcpvault.connectors",
+    "mcpvault.authorization",
+    "mcpvault.entries",
+    "mcpvault.grants",
+    "mcpvault.login",
+    "mcpvault.mcp_use",
+    "mcpvault.providers",
+    "mcpvault.refresh_exchange",
+    "mcpvault.remembered",
+    "mcpvault.terminal_login",
+    "mcpvault.token_source",
+    "mcpvault.oauth_entry",
+    "mcpvault.host_state",
+    "mcpvault.places",
+    "mcpvault",
+}
+DOORS = {
+    "click": {"mcpvault.cli"},
+    "cryptography": {"mcpvault.vault", "mcpvault.oauth", "mcpvault.testing"},
+    "filelock": {"mcpvault.vault", "mcpvault.state"},
+    "jsonschema": {"mcpvault.mcp"},
+    "referencing": {"mcpvault.mcp"},
+    "keyring": {"mcpvault.vault"},
+    "msgspec": {"mcpvault.mcp"},
+    "oauthlib": {"mcpvault.http"},
+    "platformdirs": {"mcpvault.places"},
+    "requests": {"mcpvault.http", "mcpvault.transports"},
+    "requests_oauthlib": {"mcpvault.http"},
+    "rich": {"mcpvault.cli"},
+    "subprocess": {"mcpvault.vault", "mcpvault.state", "mcpvault.transports", "mcpvault.upkeep", "mcpvault.cli"},
+    "tomli_w": {"vault_schema", "mcpvault.interop"},
+    "tomlkit": {"vault_schema", "mcpvault.interop"},
+    "truststore": {"mcpvault.http"},
+    "urllib3": {"mcpvault.http", "mcpvault.transports"},
+}
+OWN = sorted([*ROOT.glob("mcpvault/**/*.py"), *ROOT.glob("vault_schema/**/*.py")])
+
+
+def unit(module: str) -> str:
+    """Return the room that *module* belongs to."""
+    head, _, rest = module.partition(".")
+    return f"{head}.{rest.split('.')[0]}" if head == "mcpvault" and rest else head
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield every module that the file imports, ``TYPE_CHECKING`` imports and lazy ones included."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) + 1 - node.level]] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            yield from (f"{module}.{alias.name}" for alias in node.names) if module == "mcpvault" else [module]
+
+
+def room_of(path: Path) -> str:
+    """Return the room that the file *path* belongs to."""
+    return unit(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+
+
+def test_every_room_has_a_rank() -> None:
+    """A room without a rank would escape the rule."""
+    assert [] == sorted({room_of(path) for path in OWN} - RANK.keys())
+
+
+def test_nothing_imports_upward() -> None:
+    """A module imports only from a lower rank or from its own room."""
+    wrong = []
+    for path in OWN:
+        here = room_of(path)
+        for name in imported(path):
+            there = unit(name)
+            if there not in RANK or there == here or {here, there} <= SIDE_BY_SIDE:
+                continue
+            if RANK[there] >= RANK[here]:
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert [] == wrong
+
+
+def test_guests_come_by_their_door() -> None:
+    """Each outside library is imported only by the rooms that the table names."""
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in OWN
+        for name in imported(path)
+        if room_of(path) not in DOORS.get(name.split(".")[0], {room_of(path)})
+    ]
+    assert [] == wrong
+
+
+def test_no_event_loop() -> None:
+    """Nothing of ours imports asyncio: the library blocks, and works inside a running loop."""
+    assert [] == [path.name for path in OWN if any(name.split(".")[0] == "asyncio" for name in imported(path))]
+
+
+def test_the_environment_has_two_doors() -> None:
+    """Only ``connect`` and ``cli`` (and the test servers' demo) read ``os.environ``; others take a mapping."""
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in OWN
+        if "os.environ" in path.read_text("utf-8")
+        and room_of(path) not in {*SIDE_BY_SIDE, "mcpvault.cli", "mcpvault.testing"}
+    ]
+    assert [] == wrong

@@ -1,0 +1,247 @@
+"""``status``, ``refresh``, ``logout`` and ``doctor`` about grants, and what a cron job sees of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from examination import examined, levels, told
+from oauth_house import BROWSER, ECHO, SCOPE, OAuthHouse, oauth_house
+
+from mcpvault.state.brake import Trouble
+from mcpvault.state.journal import Intent
+
+NOW = int(time.time())
+INTENT = Intent(program="nightly", pid=4711, user=0, host_name="batch-1", started=NOW - 3600, token="0a1b2c3d")
+TROUBLE = Trouble(failures=3, since=NOW - 60, until=NOW + 200, reason="server_unavailable")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[OAuthHouse]:
+    """A home whose vault names a server that wants OAuth."""
+    with oauth_house(tmp_path) as made:
+        yield made
+
+
+def change(
+    house: OAuthHouse, name: str = "demo", *, ends: int | None = None, refresh: bool = True, **facts: Any
+) -> None:
+    """Let the record of *name* say something else: tokens that end in so many seconds, a status, a journal, a host."""
+    store = house.open().authorization(name).store
+    with store.exclusive():
+        record = store.read()
+        assert record is not None and record.tokens is not None
+        tokens = record.tokens
+        if ends is not None:
+            tokens = tokens.replaced(expires_at=time.time() + ends)
+        if not refresh:
+            tokens = tokens.replaced(refresh_token=None)
+        store.write(record.replaced(tokens=tokens, **facts))
+
+
+def told_of(house: OAuthHouse, *words: str, code: int = 0) -> dict[str, dict[str, Any]]:
+    """Return what ``status --json`` says, by name."""
+    return {each["server"]: each for each in json.loads(house.run("status", *words, "--json", code=code).stdout)}
+
+
+def test_a_cron_job_from_the_first_login_to_the_last(house: OAuthHouse) -> None:
+    """Exit 3 with the command until somebody logs in; then calls work and refresh; a dead grant is exit 3 again."""
+    refused = house.run(*ECHO, code=3)
+    assert "mcpvault: hint: run: mcpvault login demo\n" in refused.stderr
+    house.run("login", "demo", "--method", "loopback", BROWSER=BROWSER)
+    assert "hello\n" == house.run(*ECHO).stdout
+
+    change(house, ends=-5)
+    assert ("expired", False) == (told_of(house)["demo"]["state"], told_of(house)["demo"]["needs_login"])
+    assert ("hello\n", 1) == (house.run(*ECHO).stdout, house.issuer.redemptions)
+    assert "ready" == told_of(house)["demo"]["state"]
+
+    house.issuer.withdraw(told_of(house)["demo"]["client_id"])
+    [line] = house.run(*ECHO, "--json", code=3).stderr.splitlines()
+    error = json.loads(line)["error"]
+    assert (3, "demo", "mcpvault login demo") == (error["code"], error["server"], error["login_command"])
+    dead = told_of(house)["demo"]
+    assert ("dead", "mcpvault login demo") == (dead["state"], dead["login_command"])
+    assert "invalid_grant" in dead["notes"][0]
+    assert ["mcpvault: error: ", "mcpvault: hint: r"] == [
+        line[:17] for line in house.run(*ECHO, code=3).stderr.splitlines()
+    ]
+
+    house.run("login", "demo", "--method", "loopback", BROWSER=BROWSER)
+    assert "hello\n" == house.run(*ECHO).stdout
+    assert 0 == house.issuer.reuse_detected
+
+
+def test_every_state_is_told_without_a_key(house: OAuthHouse) -> None:
+    """All that status says comes from the files: no key, no request, no change; it tells where a human is needed."""
+    entry = {"url": house.server.url, "auth": {"kind": "oauth"}}
+    with house.open().change() as vault:
+        for name in ("ready", "expired", "short", "gone", "dead", "lost", "busy", "troubled", "foreign", "moved"):
+            vault.add_server(name, entry)
+        vault.add_server("static", {"url": house.server.url, "auth": {"kind": "none"}})
+        vault.add_server("child", {"command": "/bin/true"})
+        vault.add_server("private", {"url": house.server.url, "auth": {"kind": "oauth", "persist": "none"}})
+        machine = {
+            "kind": "client_credentials",
+            "client_id": "c",
+            "issuer": house.issuer.issuer,
+            "client_secret": "${S}",
+        }
+        vault.add_server("machine", {"url": house.server.url, "auth": machine})
+    for name in ("ready", "expired", "short", "gone", "dead", "lost", "busy", "troubled", "foreign", "moved"):
+        house.log_in(name)
+    change(house, "expired", ends=-7200)
+    change(house, "short", refresh=False)
+    change(house, "gone", ends=-7200, refresh=False)
+    change(house, "dead", ends=-7200, status="dead", trouble=TROUBLE.replaced(reason="invalid_grant"), intent=INTENT)
+    change(house, "lost", ends=-7200, status="ambiguous", intent=INTENT.replaced(ended="died"))
+    change(house, "busy", ends=-7200, status="refreshing", intent=INTENT)
+    change(house, "troubled", trouble=TROUBLE)
+    change(house, "foreign", ends=-7200, host="f" * 32, host_name="batch-2")
+    with house.open().change() as vault:
+        vault.set_plain("moved", "auth.client_id", "another")
+    (house.state / "token-demo.toml").write_bytes(b"damaged")
+    house.key.unlink()
+    before, requests = house.files(), len(house.issuer.requests)
+
+    found = told_of(house)
+
+    assert (before, requests) == (house.files(), len(house.issuer.requests))
+    assert {
+        "static": "static", "child": "static", "private": "not_kept", "machine": "unused", "demo": "unreadable",
+        "moved": "pending_auth", "ready": "ready", "short": "ready", "troubled": "ready", "expired": "expired",
+        "gone": "expired", "foreign": "expired", "dead": "dead", "lost": "ambiguous", "busy": "refreshing",
+    } == {name: each["state"] for name, each in found.items()}  # fmt: skip
+    assert {"demo", "moved", "gone", "foreign", "dead"} == {n for n, each in found.items() if each["needs_login"]}
+    assert {"short"} == {n for n, each in found.items() if each["human_by"]}
+    assert "batch-2" == found["foreign"]["other_host"]
+    assert "mcpvault refresh foreign --adopt" in found["foreign"]["hint"]
+    assert "nightly (pid 4711) on batch-1" in found["lost"]["redemption"]
+    assert found["lost"]["redemption"] in found["busy"]["notes"][0]
+    assert TROUBLE.fields() == found["troubled"]["trouble"]
+    assert "3 times in a row; nobody asks until" in found["troubled"]["notes"][0]
+    assert "client_id" in found["moved"]["notes"][0]
+    rows = {row.split("\t")[0]: row.split("\t")[1:] for row in house.run("status").stdout.splitlines()}
+    assert ["oauth", "ready", "good for 60 minutes"] == rows["ready"][:3]
+    assert ["oauth", "expired", "ended 2 hours ago"] == rows["gone"][:3]
+    assert "run: mcpvault login gone" in rows["gone"][3]
+
+
+def test_status_of_one_entry(house: OAuthHouse) -> None:
+    """A named entry is told in full; one that is not there is exit 8."""
+    house.log_in(scope="mcp:read admin")
+
+    said = house.run("status", "demo").stdout
+
+    assert said.startswith("demo: ready (oauth)\n  access token: good for 60 minutes, refreshes itself\n")
+    assert f"  issuer: {house.issuer.issuer}\n" in said
+    assert "  scope: mcp:read admin\n" in said
+    assert "did you mean 'demo'?" in house.refused("status", "dem", code=8)
+
+
+def test_a_probe_asks_the_servers(house: OAuthHouse) -> None:
+    """``--probe`` tells what each server answers now; its exit code is the worst answer's, and nobody is asked."""
+    assert "wants a login (401)" in house.run("status", "--probe", code=3).stdout
+    house.log_in()
+
+    found = told_of(house, "--probe")["demo"]
+
+    assert {"asked": True, "ok": True, "protocol": "2026-07-28"} == found["probe"]
+    house.server.close()
+    assert (False, 4) == tuple(told_of(house, "--probe", code=4)["demo"]["probe"][key] for key in ("ok", "code"))
+
+
+def test_refresh_from_a_timer(house: OAuthHouse) -> None:
+    """``--all`` refreshes each grant once, however many entries share it; ``--expiring`` leaves alone what lasts."""
+    with house.open().change() as vault:
+        for name in ("twin", "sibling"):
+            vault.add_server(name, {"url": house.server.url, "auth": {"kind": "oauth"}, "credential": "shared"})
+        vault.add_server("static", {"url": house.server.url, "auth": {"kind": "none"}})
+    house.log_in()
+    house.log_in("twin")
+
+    said = house.run("refresh", "--all", "--jitter", "1s").stdout
+    assert "demo: refreshed, good for 60 minutes\ntwin: refreshed, good for 60 minutes\n" == said
+    assert "demo: not due" in house.run("refresh", "demo", "--expiring", "30m").stdout
+    assert 2 == house.issuer.redemptions
+    [done] = json.loads(house.run("refresh", "demo", "--expiring", "2h", "--json").stdout)
+    assert ("demo", True, SCOPE, 3) == (done["server"], done["refreshed"], done["scope"], house.issuer.redemptions)
+
+    assert "mcpvault refresh --all" in house.refused("refresh", code=2)
+    assert "its credential is static" in house.run("refresh", "static", code=8).stderr
+
+
+def test_refresh_tells_the_worst(house: OAuthHouse) -> None:
+    """One grant that has ended does not keep the others from being refreshed; the exit code is 3."""
+    with house.open().change() as vault:
+        vault.add_server("other", {"url": house.server.url, "auth": {"kind": "oauth"}})
+    house.log_in()
+    house.issuer.withdraw(told_of(house)["demo"]["client_id"])
+    house.log_in("other")
+
+    done = house.run("refresh", "--all", code=3)
+
+    assert "other: refreshed" in done.stdout
+    assert "demo: " in done.stderr
+    assert "mcpvault: hint: run: mcpvault login demo\n" in done.stderr
+
+
+def test_the_grant_of_another_host(house: OAuthHouse) -> None:
+    """State that was copied is not refreshed: exit 3 until somebody says ``--adopt``; then calls work again."""
+    house.log_in()
+    change(house, ends=-5, host="f" * 32, host_name="batch-2")
+
+    refused = house.run(*ECHO, code=3)
+    assert "batch-2" in refused.stderr
+    assert "mcpvault refresh demo --adopt" in refused.stderr
+    assert "batch-2" in house.run("refresh", "demo", code=3).stderr
+    assert 0 == house.issuer.redemptions
+
+    assert "demo: refreshed" in house.run("refresh", "demo", "--adopt").stdout
+    assert ("hello\n", 1) == (house.run(*ECHO).stdout, house.issuer.redemptions)
+
+
+def test_logout_gives_the_grant_back(house: OAuthHouse) -> None:
+    """``logout`` revokes both tokens at the server and forgets them here, even where the server is gone."""
+    house.log_in()
+    before = house.files()
+    dry = json.loads(house.run("logout", "demo", "--dry-run", "--json").stdout)
+    assert (True, ["refresh_token", "access_token"]) == (dry["dry_run"], [each["token"] for each in dry["tokens"]])
+    assert (before, []) == (house.files(), house.issuer.called("revoke"))
+
+    assert (
+        "logged out of demo\n  refresh_token: revoked\n  access_token: revoked\n" == house.run("logout", "demo").stdout
+    )
+    assert 2 == len(house.issuer.called("revoke"))
+    assert "pending_auth" == told_of(house)["demo"]["state"]
+    assert "mcpvault login demo" in house.run(*ECHO, code=3).stderr
+    assert "there was no grant" in house.run("logout", "demo").stdout
+
+    house.log_in()
+    house.issuer.close()
+    assert "forgotten here, but not revoked" in house.run("logout", "demo").stdout
+    assert "pending_auth" == told_of(house)["demo"]["state"]
+
+
+def test_doctor_knows_grants(house: OAuthHouse) -> None:
+    """A missing grant is a failure with the command and code 3, offline too; another host's is at first a warning."""
+    broken = told(examined(house, "--offline", code=3), "entry.grant")
+    assert ("fail", 3, "demo", "run: mcpvault login demo") == tuple(
+        broken[key] for key in ("level", "code", "server", "hint")
+    )
+    assert "servers.demo: pending_auth; nobody has logged in" == broken["message"]
+    assert "entry.reachable" not in {finding["id"] for finding in examined(house, code=3)}
+
+    house.log_in()
+    found = examined(house)
+    assert {"ok"} == {each["level"] for each in found if each["id"] in ("entry.grant", "entry.reachable")}
+
+    change(house, host="f" * 32, host_name="batch-2")
+    warned = told(examined(house, "--offline"), "entry.grant")
+    assert ("warn", True) == (warned["level"], "batch-2" in warned["message"])
+    assert "mcpvault refresh demo --adopt" in warned["hint"]
+    assert levels(examined(house, "--offline", "demo"))

@@ -1,0 +1,264 @@
+"""``edit``: the vault in a scripted editor, on a terminal and without one."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from house import INTERRUPT, LONGEST, TOKEN, Home, new_vault
+
+from mcpvault import Secret
+
+KEY = "key-of-the-other-server-8Vn2"
+TYPED = "typed-into-an-editor-3Kd7"
+
+
+@pytest.fixture
+def home(home: Path) -> Home:
+    """A home with a vault of two sealed values, and a folder for the editor's files."""
+    made = new_vault(home)
+    with made.open().change() as change:
+        change.add_server("other", {"url": "https://other.example.com/mcp", "note": "old words"})
+        change.set_secret("other", "headers.X-API-Key", Secret(KEY))
+    (home / "run").mkdir(mode=0o700)
+    return made
+
+
+def edit(home: Home, script: str, *words: str, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run ``edit`` with a shell script as the editor, which gets the file's name as ``$1``; nothing may stay behind."""
+    done = home.run(
+        "edit", *words, code=code, EDITOR=editor(home, script), XDG_RUNTIME_DIR=str(home.home / "run"), **env
+    )
+    assert [] == [*(home.home / "run").iterdir()]
+    return done
+
+
+def editor(home: Home, script: str) -> str:
+    """Write the editor and return the command that starts it."""
+    (home.home / "editor.sh").write_text(script)
+    return "sh editor.sh"
+
+
+def tree(home: Home) -> dict[str, Any]:
+    """Return what the file says."""
+    return tomllib.loads(home.vault.read_text())
+
+
+def test_no_change_writes_nothing(home: Home) -> None:
+    """An editor that changes nothing leaves every byte alone."""
+    (home.home / "editor.sh").touch()
+    before = home.files()
+
+    assert "nothing changed\n" == edit(home, "").stdout
+    assert before == home.files()
+
+
+def test_the_editor_sees_placeholders(home: Home) -> None:
+    """No secret and no ciphertext is in the text; the file is private and lies in a private folder."""
+    edit(home, 'cp "$1" seen; ls -ld "$1" "$(dirname "$1")" >modes')
+    seen = (home.home / "seen").read_text()
+
+    placeholders = re.findall(r"<sealed [0-9a-f]{8}>", seen)
+    assert 2 == len(placeholders)
+    assert [] == [word for word in (TOKEN, KEY, "mv1.") if word in seen]
+    assert ["drwx------", "-rw-------"] == [line[:10] for line in (home.home / "modes").read_text().splitlines()]
+
+
+def test_what_is_left_alone_keeps_its_bytes(home: Home) -> None:
+    """A changed note changes that line and the signature; ciphertexts, comments and order stay."""
+    text = home.vault.read_text().replace("[servers.other]\n", "# who: ops\n[servers.other] # here\n")
+    home.vault.write_text(text)
+    home.run("sign", "--yes")
+    before = home.vault.read_text().splitlines()
+
+    assert "changed\n" == edit(home, """sed -i 's/old words/new words/' "$1" """).stdout
+
+    changed = [line for line in home.vault.read_text().splitlines() if line not in before]
+    assert {"note", "serial", "mac", "sig"} == {line.partition(" ")[0] for line in changed}
+    assert "new words" == tree(home)["servers"]["other"]["note"]
+    assert 4 == len(changed)
+    assert KEY == home.open().file.secret("other", "headers.X-API-Key").reveal()
+
+
+def test_new_text_in_a_secret_field_is_sealed(home: Home) -> None:
+    """What was typed is the new current version, and stands nowhere in clear."""
+    edit(home, f"""sed -i 's/^token = .*/token = "{TYPED}"/' "$1" """)
+
+    vault = home.open()
+    assert (TYPED, TOKEN) == (
+        vault.file.secret("demo", "auth.token").reveal(),
+        vault.file.secret("demo", "auth.token", stage="previous").reveal(),
+    )
+    assert ["editor.sh"] == [name for name, (_, data) in home.files().items() if TYPED.encode() in data]
+
+
+def test_an_entry_comes_and_goes(home: Home) -> None:
+    """A whole table can be written, with its secret in clear, or taken out."""
+    edit(
+        home,
+        f"""cat >>"$1" <<'END'
+
+[servers.fresh]
+url = "https://fresh.example.com/mcp"
+auth = {{ kind = "bearer", token = "{TYPED}" }}
+END
+""",
+    )
+    assert TYPED == home.open().file.secret("fresh", "auth.token").reveal()
+
+    edit(home, ': >"$1"', "fresh")
+    assert {"demo", "other"} == {*tree(home)["servers"]}
+
+
+def test_one_entry_can_be_edited(home: Home) -> None:
+    """``edit NAME`` shows that entry only, and takes nothing else back."""
+    edit(home, """cp "$1" seen; sed -i 's/old words/new words/' "$1" """, "other")
+    assert {"servers": {"other"}} == {
+        key: {*held} for key, held in tomllib.loads((home.home / "seen").read_text()).items()
+    }
+    assert "new words" == tree(home)["servers"]["other"]["note"]
+
+    said = edit(home, """printf '[servers.third]\\nurl = "https://x.example/"\\n' >>"$1" """, "other", code=8)
+    assert "expected only servers.other" in said.stderr
+
+
+REFUSED = [
+    (
+        8,
+        "does not belong here",
+        """a=$(grep -o '<sealed [0-9a-f]*>' "$1" | head -1); sed -i "s/<sealed.*>/$a/" "$1" """,
+    ),
+    (8, "does not belong here", """sed -i 's/<sealed [0-9a-f]*>/<sealed 00000000>/' "$1" """),
+    (8, "not for editing", """sed -i 's/^role = .*/role = "reader"/' "$1" """),
+    (8, "mcpvault set demo url", """sed -i 's/mcp.example.com/evil.example.com/' "$1" """),
+    (8, "did you mean 'note'?", """sed -i 's/^note/nte/' "$1" """),
+    (8, "does not belong here", """sed -i 's/servers.other/servers.renamed/' "$1" """),
+    (8, "an entry's name", """printf '[servers."a.b"]\\nurl = "https://x.example/"\\n' >>"$1" """),
+    (6, "is not TOML (line 1)", """sed -i '1s/^/= /' "$1" """),
+    (6, "is not TOML", """printf '\\357\\273\\277' | cat - "$1" >new; mv new "$1" """),
+    (8, "leaves no UTF-8 text", """printf 'x = "\\377"\\n' >>"$1" """),
+    (8, "returned 3", "exit 3"),
+    (8, "returned -9", "kill -9 $$"),
+    (8, "no such file", 'rm "$1"'),
+]
+
+
+@pytest.mark.parametrize(("code", "says", "script"), REFUSED, ids=lambda value: str(value)[:30])
+def test_what_cannot_be_is_refused(home: Home, code: int, says: str, script: str) -> None:
+    """Without a terminal the first problem ends it: one line, the right exit code, nothing written or left behind."""
+    vault = home.vault.read_bytes()
+    done = edit(home, script, code=code)
+
+    assert (says in done.stderr, "") == (True, done.stdout)
+    assert len(done.stderr.splitlines()) <= 2
+    assert vault == home.vault.read_bytes()
+
+
+@pytest.mark.parametrize("named", ["no-such-editor-here", "'", "   "])
+def test_an_editor_that_cannot_be_started(home: Home, named: str) -> None:
+    """The hint says which variable names it."""
+    assert "EDITOR" in home.refused("edit", code=8, EDITOR=named) or "set it" in home.refused(
+        "edit", code=8, EDITOR=named
+    )
+
+
+def test_visual_wins_over_editor(home: Home) -> None:
+    """Both may have options of their own."""
+    home.run("edit", EDITOR="false", VISUAL="sed -i -e 's/old words/new words/'")
+
+    assert "new words" == tree(home)["servers"]["other"]["note"]
+
+
+def test_the_editor_gets_none_of_our_secrets(home: Home) -> None:
+    """Key variables and the credentials folder are not handed on."""
+    key = home.key.read_text().strip()
+    home.key.rename(home.home / "moved")
+
+    edit(home, "env >seen", MCPVAULT_KEY=key, CREDENTIALS_DIRECTORY="/nonexistent")
+
+    names = {line.partition("=")[0] for line in (home.home / "seen").read_text().splitlines()}
+    assert {"MCPVAULT_KEY", "CREDENTIALS_DIRECTORY"} & names == set()
+    assert key not in (home.home / "seen").read_text()
+
+
+# Breaks the file when it is run first, and mends it when it is run again.
+TWICE = """
+if [ -e once ]; then sed -i 's/^= //' "$1"; sed -i 's/old words/new words/' "$1"
+else touch once; sed -i '1s/^/= /' "$1"; fi
+"""
+
+
+def test_on_a_terminal_a_mistake_is_shown_again(home: Home) -> None:
+    """The problem is told, the text comes back as it was left, and is taken when it is right."""
+    shown = home.talk("edit", answers=[("Edit it again? [Y/n]: ", "\n")], EDITOR=editor(home, TWICE))
+
+    assert "mcpvault: warning: the edited text is not TOML (line 1)" in shown
+    assert shown.endswith("changed\r\n")
+    assert "new words" == tree(home)["servers"]["other"]["note"]
+
+
+@pytest.mark.parametrize(("typed", "code"), [("n\n", 6), (INTERRUPT, 130)])
+def test_on_a_terminal_one_can_give_up(home: Home, typed: str, code: int) -> None:
+    """A no ends with the problem's exit code, ctrl-C with 130; the vault is as it was."""
+    before = home.vault.read_bytes()
+    home.talk("edit", answers=[("Edit it again? [Y/n]: ", typed)], code=code, EDITOR=editor(home, TWICE))
+
+    assert before == home.vault.read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_no_text_behind(home: Home, number: int) -> None:
+    """Killed while the editor is open, it removes the file with what was typed, and is exit 130."""
+    script = editor(home, f"""echo '{TYPED}' >>"$1"; echo up; read -r line""")
+    command, env = home.command(("edit",), {"EDITOR": script, "XDG_RUNTIME_DIR": str(home.home / "run")})
+    process = subprocess.Popen(
+        command, env=env, cwd=home.home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert b"up\n" == process.stdout.readline()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=LONGEST)
+
+    assert (130, b"mcpvault: interrupted\n") == (process.returncode, said.lstrip(b"\n"))
+    assert [] == [*(home.home / "run").iterdir()]
+
+
+def test_a_dry_run_writes_nothing(home: Home) -> None:
+    """It tells whether the text would pass."""
+    vault = home.vault.read_bytes()
+    done = edit(home, """sed -i 's/old words/new words/' "$1" """, "--dry-run", "--json")
+
+    assert {"changed": True, "dry_run": True} == json.loads(done.stdout)
+    assert vault == home.vault.read_bytes()
+
+
+def test_new_comments_are_said_to_be_lost(home: Home) -> None:
+    """Comments belong into the file itself; who writes one here is told."""
+    done = edit(home, """echo '# a remark' >>"$1" """)
+
+    assert ("nothing changed\n", True) == (done.stdout, "comments" in done.stderr)
+
+
+def test_carriage_returns_are_kept(home: Home) -> None:
+    """A vault from Windows is shown and written with its line ends."""
+    home.vault.write_bytes(home.vault.read_bytes().replace(b"\n", b"\r\n"))
+
+    edit(home, """cp "$1" seen; sed -i 's/old words/new words/' "$1" """)
+
+    for data in (home.vault.read_bytes(), (home.home / "seen").read_bytes()):
+        assert data.count(b"\n") == data.count(b"\r\n")
+    assert "new words" == tree(home)["servers"]["other"]["note"]
+
+
+def test_an_unknown_name_opens_no_editor(home: Home) -> None:
+    """It gets a suggestion instead."""
+    assert "did you mean 'other'?" in home.refused("edit", "othr", code=8, EDITOR="touch opened")
+    assert not (home.home / "opened").exists()

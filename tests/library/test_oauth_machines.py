@@ -1,0 +1,218 @@
+"""Grants in a machine's own name: client credentials, a workload's JWT, an identity provider's word."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from library_house import House
+
+from mcpvault import AuthState, Secret
+from mcpvault.errors import AuthorizationFailedError, AuthorizationRequiredError, UnresolvedReferenceError
+from mcpvault.oauth import jwt
+from mcpvault.testing import FakeAuthorizationServer
+from mcpvault.testing.authorization.jose import SigningKey
+
+JWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+MACHINES = ("client_credentials", JWT)
+
+
+@pytest.fixture
+def house(build: Callable[..., House]) -> House:
+    """A house without entries, whose authorization server takes machines only."""
+    return build(policy={"grant_types": MACHINES}, scopes=["read"], tool_scopes={"echo": "write"})
+
+
+def robot(house: House, *, secrets: dict[str, str], **auth: str | bool) -> None:
+    """Add ``x``: client credentials of the client ``robot``."""
+    house.add(kind="client_credentials", client_id="robot", issuer=house.issuer.issuer, secrets=secrets, **auth)
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+def test_client_credentials_with_a_secret(house: House, method: str) -> None:
+    """The secret goes the way that the server advertises, in one request for both runs; no person, no registration."""
+    secret = "s%: é+/&="
+    house.issuer.policy.auth_methods = (method,)
+    house.issuer.register("robot", auth_method=method, secret=secret, grant_types=["client_credentials"])
+    robot(house, secrets={"client_secret": secret})
+
+    assert [6, 6] == [len(house.session().list_tools()) for _ in range(2)]
+
+    assert ["oauth-authorization-server", "client_credentials"] == house.asked()
+    assert [AuthState.READY] * 2 == house.events
+
+
+def test_a_private_key_signs_every_request_anew(house: House) -> None:
+    """``private_key_jwt``: an assertion for the issuer, another for each token request."""
+    key = SigningKey("ES256", kid="one")
+    house.issuer.register("robot", auth_method="private_key_jwt", keys=[key.jwk], grant_types=["client_credentials"])
+    robot(house, secrets={"private_key": key.pem}, key_id="one", dpop=True)
+    house.issuer.policy.dpop, house.issuer.policy.dpop_nonce = "required", True
+    house.server.protection.dpop_nonce = True  # type: ignore[union-attr]
+
+    house.session().list_tools()
+    house.age(3600, at_server=False)
+    house.session().list_tools()
+
+    sent = [request.form["client_assertion"] for request in house.issuer.called("client_credentials")]
+    claims = [jwt.unverified_claims(Secret(each)) for each in sent]
+    assert {house.issuer.issuer} == {each["aud"] for each in claims}
+    assert 4 == len({each["jti"] for each in claims})  # both were answered with a nonce first
+
+
+def test_an_assertion_may_be_for_the_token_endpoint(house: House) -> None:
+    """``auth.assertion_audience`` is the ``aud`` for servers that go by the older rule."""
+    key, house.issuer.policy.assertion_audience = SigningKey("ES256"), "token_endpoint"
+    house.issuer.register("robot", auth_method="private_key_jwt", keys=[key.jwk], grant_types=["client_credentials"])
+    robot(house, secrets={"private_key": key.pem}, assertion_audience=house.issuer.url("token"))
+
+    assert 6 == len(house.session().list_tools())
+
+
+def test_a_wrong_secret_is_the_clients_fault(house: House) -> None:
+    """``invalid_client`` is an error of ours that quotes it; and the next run does not hammer."""
+    house.issuer.register("robot", auth_method="client_secret_basic", grant_types=["client_credentials"])
+    robot(house, secrets={"client_secret": "not-the-secret-at-all"})
+
+    with pytest.raises(AuthorizationFailedError, match="invalid_client") as caught:
+        house.session().list_tools()
+
+    assert "not-the-secret-at-all" not in f"{caught.value} {caught.value.hint}"
+    assert AuthState.FAILED is house.events[-1]
+
+
+def test_a_machine_steps_up_by_itself(house: House) -> None:
+    """A 403 ``insufficient_scope`` is answered with a token that has more scope; nobody is asked."""
+    client = house.issuer.register("robot", auth_method="client_secret_basic", grant_types=["client_credentials"])
+    robot(house, secrets={"client_secret": str(client.secret)})
+
+    assert "a" == house.session().call_tool("echo", {"message": "a"}).text()
+
+    assert ["read", "read write"] == [each.form["scope"] for each in house.issuer.called("client_credentials")]
+
+
+def test_a_machine_whose_tokens_are_refused_does_not_ask_for_ever(house: House) -> None:
+    """One more token is tried; then the error says that it was refused too, and its hint is not a login."""
+    client = house.issuer.register("robot", auth_method="client_secret_basic", grant_types=["client_credentials"])
+    robot(house, secrets={"client_secret": str(client.secret)})
+    house.server.required = {"x-never": "sent"}
+
+    for _ in range(3):
+        with pytest.raises(AuthorizationRequiredError, match="refuses a token") as caught:
+            house.session().list_tools()
+
+    assert caught.value.login_command is None
+    assert "mcpvault refresh x" in str(caught.value.hint)
+    assert 2 == len(house.issuer.called("client_credentials"))
+
+
+# A workload's JWT
+
+
+def workload(house: House, key: SigningKey, number: int) -> str:
+    """Return the JWT that a platform gives a workload."""
+    now = int(time.time())
+    claims = {"iss": "https://ci.example", "sub": f"job-{number}", "aud": house.issuer.url("token"), "exp": now + 300}
+    return key.sign({**claims, "iat": now})
+
+
+@pytest.mark.parametrize("reference", ["file", "env", "cmd"])
+def test_an_assertion_is_read_again_when_the_token_is_renewed(house: House, home: Path, reference: str) -> None:
+    """A session that outlives its first JWT reads file, variable or command once more; each JWT is sent once."""
+    key, place = SigningKey("ES256"), home / "jwt"
+    house.issuer.trust("https://ci.example", key.jwk)
+    place.touch(0o600)
+    text = {
+        "file": f"${{file:{place}}}",
+        "env": "${env:CI_JWT}",
+        "cmd": f"${{cmd:{json.dumps([sys.executable, '-c', f'print(open({str(place)!r}).read(), end=str())'])}}}",
+    }[reference]
+    if reference == "cmd":
+        house.allow_commands()
+
+    def give(number: int) -> None:
+        house.env["CI_JWT"] = workload(house, key, number)
+        place.write_text(house.env["CI_JWT"] + "\n")
+
+    give(1)
+    house.add(kind="jwt_bearer", issuer=house.issuer.issuer, assertion=text)
+    session = house.session()
+    session.list_tools()
+    for number in (2, 3):
+        give(number)
+        house.age(60, at_server=False)
+        house.issuer.ledger.revoke_client(f"job-{number - 1}")
+        session.list_tools()
+
+    sent = [request.form["assertion"] for request in house.issuer.called(JWT)]
+    assert ["job-1", "job-2", "job-3"] == [jwt.unverified_claims(Secret(each))["sub"] for each in sent]
+
+
+def test_a_reference_that_has_gone_is_named_when_it_is_needed(house: House) -> None:
+    """A variable that was unset meanwhile is exit 8 with its name; a token that still works needs it not."""
+    key = SigningKey("ES256")
+    house.issuer.trust("https://ci.example", key.jwk)
+    house.env["CI_JWT"] = workload(house, key, 1)
+    house.add(kind="jwt_bearer", issuer=house.issuer.issuer, assertion="${env:CI_JWT}")
+    session = house.session()
+    session.list_tools()
+    house.age(60, at_server=False)
+    del house.env["CI_JWT"]
+
+    session.list_tools()
+    house.issuer.ledger.revoke_client("job-1")
+    with pytest.raises(UnresolvedReferenceError, match="CI_JWT"):
+        session.list_tools()
+
+
+def test_a_refused_assertion_is_sent_once(house: House) -> None:
+    """An assertion that nobody trusts is one request, and the error says what the server said."""
+    house.env["CI_JWT"] = workload(house, SigningKey("ES256"), 1)
+    house.add(kind="jwt_bearer", issuer=house.issuer.issuer, assertion="${env:CI_JWT}")
+
+    with pytest.raises(AuthorizationFailedError, match="invalid_grant"):
+        house.session().list_tools()
+
+    assert 1 == len(house.issuer.called(JWT))
+
+
+# An identity provider's word
+
+
+def test_an_id_jag_for_each_token(
+    build: Callable[..., House], fake_authorization_servers: Callable[..., FakeAuthorizationServer]
+) -> None:
+    """Enterprise-managed authorization: the subject token goes to the identity provider, its ID-JAG to the issuer."""
+    provider = fake_authorization_servers(grant_types=(EXCHANGE,))
+    at_provider = provider.register("sso", auth_method="client_secret_basic", grant_types=[EXCHANGE])
+    provider.elsewhere["sso"] = "robot"
+    house = build(policy={"grant_types": (JWT,)})
+    house.issuer.trust(provider)
+    client = house.issuer.register("robot", auth_method="client_secret_post", grant_types=[JWT])
+    subject = provider.id_token("alice", "sso")
+    house.add(
+        kind="id_jag",
+        client_id="robot",
+        token_endpoint_auth_method="client_secret_post",
+        issuer=house.issuer.issuer,
+        idp_issuer=provider.issuer,
+        idp_client_id="sso",
+        secrets={
+            "client_secret": str(client.secret),
+            "idp_client_secret": str(at_provider.secret),
+            "subject_token": subject,
+        },
+    )
+
+    house.session().list_tools()
+    house.age(3600, at_server=False)
+    house.session().list_tools()
+
+    assert 2 == len(provider.called(EXCHANGE))
+    assert 2 == len({request.form["assertion"] for request in house.issuer.called(JWT)})
+    assert not any(subject.encode() in request.body for request in [*house.issuer.requests, *house.server.requests])

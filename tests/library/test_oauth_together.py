@@ -1,0 +1,148 @@
+"""Many at once, and what interrupts them: threads, forked workers, Ctrl-C in the middle of a refresh."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from library_house import Consenting, House, until
+
+from mcpvault import Vault
+from mcpvault.errors import AuthorizationRequiredError
+
+FORKS = """
+import os, sys, mcpvault
+vault = mcpvault.Vault.open()
+session = vault.session("x")
+children = []
+for _ in range(4):
+    if (child := os.fork()) == 0:
+        try:
+            session.list_tools()
+        except RuntimeError:
+            os._exit(0 if len(vault.session("x").list_tools()) == 6 else 1)
+        os._exit(2)
+    children.append(child)
+print(*(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children), len(session.list_tools()))
+"""
+
+
+def test_sixteen_threads_of_one_session_refresh_once(house: House) -> None:
+    """An expired token, and one that the server has ended, are replaced by one of them; all calls go through."""
+    house.log_in()
+    house.age(3600)
+    session = house.session()
+
+    with ThreadPoolExecutor(16) as threads:
+        for redemptions in (1, 2):
+            said = threads.map(lambda n: session.call_tool("echo", {"message": str(n)}).text(), range(32))
+            assert [str(n) for n in range(32)] == [*said]
+            assert redemptions == house.issuer.redemptions
+            house.age(3600)
+
+    assert 0 == house.issuer.reuse_detected
+
+
+def test_sixteen_sessions_in_threads_refresh_once(house: House) -> None:
+    """The same with a session, and a vault, for each thread."""
+    house.log_in()
+    house.age(3600)
+    gate = threading.Barrier(16)
+
+    def work(number: int) -> int:
+        gate.wait()
+        with Vault.open(env=house.env).session("x") as session:
+            return len(session.list_tools())
+
+    with ThreadPoolExecutor(16) as threads:
+        assert [6] * 16 == [*threads.map(work, range(16))]
+
+    assert (1, 0) == (house.issuer.redemptions, house.issuer.reuse_detected)
+
+
+def test_threads_without_a_grant_ask_one_person_once(house: House) -> None:
+    """One of them goes through the login, the others wait for it."""
+    person = Consenting()
+    session = house.session(auth=person)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert [6] * 8 == [*threads.map(lambda _: len(session.list_tools()), range(8))]
+
+    assert 1 == len(person.visited)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_forked_workers_share_a_vault_and_no_session(house: House) -> None:
+    """A session of before the fork says so; a vault of before the fork gives each worker one, with one refresh."""
+    house.log_in()
+    house.age(3600)
+
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS], env=house.env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ("0 0 0 0 6\n", "") == (done.stdout, done.stderr)
+    assert (1, 0) == (house.issuer.redemptions, house.issuer.reuse_detected)
+
+
+def test_ctrl_c_in_a_refresh_costs_nothing(house: House) -> None:
+    """Interrupted while the server thinks, nothing is locked, and the next run redeems the token once more."""
+    house.log_in()
+    house.age(3600)
+    house.issuer.misbehave("hang-before-headers", on="refresh_token", times=1)
+    session = house.session()
+
+    def interrupt() -> None:
+        until(lambda: house.issuer.called("refresh_token"))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    other = threading.Thread(target=interrupt)
+    other.start()
+    with pytest.raises(KeyboardInterrupt):
+        session.list_tools()
+    other.join()
+
+    record = house.record()
+    assert ("ambiguous", "interrupted") == (record.status, record.intent.ended if record.intent else "")
+    assert 6 == len(house.session().list_tools())
+    assert (2, 1, 0) == (
+        len(house.issuer.called("refresh_token")),
+        house.issuer.redemptions,
+        house.issuer.reuse_detected,
+    )
+    assert "ok" == house.record().status
+
+
+def test_a_lost_answer_within_the_servers_grace(build: Callable[..., House]) -> None:
+    """The server has rotated, the answer is lost: the same token is redeemed at once once more, and the grant lives."""
+    house = build(policy={"grace": 30})
+    house.add()
+    house.log_in()
+    house.age(3600)
+    house.issuer.misbehave("close-before-answer", on="refresh_token", times=1, carried_out=True)
+
+    assert 6 == len(house.session().list_tools())
+
+    assert (2, 0) == (house.issuer.redemptions, house.issuer.families_revoked)
+
+
+def test_a_lost_answer_without_grace_is_told(house: House) -> None:
+    """Where the server forgives nothing the grant is dead, and the error says by whom and when it was lost."""
+    house.log_in()
+    house.age(3600)
+    house.issuer.misbehave("close-before-answer", on="refresh_token", times=1, carried_out=True)
+
+    for _ in range(2):
+        with pytest.raises(AuthorizationRequiredError, match=r"probably spent by .* \(pid \d+\) on .* at 20") as caught:
+            house.session().list_tools()
+
+    assert "mcpvault login x" == caught.value.login_command
+    assert 2 == len(house.issuer.called("refresh_token"))
+    house.log_in()
+    assert 6 == len(house.session().list_tools())

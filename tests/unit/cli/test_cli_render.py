@@ -1,0 +1,103 @@
+"""What people read of a server's offer and answers."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcpvault.cli import render
+
+
+def test_a_tool_is_described_with_its_arguments() -> None:
+    """Name, words, behaviour and every argument with type, need, bounds and description."""
+    raw: dict[str, Any] = {
+        "name": "search",
+        "description": "Finds issues.\nNewest first.",
+        "annotations": {"readOnlyHint": True, "openWorldHint": False},
+        "inputSchema": {
+            "type": "object",
+            "$defs": {"Where": {"type": "object", "properties": {"team": {"type": "string"}}}},
+            "required": ["query"],
+            "properties": {
+                "query": {"type": "string", "description": "What to look for.", "minLength": 1},
+                "limit": {"type": "integer", "default": 10, "maximum": 50},
+                "order": {"enum": ["asc", "desc"]},
+                "where": {"$ref": "#/$defs/Where"},
+            },
+        },
+    }
+
+    assert """\
+search
+  Finds issues.
+  Newest first.
+
+  the server says: only reads, stays inside
+
+arguments:
+  query  string  (required, at least 1 characters)
+      What to look for.
+  limit  integer  (default 10, at most 50)
+  order  "asc" | "desc"  (optional)
+  where  object  (optional)
+    team  string  (optional)""" == render.tool(raw)
+
+
+def test_a_tool_without_arguments_says_so() -> None:
+    """No properties, no list."""
+    assert "now\n\narguments: none" == render.tool({"name": "now", "inputSchema": {"type": "object"}})
+
+
+def test_a_schema_that_refers_to_itself_ends() -> None:
+    """A recursive schema is spelled out to a fixed depth."""
+    node = {"type": "object", "properties": {"child": {"$ref": "#/$defs/Node"}}}
+    raw = {
+        "name": "walk",
+        "inputSchema": {"$defs": {"Node": node}, "properties": {"root": {"$ref": "#/$defs/Node"}}},
+    }
+
+    assert 4 == len(render.tool(raw).split("arguments:\n")[1].splitlines())
+
+
+@given(st.text())
+def test_no_control_character_reaches_a_terminal(text: str) -> None:
+    """Escape sequences, bells and reordering marks are dropped; line breaks and tabs stay."""
+    shown = render.printable(text)
+
+    assert [] == [
+        c for c in shown if (ord(c) < 0x20 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0 or c in "\u202e\u2066"
+    ]
+
+
+def test_blocks_become_text_and_notes() -> None:
+    """Text, embedded text and links are text; an image is a note with its type and size."""
+    image = {"type": "image", "mimeType": "image/png", "data": base64.b64encode(b"12345678").decode()}
+    content = [
+        {"type": "text", "text": "one"},
+        {"type": "resource", "resource": {"uri": "x:1", "text": "two"}},
+        {"type": "resource_link", "uri": "x:2", "name": "three"},
+        image,
+    ]
+
+    text, notes = render.blocks(content)
+
+    assert "one\ntwo\nx:2" == text
+    assert ["image not shown: image/png, 8 bytes; use --json to get it"] == notes
+
+
+def test_a_prompt_is_shown_by_role() -> None:
+    """Each message stands after the role that speaks it."""
+    raw = {"messages": [{"role": "user", "content": {"type": "text", "text": "hello"}}]}
+
+    assert "user: hello" == render.messages(raw)
+
+
+def test_types_are_words() -> None:
+    """Lists, alternatives, formats and unknown types have words."""
+    assert "array of string" == render.type_text({"type": "array", "items": {"type": "string"}})
+    assert "array of (string | null)" == render.type_text({"type": "array", "items": {"type": ["string", "null"]}})
+    assert "string (uri)" == render.type_text({"type": "string", "format": "uri"})
+    assert "anything" == render.type_text({})

@@ -1,0 +1,109 @@
+"""The circuit breaker: shared by all processes, five minutes at most, and no business of a person who logs in."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from token_samples import LIFE, House, access
+
+from mcpvault.errors import (
+    AuthorizationFailedError,
+    ConnectFailedError,
+    ServerUnavailableError,
+)
+from mcpvault.state import brake
+
+# When
+
+
+def test_a_failing_server_is_asked_less_and_less(house: House) -> None:
+    """In an hour of one attempt a second it is asked a dozen times and some, never less than every five minutes."""
+    house.clock.move(LIFE + 1)
+    house.server.script = ["http 503"] * 1000
+    asked_at = []
+    for _ in range(3600):
+        before = house.server.asked
+        with pytest.raises(ServerUnavailableError) as caught:
+            house.current()
+        assert 4 == caught.value.exit_code
+        if house.server.asked > before:
+            asked_at.append(house.clock())
+        house.clock.move(1)
+    pauses = [later - earlier for earlier, later in pairwise(asked_at)]
+    assert 15 <= len(asked_at) <= 25
+    assert pauses == sorted(pauses)
+    assert brake.LONGEST == pauses[-1]
+
+
+def test_the_breaker_is_shared(house: House) -> None:
+    """What one process has run into, the next one need not."""
+    house.clock.move(LIFE + 1)
+    house.server.script = ["unreachable"]
+    with pytest.raises(ConnectFailedError):
+        house.current()
+    with pytest.raises(ServerUnavailableError):
+        house.current(store=house.again())
+    assert 1 == house.server.asked
+
+
+def test_the_breaker_says_what_went_wrong(house: House) -> None:
+    """How often, what, and when to try again."""
+    house.clock.move(LIFE + 1)
+    house.server.script = ["error invalid_client"]
+    with pytest.raises(AuthorizationFailedError):
+        house.current()
+    with pytest.raises(ServerUnavailableError, match="it failed 1 times, last with invalid_client") as caught:
+        house.current()
+    assert 1 == caught.value.retry_after
+
+
+def test_the_server_may_ask_for_a_longer_pause(house: House) -> None:
+    """``Retry-After`` counts, up to five minutes."""
+    house.clock.move(LIFE + 1)
+    house.server.script = ["http 429"]
+    with pytest.raises(ServerUnavailableError):
+        house.current()
+    assert 7 == house.record().trouble.left(house.clock())
+
+
+def test_the_breaker_does_not_stop_a_login(house: House) -> None:
+    """A person who logs in is not asked to wait, and the trouble is over."""
+    house.clock.move(LIFE + 1)
+    house.server.script = ["unreachable"]
+    with pytest.raises(ConnectFailedError):
+        house.current()
+    house.login()
+    assert "access-0002-token" == access(house.current())
+
+
+@pytest.mark.parametrize("jump", [-86400, -10, 400, 86400 * 365])
+def test_a_clock_that_was_moved_ends_the_pause(house: House, jump: float) -> None:
+    """A pause is at most five minutes of anybody's clock, and none that begins in the future."""
+    house.clock.move(LIFE + 1)
+    house.server.script = ["http 503"] * 12
+    for _ in range(12):
+        with pytest.raises(ServerUnavailableError):
+            house.current()
+        house.clock.move(brake.LONGEST)
+    house.clock.move(-brake.LONGEST)
+    assert 0 < house.record().trouble.left(house.clock())
+    house.clock.move(jump)
+    if house.record().alive(house.clock()):
+        house.current(rejected=1)
+    else:
+        house.current()
+    assert 2 == house.record().generation
+
+
+@given(st.none() | st.floats(0, 1e9), st.floats(0, 1e9), st.floats(0, 4e9), st.integers(0, 10**6), st.floats(-1e9, 1e9))
+def test_no_pause_is_longer_than_five_minutes(
+    asked: float | None, least: float, now: float, failures: int, jump: float
+) -> None:
+    """Whatever servers ask for, however often it failed, wherever the clock goes."""
+    before = brake.Trouble(failures=failures, since=0, until=0, reason="x") if failures else None
+    trouble = brake.after(before, reason="x", now=now, retry_after=asked, least=least)
+    assert 0 <= trouble.left(now + jump) <= brake.LONGEST
+    assert 0 <= brake.pause_after_rejections(failures) <= brake.LONGEST

@@ -1,0 +1,88 @@
+"""Redemptions whose answer nobody saw: once more, then never again, and always said who it was."""
+
+from __future__ import annotations
+
+import pytest
+from token_samples import LIFE, House, access
+
+from mcpvault.errors import (
+    AuthorizationRequiredError,
+    DeadlineExceededError,
+    ServerUnavailableError,
+)
+
+EXPIRED = LIFE + 1
+
+
+def test_a_lost_answer_is_asked_for_once_more_at_once(house: House) -> None:
+    """Within ten seconds the same token is redeemed again: many servers forgive that for so long."""
+    house.server.grace = True
+    house.clock.move(EXPIRED)
+    house.server.script = ["lose"]
+    assert "access-0003-token" == access(house.current())
+    assert {"refresh-0001-token": 2} == house.server.redeemed
+    assert None is house.record().intent
+
+
+def test_two_lost_answers_end_the_grant(house: House) -> None:
+    """After two unknowns in a row the token is not redeemed again; the message says who had both."""
+    house.server.grace = True
+    house.clock.move(EXPIRED)
+    house.server.script = ["lose", "lose"]
+    with pytest.raises(AuthorizationRequiredError, match="two answers in a row were lost: to the refresh by .* web01"):
+        house.current()
+    assert ("dead", 2) == (house.record().status, house.record().intent.attempts)
+    house.clock.move(1000)
+    with pytest.raises(AuthorizationRequiredError):
+        house.current()
+    assert 2 == house.server.asked
+
+
+def test_a_lost_answer_and_a_strict_server_are_reported_together(house: House) -> None:
+    """When the second redemption is refused, the message names the first, which probably spent the token."""
+    house.clock.move(EXPIRED)
+    house.server.script = ["lose"]
+    with pytest.raises(AuthorizationRequiredError, match=r"it was probably spent by .* \(pid \d+\) on web01 at 2026-"):
+        house.current()
+    assert "dead" == house.record().status
+
+
+def test_a_redemption_that_hung_is_not_repeated_at_once(house: House) -> None:
+    """A time-out leaves the server alone for half a minute, then the token is redeemed once more."""
+    house.clock.move(EXPIRED)
+    house.server.script = ["hang"]
+    with pytest.raises(DeadlineExceededError):
+        house.current()
+    assert ("ambiguous", "deadline_exceeded") == (house.record().status, house.record().intent.ended)
+    with pytest.raises(ServerUnavailableError) as caught:
+        house.current()
+    assert 0 < caught.value.retry_after <= 30
+    assert 1 == house.server.asked
+
+    house.clock.move(31)
+    assert "access-0002-token" == access(house.current())
+
+
+def test_an_unknown_outcome_waits_for_the_end_of_the_old_token(house: House) -> None:
+    """While the old access token lives it is used and nothing is sent; at its end the token is redeemed once more."""
+    house.clock.move(LIFE - 200)
+    house.server.script = ["hang"]
+    for _ in range(3):
+        assert "access-0001-token" == access(house.current())
+        house.clock.move(50)
+    assert 1 == house.server.asked
+
+    house.clock.move(100)
+    assert "access-0002-token" == access(house.current())
+
+
+def test_a_server_that_is_busy_the_second_time_changes_nothing(house: House) -> None:
+    """A 503 to the second redemption is no second unknown: there is still one left."""
+    house.server.grace = True
+    house.clock.move(EXPIRED)
+    house.server.script = ["lose", "http 503"]
+    with pytest.raises(ServerUnavailableError):
+        house.current()
+    assert ("ambiguous", 1) == (house.record().status, house.record().intent.attempts)
+    house.clock.move(8)
+    assert "access-0003-token" == access(house.current())

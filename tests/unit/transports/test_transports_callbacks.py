@@ -1,0 +1,234 @@
+"""What a server asks for in the middle of a call, in both eras: the same callbacks, the same answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mcpvault import Callbacks, Session
+from mcpvault.errors import InputDeclinedError, RemoteProtocolError, RpcError, UsageError
+from mcpvault.mcp.elicitation import FormElicitation, UrlElicitation
+from mcpvault.testing import FakeMcpServer
+from mcpvault.testing.interactive import META_CAPABILITIES, URL
+
+ERAS = pytest.mark.parametrize("era", ["modern", "legacy"])
+Talk = Callable[..., tuple[FakeMcpServer, Session]]
+REPLY = {"role": "assistant", "content": {"type": "text", "text": "four"}, "model": "m", "stopReason": "endTurn"}
+
+
+def asked(session: Session, tool: str, **arguments: Any) -> Any:
+    """Call a tool that answers with JSON, and return that."""
+    return json.loads(session.call_tool(tool, arguments).text())
+
+
+def declared(server: FakeMcpServer) -> list[Any]:
+    """Return the client capabilities of each request that declares some."""
+    found = []
+    for request in server.requests:
+        params = (request.message or {}).get("params") or {}
+        if request.rpc_method == "initialize":
+            found.append(params["capabilities"])
+        elif META_CAPABILITIES in params.get("_meta", {}):
+            found.append(params["_meta"][META_CAPABILITIES])
+    return found
+
+
+@ERAS
+def test_a_form_is_filled_in(era: str, talk: Talk) -> None:
+    """The callback sees who asks and what for; what it leaves out gets the server's defaults."""
+    seen: list[FormElicitation] = []
+
+    def fill_in(form: FormElicitation) -> Any:
+        seen.append(form)
+        return form.accept({"name": "Ada"})
+
+    _, session = talk(era, Callbacks(on_elicitation=fill_in))
+
+    expected = {"action": "accept", "content": {"name": "Ada", "color": "green", "age": 7}}
+    assert expected == asked(session, "ask")
+    assert ("server", "who are you?") == (seen[0].server, seen[0].message)
+    assert ["name", "color", "age"] == [field.name for field in seen[0].fields]
+
+
+@ERAS
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (lambda form: form.decline(), "decline"),
+        (lambda form: form.cancel(), "cancel"),
+        (lambda form: None, "decline"),
+    ],
+)
+def test_no_is_an_answer(era: str, answer: Any, expected: str, talk: Talk) -> None:
+    """Declining, cancelling and answering nothing reach the server, which decides what follows."""
+    _, session = talk(era, Callbacks(on_elicitation=answer))
+
+    assert {"action": expected} == asked(session, "ask")
+
+
+@ERAS
+def test_a_wrong_answer_does_not_leave(era: str, talk: Talk) -> None:
+    """Content that breaks the form's schema is the callback's error; the message names the field."""
+    server, session = talk(era, Callbacks(on_elicitation=lambda form: form.accept({"name": "A"})))
+
+    with pytest.raises(UsageError, match="name: must be 2 characters or more"):
+        session.call_tool("ask")
+    assert [] == [r for r in server.requests if b'"accept"' in r.body]
+
+
+@ERAS
+def test_what_a_callback_raises_ends_the_call(era: str, talk: Talk) -> None:
+    """The caller's own exception comes out of the call, and the session goes on."""
+
+    class Enough(Exception):
+        pass
+
+    def refuse(form: FormElicitation) -> None:
+        raise Enough(form.message)
+
+    _, session = talk(era, Callbacks(on_elicitation=refuse))
+
+    with pytest.raises(Enough):
+        session.call_tool("ask")
+    assert "still here" == session.call_tool("echo", {"message": "still here"}).text()
+
+
+@ERAS
+def test_a_url_is_visited_after_consent(era: str, talk: Talk) -> None:
+    """The callback gets the whole URL and its host; nothing of ours has fetched it."""
+    seen: list[UrlElicitation] = []
+
+    def visit(asked: UrlElicitation) -> Any:
+        seen.append(asked)
+        return asked.accept()
+
+    _, session = talk(era, Callbacks(on_url=visit))
+
+    assert "accept" == session.call_tool("visit").text()
+    assert [(URL, "example.com", ())] == [(each.url, each.host, each.warnings) for each in seen]
+
+
+@ERAS
+def test_a_model_answers(era: str, talk: Talk) -> None:
+    """The sampling callback gets the parameters and its message reaches the server."""
+    prompts: list[Any] = []
+    _, session = talk(era, Callbacks(on_sampling=lambda params: prompts.append(params["messages"]) or REPLY))
+
+    assert REPLY == asked(session, "sample", prompt="2+2")
+    assert [[{"role": "user", "content": {"type": "text", "text": "2+2"}}]] == prompts
+
+
+def test_declined_sampling_in_each_era(talk: Talk) -> None:
+    """A legacy server is told; a modern one has no word for it, so that the call ends."""
+    callbacks = Callbacks(on_sampling=lambda params: None)
+    _, legacy = talk("legacy", callbacks)
+    _, modern = talk("modern", callbacks)
+
+    assert {"model": {"error": {"code": -1, "message": "declined"}}} == asked(legacy, "sample")
+    with pytest.raises(InputDeclinedError):
+        modern.call_tool("sample")
+
+
+@ERAS
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_roots_are_listed(era: str, dynamic: bool, talk: Talk) -> None:
+    """Roots are texts or objects, given once or asked for each time."""
+    roots = ["file:///srv", {"uri": "file:///home", "name": "home"}]
+    _, session = talk(era, Callbacks(roots=(lambda: roots) if dynamic else roots))
+
+    assert {"roots": [{"uri": "file:///srv"}, {"uri": "file:///home", "name": "home"}]} == asked(session, "roots")
+
+
+@ERAS
+def test_nothing_is_declared_without_a_callback(era: str, talk: Talk) -> None:
+    """A client that offers nothing says so, and a server that asks all the same is refused."""
+    server, session = talk(era)
+
+    if era == "modern":
+        with pytest.raises(RpcError) as caught:
+            session.call_tool("ask")
+        assert -32021 == caught.value.code
+    else:
+        assert {"form": {"error": {"code": -32601, "message": "method not found"}}} == asked(session, "ask")
+    assert {} == dict(*{tuple(each) for each in declared(server)})
+
+
+@ERAS
+@pytest.mark.parametrize(
+    ("callbacks", "expected"),
+    [
+        (Callbacks(on_elicitation=lambda form: None), {"elicitation": {"form": {}}}),
+        (Callbacks(on_url=lambda visit: None), {"elicitation": {"url": {}}}),
+        (Callbacks(on_sampling=lambda params: None), {"sampling": {}}),
+        (Callbacks(roots=[]), {"roots": {}}),
+        (
+            Callbacks(on_elicitation=lambda form: None, on_url=lambda visit: None, roots=[], on_log=print),
+            {"elicitation": {"form": {}, "url": {}}, "roots": {}},
+        ),
+    ],
+)
+def test_each_callback_is_declared(era: str, callbacks: Callbacks, expected: Any, talk: Talk) -> None:
+    """What is given is declared, once in the handshake or with each modern request, and nothing else is."""
+    server, session = talk(era, callbacks)
+    session.list_tools()
+
+    known = [each for each in declared(server) if each]
+    assert known
+    assert all(expected == each for each in known)
+
+
+def test_an_undeclared_mode_is_refused_with_its_own_code(talk: Talk) -> None:
+    """A legacy server that asks for a visit where only forms were declared gets -32602."""
+    _, session = talk("legacy", Callbacks(on_elicitation=lambda form: form.accept()))
+
+    answer = session.call_tool("visit")
+    assert answer.is_error
+    assert -32602 == json.loads(answer.text())["visit"]["error"]["code"]
+
+
+def test_a_callback_may_use_the_session(talk: Talk) -> None:
+    """A question can be answered with what the same server says."""
+    held: list[Session] = []
+
+    def look_up(form: FormElicitation) -> Any:
+        return form.accept({"name": held[0].call_tool("echo", {"message": "Grace"}).text()})
+
+    _, session = talk("legacy", Callbacks(on_elicitation=look_up))
+    held.append(session)
+
+    assert "Grace" == asked(session, "ask")["content"]["name"]
+
+
+def test_questions_on_the_side_stream_are_answered(talk: Talk) -> None:
+    """A server that asks on the stream that GET opens, and not on the call's own, gets its answer too."""
+    server, session = talk("legacy", Callbacks(on_elicitation=lambda form: form.accept({"name": "Ada"})))
+    assert server.streams is not None
+    server.streams.aside = True
+
+    assert ["Ada", "Ada"] == [asked(session, "ask")["content"]["name"] for _ in range(2)]
+    assert 1 == len([request for request in server.requests if request.method == "GET"])
+
+
+def test_what_a_callback_raises_on_the_side_stream_ends_the_call(talk: Talk) -> None:
+    """An error of the kind that sockets raise is still the callback's own."""
+
+    def refuse(form: FormElicitation) -> None:
+        raise OSError("mine")
+
+    server, session = talk("legacy", Callbacks(on_elicitation=refuse))
+    assert server.streams is not None
+    server.streams.aside = True
+
+    with pytest.raises(OSError, match="mine"):
+        session.call_tool("ask")
+    assert "still here" == session.call_tool("echo", {"message": "still here"}).text()
+
+
+@pytest.mark.parametrize("params", [{}, {"message": "m"}, {"message": "m", "requestedSchema": {"properties": []}}])
+def test_a_malformed_question_is_refused(params: dict[str, Any]) -> None:
+    """A question that is none does not reach the callback."""
+    with pytest.raises(RemoteProtocolError):
+        FormElicitation(params, "s")
