@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mcpvault.errors import ConfigurationError, PermissionsError, VaultBusyError, VaultNotFoundError
+from mcpvault.errors import ConfigurationError, PermissionsError, VaultBusyError, VaultError, VaultNotFoundError
 
 LARGEST = 16 * 1024 * 1024  # bytes
 _LEFTOVER_AGE = 3600  # seconds; a younger temporary file may belong to a writer at work
@@ -123,9 +123,9 @@ def replace(path: Path, data: bytes, *, keep_previous: bool = True) -> None:
     temporary = real.with_name(f".{real.name}.tmp.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         _reap(real)
-        mode = stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o600
-        _write_new(temporary, data, mode)
-        if keep_previous and real.exists():
+        old = real.stat() if real.exists() else None
+        _write_new(temporary, data, old)
+        if keep_previous and old is not None:
             _link_previous(real)
         os.replace(temporary, real)
         _sync_folder(real.parent)
@@ -140,13 +140,16 @@ def replace(path: Path, data: bytes, *, keep_previous: bool = True) -> None:
         )
 
 
-def _write_new(path: Path, data: bytes, mode: int) -> None:
+def _write_new(path: Path, data: bytes, like: os.stat_result | None) -> None:
     descriptor = os.open(
         path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600
     )
     try:
         if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, mode & 0o644 | 0o600)
+            if like is not None and os.geteuid() == 0:
+                # Root edits the file of a service, which is to read it afterwards too.
+                os.fchown(descriptor, like.st_uid, like.st_gid)
+            os.fchmod(descriptor, (like.st_mode if like is not None else 0) & 0o644 | 0o600)
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
@@ -164,7 +167,7 @@ def _link_previous(real: Path) -> None:
     try:
         os.link(real, spare)
     except OSError:  # a file system without hard links
-        _write_new(spare, real.read_bytes(), 0o600)
+        _write_new(spare, real.read_bytes(), None)
     os.replace(spare, previous)
 
 
@@ -212,9 +215,9 @@ def forget_previous(path: Path) -> None:
 
 
 def previous_generation(path: Path) -> bytes | None:
-    """Return the bytes of ``<name>.prev``, or None if there is none."""
+    """Return the bytes of ``<name>.prev``, or None if there is none that could be a vault."""
     real = Path(os.path.realpath(path))
     try:
-        return real.with_name(real.name + ".prev").read_bytes()
-    except OSError:
+        return read(real.with_name(real.name + ".prev"))
+    except (VaultError, ConfigurationError):
         return None

@@ -84,10 +84,11 @@ def _judge(path: Path, real: Path, facts: os.stat_result, credentials_dir: Path 
 def folder_problem(folder: Path) -> tuple[str, str] | None:
     """Return what is wrong with *folder* on the way to a secret and the mending command, or None."""
     facts = folder.stat()
-    if facts.st_mode & stat.S_ISVTX:
-        return None
     if facts.st_uid not in (0, os.geteuid()):
         return (f"folder {folder} belongs to user {facts.st_uid}", f"move the file, or run: chown root {_q(folder)}")
+    # Its owner can replace what lies in a sticky folder; the others cannot.
+    if facts.st_mode & stat.S_ISVTX:
+        return None
     if facts.st_mode & 0o002 or (facts.st_mode & 0o020 and facts.st_gid not in _own_groups(facts.st_uid)):
         return (f"folder {folder} is writable by others", f"run: chmod go-w {_q(folder)}")
     return None

@@ -63,12 +63,14 @@ def sign(
         )
     check_seals(vault)
     before = believed_previous(vault)
-    if not accept(differences(before.document.tree if before else {}, document.tree)):
+    seen = unlock.anchored_serial(keys, anchor)
+    changes = differences(before.document.tree if before else {}, document.tree)
+    if not accept([*_going_back(document.header, before.document.header if before else None, seen), *changes]):
         return None
     with file.write_lock(path):
         if file.read(path) != data:
             raise VaultChangedError(f"{path}: changed while it was looked at", hint="run mcpvault sign again")
-        seen = max(document.header.serial, unlock.anchored_serial(keys, anchor))
+        seen = max(seen, document.header.serial, unlock.anchored_serial(keys, anchor))
         if before is not None:
             seen = max(seen, before.document.header.serial)
         text = rewrite(document.text, document.tree, signed_tree(vault, document.tree, serial=seen + 1))
@@ -77,6 +79,16 @@ def sign(
         file.replace(path, text.encode(), keep_previous=False)
     vault.adopt(signed)
     return vault
+
+
+def _going_back(header: Header, before: Header | None, seen: int) -> list[Difference]:
+    """Return what nobody may miss: the file, or what it is compared with, is older than what this host has seen."""
+    after = ""
+    if header.serial < seen:
+        after = f"{header.serial}, so this file is an older one"
+    elif before is not None and before.serial + 1 < seen:
+        after = f"{before.serial}, the kept generation that the rest is compared with"
+    return [Difference(path="vault.serial", before=f"{seen}, seen here", after=after, alarming=True)] if after else []
 
 
 def check_seals(vault: VaultFile) -> None:

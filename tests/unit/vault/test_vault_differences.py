@@ -72,6 +72,11 @@ def test_the_order_is_that_of_the_file() -> None:
         {"proxies": {"https": "http://proxy.example:3128"}},
         {"tls": {"ca_file": "/tmp/ca.pem"}},
         {"env": {"LD_PRELOAD": "/tmp/x.so"}},
+        {"credential": "other"},
+        {"auth": {"issuer": "https://evil.example"}},
+        {"auth": {"idp_token_endpoint": "https://evil.example/token"}},
+        {"auth": {"redirect_uri": "https://evil.example/callback"}},
+        {"auth": {"assume_pkce_s256": True}},
     ],
     ids=lambda fields: next(iter(fields)),
 )
@@ -87,9 +92,21 @@ def test_what_sends_a_secret_elsewhere_or_runs_a_program_is_marked(fields: dict[
     "fields", [{"note": "n"}, {"headers": {"X-A": "1"}}, {"retries": 3}, {"policy": {"warn": "7d"}}]
 )
 def test_what_does_no_harm_is_not_marked(fields: dict[str, Any]) -> None:
-    """A mark on everything would be a mark on nothing; taking away is harmless."""
+    """A mark on everything would be a mark on nothing; a whole entry that goes takes its dangers along."""
     assert [False] == [each.alarming for each in differences(entry(), entry(**fields))]
-    assert [False] == [each.alarming for each in differences(entry(url="https://a"), entry())]
+    assert [False] == [each.alarming for each in differences(entry(**fields), entry())]
+    assert [False] == [each.alarming for each in differences(entry(url="https://a"), {"servers": {}})]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"approved": False}, {"auth": {"issuer": "https://a"}}, {"proxies": {"https": ""}}, {"args": ["--ro"]}]
+)
+def test_a_restriction_that_goes_is_marked(fields: dict[str, Any]) -> None:
+    """Without ``approved = false`` a command runs, without an issuer discovery decides: the default is no less."""
+    [difference] = differences(entry(**fields), entry(note="n"))[1:]
+
+    assert difference.alarming
+    assert str(difference).startswith("! - ")
 
 
 def test_the_header_is_always_marked(made: Made) -> None:
@@ -116,6 +133,36 @@ def test_sealed_values_show_as_what_they_are(made: Made) -> None:
     )
     assert any("<sealed v2 current for https://mcp.example.com:443 …" in line for line in lines)
     assert [] == [line for line in lines if "second-token" in line or "web-token" in line]
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("created", "the same, but for created"),
+        ("not_after", "the same, but for not_after"),
+    ],
+)
+def test_what_the_summary_of_a_sealed_value_leaves_out_is_named(made: Made, place: str, line: str) -> None:
+    """An age that was changed by hand would hide what is due."""
+    before, after = tree(made.path), tree(made.path)
+    after["servers"]["web"]["auth"]["token"][0][place] = "2030-01-01T00:00:00Z"
+
+    [difference] = differences(before, after)
+
+    assert line == difference.after
+    assert not difference.alarming
+
+
+@pytest.mark.parametrize("place", ["box", "pin", "salt"])
+def test_what_the_summary_of_a_slot_leaves_out_is_named(made: Made, place: str) -> None:
+    """Another box shuts somebody out."""
+    before, after = tree(made.path), tree(made.path)
+    after["vault"]["slots"][1][place] = "A" * 43
+
+    [difference] = differences(before, after)
+
+    assert f"the same, but for {place}" == difference.after
+    assert difference.alarming
 
 
 def test_a_difference_can_be_asked() -> None:

@@ -140,6 +140,19 @@ def test_the_previous_generation_is_kept(tmp_path: Path) -> None:
     assert ["v", "v.prev"] == sorted(os.listdir(tmp_path))
 
 
+@pytest.mark.parametrize("what", ["folder", "fifo", "huge"])
+def test_a_previous_generation_that_is_no_file_of_ours_is_none(tmp_path: Path, what: str) -> None:
+    """Whoever can write the folder cannot make a reader wait, or fill its memory."""
+    path = tmp_path / "v.prev"
+    if what == "huge":
+        with path.open("wb") as big:
+            big.truncate(file.LARGEST + 1)
+    else:
+        path.mkdir() if what == "folder" else os.mkfifo(path)
+
+    assert file.previous_generation(tmp_path / "v") is None
+
+
 def test_the_previous_generation_is_left_alone_where_asked(tmp_path: Path) -> None:
     """A file that was never believed does not push out one that was."""
     for text in (b"one", b"two"):
@@ -224,6 +237,19 @@ def test_a_spare_of_a_dead_writer_of_the_same_number_is_replaced(tmp_path: Path)
     file.replace(tmp_path / "v", b"new")
 
     assert b"old" == file.previous_generation(tmp_path / "v")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_that_root_replaces_stays_its_owners(tmp_path: Path) -> None:
+    """Root edits the vault of a service, which opens it afterwards."""
+    (tmp_path / "v").write_bytes(b"old")
+    (tmp_path / "v").chmod(0o640)
+    os.chown(tmp_path / "v", NOBODY, NOBODY)
+
+    file.replace(tmp_path / "v", b"new")
+
+    facts = (tmp_path / "v").stat()
+    assert (NOBODY, NOBODY, 0o640) == (facts.st_uid, facts.st_gid, mode_of(tmp_path / "v"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

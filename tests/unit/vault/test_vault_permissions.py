@@ -194,6 +194,17 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     assert f"belongs to user {NOBODY}" in refusal(path).message
 
 
+@root_only
+def test_a_sticky_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """The sticky bit binds all but the folder's owner, who can replace what lies in it."""
+    (tmp_path / "a").mkdir()
+    path = secret_file(tmp_path / "a")
+    os.chown(tmp_path / "a", NOBODY, NOBODY)
+    (tmp_path / "a").chmod(0o1777)
+
+    assert f"belongs to user {NOBODY}" in refusal(path).message
+
+
 def test_a_folder_of_the_owners_own_group_is_fine(tmp_path: Path) -> None:
     """With user-private groups (umask 002) the group holds nobody else."""
     (tmp_path / "a").mkdir()

@@ -135,6 +135,26 @@ def test_the_serial_rises_above_everything_seen(made: Made) -> None:
     assert 6 == made.open(anchor=anchor).document.header.serial
 
 
+@pytest.mark.parametrize("serial", ["as it was", "as seen"])
+def test_whoever_signs_an_older_file_is_told(made: Made, serial: str) -> None:
+    """A file that was put back, and a generation beside it that hides what is missing, are both named first."""
+    anchor, old = Remembered(), made.path.read_bytes()
+    for text in ("a", "b", "c"):
+        with made.open(anchor=anchor).change() as change:
+            change.set_plain("web", "note", text)
+    for path in (made.path, made.path.with_name("vault.toml.prev")):
+        path.write_bytes(old)
+    if serial == "as seen":
+        altered(made.path, {"vault/serial": 5})
+    shown: list[Difference] = []
+
+    assert signed(made, lambda changes: bool(shown.extend(changes)), anchor=anchor) is None
+
+    assert ("vault.serial", "5, seen here", True) == (shown[0].path, shown[0].before, shown[0].alarming)
+    expected = "so this file is an older one" if serial == "as it was" else "that the rest is compared with"
+    assert expected in (shown[0].after or "")
+
+
 def test_the_serial_rises_above_the_kept_generation(made: Made) -> None:
     """Even on a host that has no anchor."""
     old = made.path.read_bytes()
