@@ -157,7 +157,9 @@ def _names(table: dict[str, Any], node: Node) -> None:
                 if key.lower() in folded:
                     raise Fault("a second header of that name, whatever its case")
                 folded.add(key.lower())
-            if type(value) is str and not is_sensitive_name(key):
+            if not spec.may_be_secret:
+                CHECKS[spec.type](value, spec)
+            elif type(value) is str and not is_sensitive_name(key):
                 plain_by_name(value, spec)
             else:
                 _secret(value, spec)

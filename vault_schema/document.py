@@ -144,6 +144,7 @@ class ServerEntry(Record):
     era: Literal["auto", "modern", "legacy"] = "auto"
     approved: bool = True
     credential: str | None = None
+    run_env: Mapping[str, str] = MappingProxyType({})
     note: str | None = None
     owner: str | None = None
     runbook: str | None = None

@@ -162,6 +162,7 @@ FIELDS: Final = (
     _field("allow_private_hosts", "texts", "private hosts that discovery may lead to", form="host", entry=_HTTP),
     _field("era", "text", "the protocol era, or auto", choices=("auto", "modern", "legacy")),
     _field("credential", "text", "name of shared token state", form="name"),
+    _field("run_env.*", "text", "a variable for mcpvault run, and the field that it gets", form="field"),
     _field("note", "text", "free text"),
     _field("owner", "text", "who answers for the entry"),
     _field("runbook", "text", "where its rotation is described"),

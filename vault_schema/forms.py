@@ -38,6 +38,7 @@ FORMS: Final = {
     "command": Form(r"(?!.*\$\{)[^\x00-\x1f\x7f]+", "a program's name or path, without references"),
     "duration": Form(r"[1-9][0-9]{0,4}[smhdw]", "a duration such as 90d"),
     "environment": Form(r"[^\x00]*", "text without NUL"),
+    "field": Form(r"[a-z_]+(?:\.[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128})?", "a field such as auth.token"),
     "header": Form(r"[^\x00-\x08\x0a-\x1f\x7f]*", "a header value on one line"),
     "header name": Form(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}", "a header name (RFC 9110 §5.1)"),
     "host": Form(r"[A-Za-z0-9_.:-]{1,253}", "a host name or address, without scheme and port"),
@@ -71,10 +72,8 @@ FORMS: Final = {
     ),
     "url": Form(r"[Hh][Tt][Tt][Pp][Ss]?://[\x21-\x7e]+", "an absolute http or https URL"),
 }
-KEY_FORMS: Final = {
-    "env": Form(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "a variable name of letters, digits and '_'"),
-    "headers": FORMS["header name"],
-}
+_VARIABLE: Final = Form(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "a variable name of letters, digits and '_'")
+KEY_FORMS: Final = {"env": _VARIABLE, "headers": FORMS["header name"], "run_env": _VARIABLE}
 
 
 _BASE64URL: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")

@@ -37,6 +37,7 @@ COMMAND = re.compile(r"(?!.*\$\{)[^\x00-\x1f\x7f]+")
 HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 PROXY = re.compile(r"(?i:https?|socks5h?)://[\x21-\x7e]+|\$\{[^\n]+|")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+FIELD = re.compile(r"[a-z_]+(?:\.[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128})?")
 X_DEPTH = 16
 
 
@@ -244,6 +245,7 @@ def judge(tree: Mapping[str, Any]) -> None:
         "retries": integer(0, 10),
         "era": one_of("auto", "modern", "legacy"),
         "credential": matching(NAME),
+        "run_env": named(VARIABLE, matching(FIELD), matching(FIELD), any_case=False),
         **dict.fromkeys(("note", "owner", "runbook"), text),
         "policy": table(dict.fromkeys(("max_age", "warn"), such(is_duration))),
     }

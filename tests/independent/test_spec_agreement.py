@@ -128,6 +128,8 @@ NAMES = [
         "serial",
     ),
     "allow_commands",
+    "run_env",
+    "TOKEN",
 ]
 ENTRY_NAMES = NAMES[:23]
 
