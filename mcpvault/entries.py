@@ -68,6 +68,14 @@ def resolve(vault: VaultFile, name: str, *, env: Mapping[str, str], credentials_
         ConfigurationError: A value cannot be used where it stands.
         VaultError: A seal does not hold.
     """
+    resolver = resolver_of(vault, name, env=env, credentials_dir=credentials_dir)
+    return concrete(vault.entry(name), resolver, unseal=lambda path: vault.secret(name, path))
+
+
+def resolver_of(
+    vault: VaultFile, name: str, *, env: Mapping[str, str], credentials_dir: Path | None
+) -> Callable[[], Resolver]:
+    """Return what gives the resolver for the references of the entry *name*: always the same one, made when asked."""
     entry = vault.entry(name)
 
     def run(words: list[str]) -> Secret:
@@ -100,7 +108,7 @@ def resolve(vault: VaultFile, name: str, *, env: Mapping[str, str], credentials_
         )
         return Resolver(server=name, surroundings=surroundings)
 
-    return concrete(entry, resolver, unseal=lambda path: vault.secret(name, path))
+    return resolver
 
 
 def concrete(entry: ServerEntry, resolver: Callable[[], Resolver], *, unseal: Callable[[str], Secret]) -> Concrete:

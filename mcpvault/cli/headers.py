@@ -1,0 +1,36 @@
+"""``mcpvault headers``: the headers that prove who we are, as JSON, for a client that asks for them."""
+
+from __future__ import annotations
+
+import click
+
+from mcpvault.cli import app, giving, output
+from mcpvault.cli.durations import DURATION
+
+EXAMPLE = """
+Example:
+
+\b
+  mcpvault headers linear | jq -r .Authorization
+  "headersHelper": "mcpvault headers linear"      in Claude Code's .mcp.json
+"""
+
+
+@click.command(epilog=EXAMPLE)
+@app.server_argument
+@click.option("--for", "url", metavar="URL", help="Refuse, unless URL is at the entry's origin.")
+@click.option("--min-ttl", type=DURATION, metavar="TIME", help="Replace an access token that ends sooner, such as 5m.")
+@giving.reveal_option
+@app.json_option
+def command(server: str, url: str | None, min_ttl: float | None, reveal: bool, as_json: bool) -> None:
+    """
+    Print the headers of NAME as one JSON object: what Claude Code and VS Code call a headersHelper.
+
+    It never opens a browser: without a grant it ends with 3 and the command to run.
+    """
+    giving.check_stdout(reveal=reveal)
+    vault = app.open_vault()
+    giving.check_origin(vault, server, url)
+    if min_ttl is not None:
+        giving.replace_early(vault, server, min_ttl)
+    output.json({name: value.reveal() for name, value in vault.headers(server).items()})

@@ -1,0 +1,185 @@
+"""``run``: what the program gets, what it does not, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from house import LONGEST, TOKEN, Home, new_vault
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcpvault import Secret
+from mcpvault.upkeep.masking import Masker
+
+PASSWORD = "a password / with signs"
+ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
+
+
+@pytest.fixture
+def home(home: Path) -> Home:
+    """A home with a bearer entry and a stdio entry that holds a password."""
+    made = new_vault(home)
+    with made.open().change() as change:
+        change.add_server("db", {"command": "/opt/db"})
+        change.set_secret("db", "env.DB_PASSWORD", Secret(PASSWORD))
+        change.set_plain("demo", "run_env.DEMO_TOKEN", "auth.token")
+        change.set_plain("demo", "run_env.DEMO_URL", "url")
+    return made
+
+
+def python(code: str) -> list[str]:
+    """Return the words of a program after ``--``."""
+    return ["--", sys.executable, "-c", code]
+
+
+def test_the_entry_says_which_variables(home: Home) -> None:
+    """``run_env`` names variables and fields; the vault's key is not passed on, all else of the caller is."""
+    key = home.key.rename(home.home / "k.key")
+    env = {"MCPVAULT_KEY_FILE": str(key), "CREDENTIALS_DIRECTORY": "/run/c", "OTHER": "kept"}
+
+    seen = json.loads(home.run("run", "demo", *python(ENVIRONMENT), **env).stdout)
+
+    assert (TOKEN, "https://mcp.example.com/mcp", "kept") == (seen["DEMO_TOKEN"], seen["DEMO_URL"], seen["OTHER"])
+    assert [] == [name for name in seen if name.startswith(("MCPVAULT_KEY", "CREDENTIALS_"))]
+
+
+def test_a_variable_is_asked_for(home: Home) -> None:
+    """``--set VAR=NAME`` gives the credential, ``VAR=NAME.FIELD`` a field, and nothing else is set."""
+    words = ["run", "--set", "T=demo", "--set", "P=db.env.DB_PASSWORD", *python(ENVIRONMENT)]
+
+    seen = json.loads(home.run(*words).stdout)
+
+    assert (TOKEN, PASSWORD, False) == (seen["T"], seen["P"], "DEMO_TOKEN" in seen)
+
+
+def test_a_file_and_a_descriptor_are_in_memory(home: Home) -> None:
+    """The variable holds a path or a number; grandchildren can read the path, nobody can write it, no file is made."""
+    code = (
+        "import os, subprocess, sys; path = os.environ['F']; sys.stdout.write(open(path).read() + '|'); "
+        "sys.stdout.write(os.read(int(os.environ['N']), 999).decode() + '|'); sys.stdout.flush(); "
+        "subprocess.run(['cat', path]); print('|', oct(os.stat(path).st_mode & 0o777))"
+    )
+    before = home.files()
+
+    said = home.run("run", "--file", "F=db.env.DB_PASSWORD", "--fd", "N=demo", *python(code)).stdout
+
+    assert f"{PASSWORD}|{TOKEN}|{PASSWORD}| 0o400\n" == said
+    assert before == home.files()
+
+
+@pytest.mark.parametrize("mask", [[], ["--mask"]])
+@pytest.mark.parametrize(
+    ("code", "ends"), [("raise SystemExit(41)", 41), ("import os; os.kill(os.getpid(), 15)", None)]
+)
+def test_it_ends_as_the_program_ends(home: Home, mask: list[str], code: str, ends: int | None) -> None:
+    """The exit code is the child's own; without ``--mask`` it is the very same process, killed by the same signal."""
+    expected = ends if ends is not None else 128 + signal.SIGTERM if mask else -signal.SIGTERM
+
+    home.run("run", "demo", *mask, *python(code), code=expected)
+
+
+def test_ignored_signals_are_not_inherited(home: Home) -> None:
+    """Python ignores SIGPIPE; the program gets the default, so that ``| head`` ends it quietly."""
+    command, env = home.command(("run", "demo", "--", "cat", "/proc/self/status"), {})
+
+    said = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LONGEST, check=True).stdout
+
+    ignored = int(next(line.split()[1] for line in said.splitlines() if line.startswith("SigIgn")), 16)
+    assert 0 == ignored & 1 << signal.SIGPIPE - 1
+
+
+def test_masked_output_holds_no_secret(home: Home) -> None:
+    """``--mask`` replaces every secret that was handed over, on both streams, however it is cut and form-encoded."""
+    code = (
+        "import os, sys, time, urllib.parse; t = os.environ['DEMO_TOKEN']; "
+        "[(sys.stdout.write(c), sys.stdout.flush()) for c in 'a' + t + 'b']; "
+        "sys.stderr.write('e ' + urllib.parse.quote_plus(os.environ['P']))"
+    )
+
+    done = home.run("run", "demo", "--set", "P=db.env.DB_PASSWORD", "--mask", *python(code))
+
+    assert ("a[redacted]b", "e [redacted]") == (done.stdout, done.stderr)
+
+
+@given(st.text("ab", min_size=4, max_size=6), st.lists(st.text("ab", max_size=5), max_size=12))
+def test_masking_does_not_depend_on_the_cuts(secret: str, pieces: list[str]) -> None:
+    """Whatever the pieces of a stream are, what is shown is what masking the whole shows, and holds no secret."""
+    cut, whole = Masker([Secret(secret)]), Masker([Secret(secret)])
+    text = "".join(pieces).encode()
+
+    shown = b"".join(cut(piece.encode()) for piece in pieces) + cut.rest()
+
+    assert whole(text) + whole.rest() == shown
+    assert secret.encode() not in shown
+
+
+REFUSED = [
+    (2, "there is no COMMAND", ["run", "demo"]),
+    (2, "there is no COMMAND", ["run", "demo", "--"]),
+    (2, "nothing is to be handed over", ["run", "--", "true"]),
+    (2, "expected VAR=NAME", ["run", "--set", "demo", "--", "true"]),
+    (2, "expected VAR=NAME", ["run", "--set", "A B=demo", "--", "true"]),
+    (2, "/no/such/program: no such file", ["run", "demo", "--", "/no/such/program"]),
+    (2, "/no/such/program: no such file", ["run", "demo", "--mask", "--", "/no/such/program"]),
+    (8, "servers.db: says no variable", ["run", "db", "--", "true"]),
+    (8, "did you mean 'demo'?", ["run", "dmo", "--", "true"]),
+    (8, "did you mean 'env.DB_PASSWORD'?", ["run", "--set", "P=db.env.DB_PASSWD", "--", "true"]),
+    (8, "its credential is no single field", ["run", "--set", "P=db", "--", "true"]),
+    (8, "DEMO_TOKEN: is set twice", ["run", "demo", "--set", "DEMO_TOKEN=demo", "--", "true"]),
+    *[
+        (8, f"{name}: steers how programs are loaded", ["run", "--set", f"{name}=demo", "--", "true"])
+        for name in ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "NODE_OPTIONS", "PATH", "BASH_ENV", "Path",
+                     "MCPVAULT_FILE", "ENV", "GIT_SSH_COMMAND", "IFS")
+    ],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "says", "words"), REFUSED, ids=lambda value: str(value)[:60])
+def test_what_cannot_be_run_is_told(home: Home, code: int, says: str, words: list[str]) -> None:
+    """One line, the right exit code, and no program was started."""
+    assert says in home.refused(*words, code=code)
+
+
+def test_an_entry_cannot_set_a_variable_that_steers(home: Home) -> None:
+    """``run_env`` is held to the same rule, and names its place."""
+    home.run("set", "demo", "run_env.LD_PRELOAD", "url")
+
+    assert "servers.demo.run_env.LD_PRELOAD: steers" in home.refused("run", "demo", "--", "true", code=8)
+
+
+def test_a_dry_run_starts_nothing(home: Home) -> None:
+    """It says what would be set, and from where, and no value."""
+    told = json.loads(home.run("run", "demo", "--dry-run", "--json", "--", "touch", "x").stdout)
+
+    assert ["touch", "x"] == told["command"]
+    assert {"way": "variable", "variable": "DEMO_TOKEN", "server": "demo", "field": "auth.token"} == told["set"][0]
+    assert not (home.home / "x").exists()
+
+
+def test_no_descriptor_of_ours_is_inherited(home: Home) -> None:
+    """The program has stdin, stdout, stderr and what was handed over; not the vault, its lock, or the key."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("there is no /proc here")
+    code = (
+        "import os; links = [f'/proc/self/fd/{n}' for n in range(3, 64)]; "
+        "print([os.readlink(link) for link in links if os.path.islink(link)])"
+    )
+    key = os.open(home.key, os.O_RDONLY)
+    os.set_inheritable(key, True)
+    command, env = home.command(("run", "--fd", "N=demo", *python(code)), {"MCPVAULT_KEY_FD": str(key)})
+
+    said = subprocess.run(
+        command, env=env, capture_output=True, text=True, timeout=LONGEST, check=True, pass_fds=[key]
+    ).stdout
+    os.close(key)
+
+    assert ["/memfd:mcpvault (deleted)"] == re.findall(r"'([^']*)'", said)
+    assert stat.S_ISREG(home.vault.stat().st_mode)
