@@ -151,7 +151,7 @@ class Grants:
     def begin(self, found: Discovery, client: Client, redirect_uri: str, wanted: str | None) -> tuple[str, Pending]:
         """Return the URL for the person, and what the response will be judged by; *wanted* are the scopes, or None."""
         assert client.registration is not None  # noqa: S101  a person's client is always registered
-        return begin(
+        url, pending = begin(
             client.server,
             client.registration,
             resource=found.resource,
@@ -161,6 +161,9 @@ class Grants:
             assume_pkce_s256=self._settings.assume_pkce_s256,
             dpop_jkt=client.proof_key.thumbprint if client.proof_key else None,
         )
+        with self.reach(Deadline(None)) as ask:
+            ask.check_visit(url, purpose="authorization endpoint")
+        return url, pending
 
     def complete(self, client: Client, pending: Pending, redirected: Secret, deadline: Deadline) -> Grant:
         """
@@ -193,12 +196,7 @@ class Grants:
 
         found = self.discover(seen, deadline)
         client = self.client(found, known, (), deadline, wanted)
-        flow = device_flow(
-            client,
-            scope=self._asked(found, wanted),
-            resource=found.resource,
-            clock=self._now,
-        )
+        flow = device_flow(client, scope=self._asked(found, wanted), resource=found.resource, clock=self._now)
         with self.reach(deadline) as ask:
 
             def carry_out(step: Ask | ShowCode | Wait) -> Answer | None:

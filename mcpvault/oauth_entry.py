@@ -10,6 +10,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from mcpvault.authorization import EntryAuthorization
 from mcpvault.deadline import Deadline
@@ -187,6 +188,7 @@ def authorization_of(
         persist="refresh" if settings.persist == "refresh" else "all",
         bound=Bound(
             origin=entry.credential.origin,
+            path=urlsplit(settings.url).path,
             issuer=settings.issuer,
             resource=settings.resource,
             client_id=settings.client_id,

@@ -130,6 +130,22 @@ class Asker:
             session = self._sessions[origin, named] = self._new_session(origin, named, strange, purpose)
         return session
 
+    def check_visit(self, url: str, *, purpose: str) -> None:
+        """
+        Refuse to send a person's browser where a discovered request would not be sent either.
+
+        A page that opens a router or a service of this machine is an attack as well. What is no address, and does
+        not name this machine, is the browser's to look up.
+
+        Raises:
+            PrivateAddressError: *url* leads into a private network.
+            RemoteProtocolError: It is none to visit.
+        """
+        policy = self.session(url, purpose=purpose).policy
+        address = "127.0.0.1" if is_loopback(policy.host) else policy.host
+        if _address(address) and (error := policy.refuses(address)):
+            raise error
+
     def _new_session(self, origin: str, named: bool, strange: bool, purpose: str) -> GuardedSession:
         policy = OriginPolicy(
             origin=origin,
@@ -212,10 +228,14 @@ def answer_of(response: Response, largest: int, place: str, server: str | None) 
     return Answer(status=raw.status, headers=headers, body=bytes(body))
 
 
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
 def _is_private(host: str) -> bool:
     """Tell whether *host* is an address (not a name) of a private network, loopback and link-local excepted."""
-    try:
-        ip = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return ip.is_private and not (ip.is_loopback or ip.is_link_local or ip.is_unspecified)
+    ip = _address(host)
+    return ip is not None and ip.is_private and not (ip.is_loopback or ip.is_link_local or ip.is_unspecified)

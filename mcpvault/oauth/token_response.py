@@ -248,7 +248,7 @@ def _secret(value: object) -> Secret | None:
 
 
 def _scope(value: object) -> str | None:
-    """Return a scope as one text; some servers send a list."""
+    """Return a scope as one text; some servers send a list. It is shown to people: what no scope may hold is a "?"."""
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         value = " ".join(value)
-    return value.strip() or None if isinstance(value, str) else None
+    return re.sub(r"[^\x20-\x7e]", "?", " ".join(value.split())) or None if isinstance(value, str) else None

@@ -64,25 +64,39 @@ class Facts(Record):
 
 
 class Bound(Record):
-    """What the tokens of an entry are for, as the entry says it now; None: it does not say."""
+    """
+    What the tokens of an entry are for, as the entry says it now; None: it does not say.
+
+    ``path`` is that of the entry's URL: one origin may have many MCP servers, of different people.
+    """
 
     origin: str
+    path: str | None = None
     issuer: str | None = None
     resource: str | None = None
     client_id: str | None = None
     dpop: bool | None = None
 
-    def difference(self, record: TokenRecord) -> str | None:
+    def difference(self, record: TokenRecord | Facts) -> str | None:
         """Return what *record* was made for instead, for a message; None where its tokens may be used."""
-        held = {
-            **record.fields(),
-            "client_id": record.registration.client_id if record.registration else None,
-            "dpop": record.dpop_key is not None if record.tokens else None,
-        }
+        held = {**record.fields(), "path": self.path if self.resource else _path_above(record.resource, self.path)}
+        if isinstance(record, TokenRecord):
+            held["client_id"] = record.registration.client_id if record.registration else None
+            held["dpop"] = record.dpop_key is not None if record.tokens else None
         for name, said in self.fields().items():
-            if said is not None and held[name] not in (said, None):
+            if said is not None and held.get(name) not in (said, None):
                 return f"{name} {held[name]}"
         return None
+
+
+def _path_above(resource: str | None, path: str | None) -> str | None:
+    """Return *path* where it lies in *resource*, or below; else the path of *resource*, None where it has none."""
+    from urllib.parse import urlsplit
+
+    above = urlsplit(resource).path if resource is not None else ""
+    if path is None or f"{path.removesuffix('/')}/".startswith(f"{above.removesuffix('/')}/"):
+        return path
+    return above
 
 
 class TokenRecord(Record):

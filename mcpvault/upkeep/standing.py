@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from mcpvault.errors import McpVaultError
 from mcpvault.state.host import known_host
@@ -102,15 +103,12 @@ def _made_for(entry: ServerEntry, facts: Facts | None) -> str | None:
         return None
     now = Bound(
         origin=origin_of(entry.url or ""),
+        path=urlsplit(entry.url or "").path,
         issuer=entry.auth.issuer,
         resource=entry.auth.resource,
         client_id=entry.auth.client_id,
     )
-    held = facts.fields()
-    for name, said in now.fields().items():
-        if said is not None and held[name] not in (said, None):
-            return f"{name} {held[name]}"
-    return None
+    return now.difference(facts)
 
 
 def _of_grant(base: Standing, facts: Facts, login: str | None, here: str | None, now: float) -> Standing:

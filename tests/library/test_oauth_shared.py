@@ -13,6 +13,7 @@ from mcpvault.errors import (
     BindingMismatchError,
     ConfigurationError,
     InsufficientScopeError,
+    McpVaultError,
     OriginMismatchError,
 )
 from mcpvault.testing import FakeMcpServer
@@ -74,6 +75,21 @@ def test_a_token_stays_where_it_was_granted(house: House, fake_mcp_servers: Call
 
     assert elsewhere.requests
     assert not any("authorization" in request.headers for request in elsewhere.requests)
+    assert [] == house.asked()
+
+
+def test_a_token_of_one_tenant_is_not_for_another(house: House) -> None:
+    """Many MCP servers of different people may share an origin: a URL whose path changes has no grant either."""
+    house.log_in()
+    with house.vault.change() as change:
+        change.set_plain("x", "url", house.server.url.replace("/mcp", "/another/mcp"))
+    house.server.requests.clear()
+
+    with pytest.raises(McpVaultError):
+        house.session().list_tools()
+
+    assert house.server.requests
+    assert not any("authorization" in request.headers for request in house.server.requests)
     assert [] == house.asked()
 
 

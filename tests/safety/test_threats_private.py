@@ -49,6 +49,7 @@ def published(victim: Victim, issuer: Fake, server: FakeMcpServer, public: str, 
         }.items()
     }
     own = at(public, issuer.issuer)
+    endpoints["authorization_endpoint"] = at(public, issuer.url("authorize")).replace("http:", "https:")
     issuer.policy.metadata = {"issuer": own, **endpoints, **metadata}
     issuer.policy.iss = own
     naming(server, issuer, own, announced=False, resource=at(public, server.url))
@@ -106,6 +107,28 @@ def test_endpoints_do_not_lead_inside(
 
     with pytest.raises(PrivateAddressError):
         victim.session(auth=Person()).authenticate(method)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("{inner}/shutdown", "http://localhost:{port}/", "https://127.0.0.1:{port}/", "https://192.168.1.1/reboot"),
+        *("https://169.254.169.254/", "https://[fd00::1]/", "https://[::1]:{port}/"),
+    ],
+)
+def test_a_persons_browser_is_not_sent_inside(
+    victim: Victim, good: Fake, server: FakeMcpServer, public: str, inner: Fake, place: str
+) -> None:
+    """A public issuer opens no page of this machine, of a router or of the cloud; not for an application either."""
+    published(victim, good, server, public, authorization_endpoint=place.format(inner=inner.issuer, port=inner.port))
+    person = Person()
+
+    with pytest.raises(PrivateAddressError, match="a private address"):
+        victim.session(auth=person).authenticate()
+    with pytest.raises(PrivateAddressError, match="a private address"):
+        victim.session().authorization_url(redirect_uri=Person.redirect_uri)
+
+    assert [] == person.visited
 
 
 @pytest.mark.parametrize("endpoint", ["token_endpoint", "revocation_endpoint"])

@@ -31,7 +31,7 @@ class Person:
     def redirect(self, url: str) -> str:
         """Visit *url*, and return where that led."""
         self.visited.append(url)
-        return self._twist(user_agent.follow(url))
+        return self._twist(user_agent.follow(url.replace("https://mcp.example.com", "http://127.0.0.1")))
 
 
 class Victim:

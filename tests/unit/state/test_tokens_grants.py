@@ -140,6 +140,30 @@ def test_a_grant_for_something_else_is_not_used(house: House, name: str) -> None
     assert 0 == house.server.asked
 
 
+@pytest.mark.parametrize(
+    ("resource", "path", "used"),
+    [
+        ("https://h.example/mcp", "/mcp", True),
+        ("https://h.example/mcp/", "/mcp", True),
+        ("https://h.example/mcp", "/mcp/v2", True),
+        ("https://h.example", "/mcp", True),
+        ("https://h.example/", "/", True),
+        (None, "/mcp", True),
+        ("https://h.example/mcp", "/mcp2", False),
+        ("https://h.example/one/mcp", "/two/mcp", False),
+        ("https://h.example/mcp", "/", False),
+    ],
+)
+def test_a_token_is_for_a_part_of_an_origin(resource: str | None, path: str, used: bool) -> None:
+    """The resource that it was granted for has to be the entry's, or one above it that ends where a segment does."""
+    record = TokenRecord(generation=1, status="ok", host=HOST, origin=BOUND.origin, resource=resource)
+    bound = Bound(origin=BOUND.origin, path=path)
+
+    assert used is (bound.difference(record) is None)
+    assert used is (bound.difference(record.facts("linear")) is None)
+    assert bound.replaced(resource="urn:pinned").difference(record.replaced(resource="urn:pinned")) is None
+
+
 def test_a_record_without_tokens_is_not_alive() -> None:
     """Nothing can be sent of it."""
     assert not TokenRecord(generation=1, status="none", host=HOST).alive(0)
