@@ -18,6 +18,7 @@ from mcpvault.errors import UsageError
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
+    from mcpvault.mcp.callbacks import Callbacks
     from mcpvault.mcp.session import Session
     from mcpvault.secret import Secret
     from vault_schema import Document
@@ -161,9 +162,9 @@ def peek() -> Document:
 
 
 @contextmanager
-def session(server: str, timeout: float | None) -> Iterator[Session]:
+def session(server: str, timeout: float | None, callbacks: Callbacks | None = None) -> Iterator[Session]:
     """Open a session with *server*."""
-    with open_vault().session(server, timeout=timeout) as opened:
+    with open_vault().session(server, timeout=timeout, callbacks=callbacks) as opened:
         yield opened
 
 

@@ -20,11 +20,14 @@ import click
 
 from mcpvault.cli import app, offers, output, secret_input
 from mcpvault.cli.add import DASHES, TakesCommand, made, put
+from mcpvault.cli.meanwhile import Meanwhile, quiet_options
+from mcpvault.cli.saving import save_option
 from mcpvault.errors import ConfigurationError, UsageError
 from mcpvault.secret import Secret
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
+    from mcpvault.mcp.callbacks import Callbacks
     from mcpvault.mcp.session import Session
 
 EXAMPLE = """
@@ -41,10 +44,10 @@ session_option = click.option("--session", "named", metavar="NAME", help="Ask th
 
 
 @contextmanager
-def active_session(named: str | None, timeout: float | None) -> Iterator[Session]:
+def active_session(named: str | None, timeout: float | None, callbacks: Callbacks | None = None) -> Iterator[Session]:
     """Open a session with the server *named*, or with the active one."""
     vault = app.open_vault()
-    with vault.session(named or _active(vault), timeout=timeout) as session:
+    with vault.session(named or _active(vault), timeout=timeout, callbacks=callbacks) as session:
         yield session
 
 
@@ -185,6 +188,8 @@ def describe_tool(tool: str, named: str | None, timeout: float | None, as_json: 
 @click.argument("tool")
 @click.argument("arguments", required=False, metavar="[JSON|@FILE|-]")
 @offers.pairs_option
+@save_option
+@quiet_options
 @session_option
 @app.timeout_option
 @app.json_option
@@ -192,12 +197,17 @@ def call_tool(
     tool: str,
     arguments: str | None,
     pairs: tuple[str, ...],
+    folder: str | None,
+    quiet: bool,
+    log_level: str | None,
     named: str | None,
     timeout: float | None,
     as_json: bool,
 ) -> None:
     """Call a tool."""
-    offers.call_tool(active_session(named, timeout), tool, arguments, pairs, as_json=as_json)
+    with Meanwhile(quiet=quiet or as_json, log_level=log_level) as meanwhile:
+        opening = active_session(named, timeout, meanwhile.callbacks())
+        offers.call_tool(opening, meanwhile, tool, arguments, pairs, folder=folder, as_json=as_json)
 
 
 @command.group()

@@ -19,6 +19,7 @@ from mcpvault.cli import output, render
 from mcpvault.errors import McpVaultError, RpcError, ServerError, ToolError, UnknownToolError, UsageError
 
 if TYPE_CHECKING:
+    from mcpvault.cli.meanwhile import Meanwhile
     from mcpvault.mcp.session import Session
 
 Json = dict[str, Any]
@@ -46,15 +47,10 @@ def show_tools(session: Session, tool: str | None, *, as_json: bool) -> None:
         output.say(render.tool(found), as_json=as_json, json=found)
 
 
-def show_resources(session: Session, uri: str | None, *, as_json: bool) -> None:
-    """Print the resources and templates, or the contents of one resource."""
+def show_resources(session: Session, uri: str | None, *, folder: str | None = None, as_json: bool) -> None:
+    """Print the resources and templates, or the contents of one resource; with *folder* save the contents there."""
     if uri is not None:
-        parts = session.read_resource(uri)
-        if as_json:
-            output.json({"contents": [part.raw for part in parts]})
-        else:
-            for part in parts:
-                _content(part.data() if part.text is None else part.text)
+        _read(session, uri, folder, as_json=as_json)
         return
     resources = [item.raw for item in session.list_resources()]
     templates = [item.raw for item in _templates(session)]
@@ -62,6 +58,20 @@ def show_resources(session: Session, uri: str | None, *, as_json: bool) -> None:
     output.table(
         rows, headings=("uri", "holds"), as_json=as_json, json={"resources": resources, "resourceTemplates": templates}
     )
+
+
+def _read(session: Session, uri: str, folder: str | None, *, as_json: bool) -> None:
+    parts = session.read_resource(uri)
+    told = [part.raw for part in parts]
+    if folder is not None:
+        from mcpvault.cli.saving import Folder
+
+        told = Folder(folder).keep_contents(parts)
+    if as_json:
+        output.json({"contents": told})
+    elif folder is None:
+        for part in parts:
+            output.content(part.data() if part.text is None else part.text, part.mime_type)
 
 
 def show_prompts(
@@ -96,10 +106,17 @@ def show_prompts(
 
 
 def call_tool(
-    opening: AbstractContextManager[Session], tool: str, text: str | None, pairs: Sequence[str], *, as_json: bool
+    opening: AbstractContextManager[Session],
+    meanwhile: Meanwhile,
+    tool: str,
+    text: str | None,
+    pairs: Sequence[str],
+    *,
+    folder: str | None = None,
+    as_json: bool,
 ) -> None:
     """
-    Call *tool* and print what it returned.
+    Call *tool* and print what it returned; with *folder* save there what is no text.
 
     The arguments are read before anything is opened. The list of tools is asked for only where
     a ``key=value`` needs its types, or where the server did not like the call.
@@ -111,6 +128,11 @@ def call_tool(
         RpcError: The server refused the call for another reason.
     """
     arguments = typed.from_text(text, read_stdin)
+    place = None
+    if folder is not None:
+        from mcpvault.cli.saving import Folder
+
+        place = Folder(folder)
     if not typed.need_schema(pairs):
         arguments = typed.add_pairs(arguments, pairs, None)
     with opening as session:
@@ -120,15 +142,18 @@ def call_tool(
             tools = [item.raw for item in session.list_tools()]
             schema = find(tools, tool, server=server, what="tool").get("inputSchema")
             arguments, listed = typed.add_pairs(arguments, pairs, schema), True
-        result = _called(session, tool, arguments, listed=listed)
-    _show_result(result, tool, server, as_json=as_json)
+        result = _called(session, meanwhile, tool, arguments, listed=listed)
+    meanwhile.close()
+    if place is not None:
+        result = {**result, "content": place.keep(result.get("content") or (), tool)}
+    _show_result(result, tool, server, saved=place is not None, as_json=as_json)
 
 
-def _called(session: Session, tool: str, arguments: Json, *, listed: bool) -> Json:
+def _called(session: Session, meanwhile: Meanwhile, tool: str, arguments: Json, *, listed: bool) -> Json:
     refused: ServerError | None = None
     result: Json = {}
     try:
-        result = session.call_tool(tool, arguments).raw
+        result = session.call_tool(tool, arguments, on_progress=meanwhile.on_progress).raw
     except UnknownToolError as error:
         refused = error
     except RpcError as error:
@@ -145,23 +170,45 @@ def _called(session: Session, tool: str, arguments: Json, *, listed: bool) -> Js
     return result
 
 
-def _show_result(result: Json, tool: str, server: str, *, as_json: bool) -> None:
+def _show_result(result: Json, tool: str, server: str, *, saved: bool, as_json: bool) -> None:
     failed = result.get("isError") is True
     structured = result.get("structuredContent")
-    text, notes = render.blocks(result.get("content") or ())
+    texts, notes = render.blocks(result.get("content") or ())
     if as_json:
-        output.json(result if failed or structured is None else structured)
+        output.json(result if failed or saved or structured is None else structured)
     elif failed:
-        output.note(render.printable(text))
-    elif text or structured is None:
-        _content(text)
+        output.note(render.printable(render.joined(texts)))
     else:
-        output.json(structured)
+        _show_content(texts, structured, silent=saved and not texts)
     if not as_json:
         for note in notes:
             output.warn(note)
     if failed:
         raise ToolError(f"{server}: tool {tool!r} reported a failure", server=server)
+
+
+def _show_content(texts: Sequence[render.Text], structured: Any, *, silent: bool) -> None:
+    """Print the texts, and structured content where no text says the same; in a pipe it never follows a text."""
+    if structured is not None and (not texts or _same(render.joined(texts), structured)):
+        output.json(structured)
+        return
+    if not sys.stdout.isatty():
+        if not silent:
+            output.content(render.joined(texts))
+        return
+    for text, kind in texts:
+        output.content(text, kind)
+    if structured is not None:
+        output.json(structured)
+
+
+def _same(text: str, value: Any) -> bool:
+    import json
+
+    try:
+        return bool(json.loads(text) == value)
+    except (ValueError, RecursionError):
+        return False
 
 
 def find(items: Sequence[Json], wanted: str, *, server: str, what: str) -> Json:
@@ -202,11 +249,6 @@ def read_stdin() -> str:
 
 def _named(items: Sequence[Json], key: str) -> list[tuple[str, str]]:
     return [(render.one_line(item[key]), render.label(item)) for item in items]
-
-
-def _content(data: str | bytes) -> None:
-    # ``raw`` ends a text with a line feed; one that has its own gets no second.
-    output.raw(data.removesuffix("\n") if isinstance(data, str) else data)
 
 
 def _templates(session: Session) -> Sequence[Any]:

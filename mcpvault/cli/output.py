@@ -14,7 +14,10 @@ def json(value: Any) -> None:
     """Print *value* as JSON."""
     import json as encoder
 
-    print(encoder.dumps(value, ensure_ascii=False, indent=2))
+    text = encoder.dumps(value, ensure_ascii=False, indent=2)
+    if sys.stdout.isatty() and not text.replace("\n", "").isprintable():
+        text = "".join(char if char.isprintable() or char == "\n" else encoder.dumps(char)[1:-1] for char in text)
+    print(text)
 
 
 def say(text: str, *, as_json: bool = False, json: Any = None) -> None:
@@ -30,10 +33,25 @@ def raw(data: str | bytes) -> None:
     if isinstance(data, str):
         print(_for_reader(data) if sys.stdout.isatty() else data)
     elif sys.stdout.isatty():
-        warn(f"{len(data)} bytes that are no text are not shown on a terminal; redirect the output")
+        warn(f"{len(data)} bytes that are no text are not shown on a terminal; redirect the output, or --save DIR")
     else:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
+
+
+def content(data: str | bytes, mime_type: str | None = None) -> None:
+    """Print one piece of a server's content: on a terminal Markdown is laid out, elsewhere all is as it came."""
+    if isinstance(data, str) and sys.stdout.isatty():
+        from mcpvault.cli.markdown import is_markdown, laid_out
+
+        text = _for_reader(data)
+        if is_markdown(text, mime_type):
+            from rich.console import Console
+
+            Console().print(laid_out(text))
+            return
+    # ``raw`` ends a text with a line feed; one that has its own gets no second.
+    raw(data.removesuffix("\n") if isinstance(data, str) else data)
 
 
 def _for_reader(text: str) -> str:

@@ -8,7 +8,6 @@ escape sequence in a tool's answer could rewrite what the reader sees.
 
 from __future__ import annotations
 
-import base64
 import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from mcpvault.cli.arguments import follow, types_of
 
 Json = Mapping[str, Any]
+Text = tuple[str, str | None]  # with its media type
 WIDTH = 100  # columns of running text
 _DEEPEST = 4  # levels of nested arguments that are spelled out
 _CONTROL = {code: None for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\n\t"}
@@ -90,41 +90,40 @@ def messages(raw: Json) -> str:
     """Return the messages of a prompt, each after the role that speaks it."""
     spoken = []
     for message in raw.get("messages") or ():
-        text, notes = blocks([message.get("content") or {}])
-        spoken.append(f"{message.get('role')}: {text or ' '.join(notes)}")
+        texts, notes = blocks([message.get("content") or {}])
+        spoken.append(f"{message.get('role')}: {joined(texts) if texts else ' '.join(notes)}")
     return "\n\n".join(spoken)
 
 
-def blocks(content: Sequence[Json]) -> tuple[str, list[str]]:
+def blocks(content: Sequence[Json]) -> tuple[list[Text], list[str]]:
     """
-    Return the text of content blocks, and a note for each block that is not text.
+    Return the texts of content blocks with their media types, and a note for each block that is not text.
 
-    Links to resources are text: they are shown by their URI.
+    Links to resources are text: they are shown by their URI. Nothing is noted of what was saved.
     """
-    texts, notes = [], []
+    texts: list[Text] = []
+    notes = []
     for block in content:
+        inner = block.get("resource") if isinstance(block.get("resource"), Mapping) else None
+        if "savedTo" in (inner or block):
+            continue
         match block.get("type"):
             case "text":
-                texts.append(str(block.get("text", "")))
+                texts.append((str(block.get("text", "")), None))
             case "resource_link":
-                texts.append(str(block.get("uri")))
-            case "resource" if isinstance(inner := block.get("resource"), Mapping) and "text" in inner:
-                texts.append(str(inner["text"]))
+                texts.append((str(block.get("uri")), "text/uri-list"))
+            case "resource" if inner is not None and "text" in inner:
+                kind = inner.get("mimeType")
+                texts.append((str(inner["text"]), kind if isinstance(kind, str) else None))
             case kind:
-                inner = block.get("resource") if isinstance(block.get("resource"), Mapping) else block
-                notes.append(f"{one_line(str(kind))} not shown: {_binary(inner or {})}; use --json to get it")
-    return "\n".join(texts), notes
+                told = f"{one_line(str(kind))} not shown: {_binary(inner or block)}"
+                notes.append(f"{told}; use --save DIR to keep it, or --json to see it")
+    return texts, notes
 
 
-def contents(items: Sequence[Json]) -> list[str | bytes]:
-    """Return the contents of a resource: text as text, blobs as bytes."""
-    found: list[str | bytes] = []
-    for item in items:
-        if "blob" in item:
-            found.append(base64.b64decode(str(item["blob"])))
-        else:
-            found.append(str(item.get("text", "")))
-    return found
+def joined(texts: Sequence[Text]) -> str:
+    """Return texts as one."""
+    return "\n".join(text for text, _ in texts)
 
 
 def _binary(part: Json) -> str:

@@ -32,12 +32,12 @@ Steps = Generator[Json, Json, Json]
 _NEEDS = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
 
 
-def _form(message: str = "who are you?") -> Json:
-    return {"method": "elicitation/create", "params": {"mode": "form", "message": message, "requestedSchema": FORM}}
+def _form(message: str = "who are you?", schema: Json = FORM) -> Json:
+    return {"method": "elicitation/create", "params": {"mode": "form", "message": message, "requestedSchema": schema}}
 
 
-def _ask(_: Json) -> Steps:
-    answers = yield {"form": _form()}
+def _ask(arguments: Json) -> Steps:
+    answers = yield {"form": _form(schema=arguments.get("schema", FORM))}
     return text(json.dumps(answers["form"], sort_keys=True))
 
 
@@ -58,8 +58,9 @@ def _think(_: Json) -> Steps:
     return text("thought it over")
 
 
-def _visit(_: Json) -> Steps:
-    params = {"mode": "url", "message": "log in over there", "url": URL, "elicitationId": "visit-1"}
+def _visit(arguments: Json) -> Steps:
+    url = arguments.get("url", URL)
+    params = {"mode": "url", "message": "log in over there", "url": url, "elicitationId": "visit-1"}
     answers = yield {"visit": {"method": "elicitation/create", "params": params}}
     return text(str(answers["visit"]["action"]))
 
@@ -87,6 +88,16 @@ STEPS: dict[str, Callable[[Json], Steps]] = {
     "job": _ask_twice,
 }
 _NONE: Json = {"type": "object", "properties": {}}
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+_SOUND = base64.b64encode(b"RIFF\x24\0\0\0WAVE").decode()
+GALLERY: list[Json] = [
+    {"type": "text", "text": "# Gallery\n\nA **pixel**, and a sound."},
+    {"type": "image", "mimeType": "image/png", "data": _PIXEL},
+    {"type": "audio", "mimeType": "audio/wav", "data": _SOUND},
+    {"type": "resource", "resource": {"uri": "fake://shelf/plan.bin", "blob": "AP+Afw=="}},
+    {"type": "resource", "resource": {"uri": "fake://shelf/note", "mimeType": "text/plain", "text": "a note"}},
+    {"type": "resource_link", "uri": "fake://shelf/more", "name": "more"},
+]
 MIRRORED: Json = {
     "name": "mirrored",
     "description": "wants two of its arguments in headers",
@@ -106,6 +117,7 @@ class Interactive(Offer):
     An offer with the tools of this module, and with resources that can be touched.
 
     Attributes:
+        gallery: The content that the tool ``gallery`` answers with.
         tasks: The tasks of the tool ``job``, by id.
         hold: How often ``tasks/get`` says "working" before a task goes on.
         touched: Called with method and parameters of a notification when a tool changes something.
@@ -115,7 +127,9 @@ class Interactive(Offer):
         super().__init__(page_size=page_size, wait=wait)
         self.tools += [{"name": name, "description": f"the tool {name}", "inputSchema": _NONE} for name in STEPS]
         self.tools += [MIRRORED, {"name": "touch", "description": "changes something", "inputSchema": _NONE}]
-        self.tools.append({"name": "log", "description": "logs at every level", "inputSchema": _NONE})
+        more = {"log": "logs at every level", "gallery": "answers with every kind of content"}
+        self.tools += [{"name": name, "description": what, "inputSchema": _NONE} for name, what in more.items()]
+        self.gallery = GALLERY
         self.capabilities = {
             "tools": {"listChanged": True},
             "resources": {"subscribe": True, "listChanged": True},
@@ -139,6 +153,8 @@ class Interactive(Offer):
             arguments = params.get("arguments") or {}
             self.touched(str(arguments["method"]), {key: each for key, each in arguments.items() if key != "method"})
             return text("touched")
+        if name == "gallery":
+            return {"content": self.gallery}
         if name in ("mirrored", "log"):
             return text(json.dumps(params.get("arguments") or {}, sort_keys=True))
         if name == "job" and META_VERSION in (params.get("_meta") or {}):

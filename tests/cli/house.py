@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,7 +98,14 @@ class Home:
             check=True,
         ).stdout  # fmt: skip
 
-    def talk(self, *words: str, answers: Sequence[tuple[str, Typed]] = (), code: int = 0, **env: str) -> str:
+    def talk(
+        self,
+        *words: str,
+        answers: Sequence[tuple[str, Typed]] = (),
+        code: int = 0,
+        columns: int | None = None,
+        **env: str,
+    ) -> str:
         """
         Run ``mcpvault`` with *words* on a terminal of its own, check its exit status and return all that was shown.
 
@@ -106,6 +114,7 @@ class Home:
             answers: What to wait for and what to type then, one after the other; nothing is typed ahead.
                 A callable is called first, with what was shown so far, and returns what is typed.
             code: The exit status.
+            columns: The width of the terminal, instead of what the variable COLUMNS says.
             env: Further variables.
         """
         from pexpect import EOF, TIMEOUT
@@ -113,6 +122,9 @@ class Home:
 
         command, variables = self.command(words, {"TERM": "dumb"} | env)
         ours, theirs = os.openpty()
+        if columns is not None:
+            del variables["COLUMNS"]
+            termios.tcsetwinsize(theirs, (24, columns))
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _TAKE_TERMINAL, *command],
             env=variables, cwd=self.home, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
@@ -208,7 +220,11 @@ def new_vault(home: Path, url: str = "https://mcp.example.com/mcp") -> Home:
 
 
 @contextmanager
-def furnished(home: Path) -> Iterator[House]:
-    """Make a vault in *home* whose entry ``demo`` names a server on loopback and holds its token, sealed."""
-    with FakeMcpServer(token=TOKEN) as server:
+def furnished(home: Path, **options: Any) -> Iterator[House]:
+    """
+    Make a vault in *home* whose entry ``demo`` names a server on loopback and holds its token, sealed.
+
+    *options* are the server's.
+    """
+    with FakeMcpServer(token=TOKEN, **options) as server:
         yield House(new_vault(home, server.url).home, server)
