@@ -7,7 +7,7 @@ Spec: MCP schema 2026-07-28 and 2025-11-25.
 from __future__ import annotations
 
 import base64
-import binascii
+from contextlib import suppress
 from typing import Any
 
 from mcpvault.errors import RemoteProtocolError
@@ -28,6 +28,14 @@ class _Value:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.raw.get('name') or self.raw.get('uri') or self.raw.get('type') or '…'!r})"
 
+    def _text(self, key: str) -> str | None:
+        found = self.raw.get(key)  # servers send anything: another type is as good as absent
+        return found if isinstance(found, str) else None
+
+    def _object(self, key: str) -> Json:
+        found = self.raw.get(key)
+        return found if isinstance(found, dict) else {}
+
 
 class _Named(_Value):
     __slots__ = ()
@@ -40,12 +48,12 @@ class _Named(_Value):
     @property
     def title(self) -> str | None:
         """A name for people."""
-        return self.raw.get("title")
+        return self._text("title")
 
     @property
     def description(self) -> str | None:
         """What it does, in the server's words."""
-        return self.raw.get("description")
+        return self._text("description")
 
 
 class Tool(_Named):
@@ -56,18 +64,17 @@ class Tool(_Named):
     @property
     def input_schema(self) -> Json:
         """JSON Schema of the arguments."""
-        schema: Json = self.raw.get("inputSchema") or {}
-        return schema
+        return self._object("inputSchema")
 
     @property
     def output_schema(self) -> Json | None:
         """JSON Schema of the structured content, if the server gives one."""
-        return self.raw.get("outputSchema")
+        return self._object("outputSchema") if "outputSchema" in self.raw else None
 
     @property
     def annotations(self) -> Json:
         """Hints such as ``readOnlyHint``; untrusted."""
-        return self.raw.get("annotations") or {}
+        return self._object("annotations")
 
 
 class Resource(_Named):
@@ -83,7 +90,7 @@ class Resource(_Named):
     @property
     def mime_type(self) -> str | None:
         """Its media type, if known."""
-        return self.raw.get("mimeType")
+        return self._text("mimeType")
 
 
 class ResourceTemplate(_Named):
@@ -105,7 +112,8 @@ class Prompt(_Named):
     @property
     def arguments(self) -> list[Json]:
         """Its arguments: ``name``, ``description``, ``required``."""
-        return list(self.raw.get("arguments") or [])
+        found = self.raw.get("arguments")
+        return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 class Content(_Value):
@@ -121,14 +129,12 @@ class Content(_Value):
     @property
     def text(self) -> str | None:
         """The text of a text block, or of an embedded text resource."""
-        if self.type == "resource":
-            return (self.raw.get("resource") or {}).get("text")
-        return self.raw.get("text")
+        return self._inner().text if self.type == "resource" else self._text("text")
 
     @property
     def mime_type(self) -> str | None:
         """The media type, if known."""
-        return self.raw.get("mimeType") or (self.raw.get("resource") or {}).get("mimeType")
+        return self._text("mimeType") or self._inner().mime_type
 
     def data(self) -> bytes:
         """
@@ -137,16 +143,15 @@ class Content(_Value):
         Raises:
             RemoteProtocolError: The server's base64 is none.
         """
-        inner = self.raw.get("resource") or {}
-        encoded = self.raw.get("data") or inner.get("blob")
+        encoded = self.raw.get("data") or self._inner().raw.get("blob")
         if encoded is None:
-            return (self.text or "").encode()
-        bad = False
-        try:
+            return (self.text or "").encode("utf-8", "replace")
+        with suppress(ValueError):
             return base64.b64decode(str(encoded), validate=True)
-        except (binascii.Error, ValueError):
-            bad = True
-        raise RemoteProtocolError(f"a content block of type {self.type!r} is not base64" if bad else "")
+        raise RemoteProtocolError(f"a content block of type {self.type!r} is not base64")
+
+    def _inner(self) -> ResourceContents:
+        return ResourceContents(self._object("resource"))
 
 
 class CallToolResult(_Value):
@@ -187,12 +192,12 @@ class ResourceContents(_Value):
     @property
     def mime_type(self) -> str | None:
         """Its media type, if known."""
-        return self.raw.get("mimeType")
+        return self._text("mimeType")
 
     @property
     def text(self) -> str | None:
         """The text, or None for a binary part."""
-        return self.raw.get("text")
+        return self._text("text")
 
     def data(self) -> bytes:
         """
@@ -202,7 +207,7 @@ class ResourceContents(_Value):
             RemoteProtocolError: The server's base64 is none.
         """
         if self.raw.get("blob") is None:
-            return (self.text or "").encode()
+            return (self.text or "").encode("utf-8", "replace")
         return Content({"type": "resource", "resource": self.raw}).data()
 
 
@@ -219,7 +224,7 @@ class PromptMessage(_Value):
     @property
     def content(self) -> Content:
         """What it says."""
-        return Content(self.raw.get("content") or {})
+        return Content(self._object("content"))
 
 
 class GetPromptResult(_Value):
@@ -230,7 +235,7 @@ class GetPromptResult(_Value):
     @property
     def description(self) -> str | None:
         """What it is for."""
-        return self.raw.get("description")
+        return self._text("description")
 
     @property
     def messages(self) -> list[PromptMessage]:

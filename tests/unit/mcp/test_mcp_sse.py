@@ -1,13 +1,10 @@
-"""Server-sent events from bytes, however they are cut."""
+"""Server-sent events from bytes; ``tests/fuzz`` compares any stream, however it is cut, with the standard."""
 
 from __future__ import annotations
 
-import itertools
 import tracemalloc
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mcpvault.errors import MessageTooLargeError
 from mcpvault.mcp.sse import ServerSentEvent, SSEDecoder
@@ -24,64 +21,6 @@ def decoded(*pieces: bytes, limit: int = 1 << 20) -> list[Event]:
 def plain(event: ServerSentEvent) -> Event:
     """Return *event* with its data copied."""
     return event.event, bytes(event.data), event.id, event.retry
-
-
-def by_the_book(stream: bytes) -> list[Event]:
-    """Return the events as WHATWG HTML §9.2.6 says, from the whole stream at once."""
-    text = stream.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    events: list[Event] = []
-    kind, data, last_id, retry = "", [], "", None
-    for line in text.split(b"\n")[:-1]:
-        if not line:
-            if data:
-                events.append((kind or "message", b"\n".join(data), last_id, retry))
-                retry = None
-            kind, data = "", []
-            continue
-        name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if name == b"data":
-            data.append(value)
-        elif name == b"event":
-            kind = value.decode("utf-8", "replace")
-        elif name == b"id" and b"\0" not in value:
-            last_id = value.decode("utf-8", "replace")
-        elif name == b"retry" and value.isdigit() and len(value) < 10:
-            retry = int(value)
-    return events
-
-
-LINES = st.sampled_from(
-    [
-        b"data: a", b"data:b", b"data:  c", b"data", b"data:", b"data: \xe2\x80\xa8", b"event: x", b"event", b"id: 1",
-        b"id: a\0b", b"id", b"retry: 10", b"retry: ten", b": comment", b":", b"other: y", b"datax: z", b"dat", b"", b"",
-        b"data: {\"k\": \"v:w\"}", b"\xef\xbb\xbfdata: bom", b" data: indented", b"event: \xff", b"data: " + b"x" * 200,
-    ]
-)  # fmt: skip
-ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
-STREAMS = st.lists(st.tuples(LINES, ENDS), max_size=24).map(lambda lines: b"".join(a + b for a, b in lines))
-
-
-@given(STREAMS, st.booleans())
-def test_byte_by_byte_gives_what_the_standard_says(stream: bytes, bom: bool) -> None:
-    """The smallest pieces, and all at once, give the standard's events."""
-    stream = b"\xef\xbb\xbf" * bom + stream
-
-    assert by_the_book(stream) == decoded(*[stream[i : i + 1] for i in range(len(stream))]) == decoded(stream)
-
-
-@given(STREAMS, st.lists(st.integers(0, 600), max_size=8))
-def test_any_split_gives_the_same_events(stream: bytes, cuts: list[int]) -> None:
-    """Where the pieces end does not matter, in the middle of CRLF and of a character included."""
-    places = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-
-    assert by_the_book(stream) == decoded(*[stream[a:b] for a, b in itertools.pairwise(places)])
-
-
-@given(st.binary(max_size=300), st.integers(1, 300))
-def test_arbitrary_bytes_split_anywhere(stream: bytes, size: int) -> None:
-    """Bytes that are no event stream do no harm and mean the same in any pieces."""
-    assert by_the_book(stream) == decoded(*[stream[i : i + size] for i in range(0, len(stream), size)])
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000, 70_000, 1 << 20], ids=str)
