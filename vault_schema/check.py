@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from vault_schema.fields import FIELDS, HEADER_FIELDS, SLOT_FIELDS, VERSION_FIELDS, FieldSpec, is_sensitive_name
+from vault_schema.fields import (
+    FIELDS,
+    HEADER_FIELDS,
+    RETIRED_FIELDS,
+    SLOT_FIELDS,
+    VERSION_FIELDS,
+    FieldSpec,
+    is_sensitive_name,
+)
 from vault_schema.forms import FORMS, KEY_FORMS, MATCH, MATCH_KEY
 from vault_schema.values import CHECKS, Fault, expected, extra, extra_name, name_of, plain_by_name, secret_text, unknown
 
@@ -81,6 +89,16 @@ def header(table: dict[str, Any]) -> None:
         admins += slot["role"] == "admin"
     if not admins:
         raise Fault("no slot has role 'admin', so nobody could ever change this vault", "slots")
+    for index, row in enumerate(table.get("retired", ())):
+        try:
+            _walk(row, _RETIRED)
+            if row["epoch"] >= table["epoch"]:
+                raise Fault("expected an epoch before the vault's", "epoch")
+            if not row["key"].startswith(f"mv1.{table['epoch']}."):
+                raise Fault("sealed in another epoch than the vault's", "key")
+        except Fault as fault:
+            fault.trail[:0] = ["retired", index]
+            raise
 
 
 def servers(table: dict[str, Any], epoch: int, good: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -257,6 +275,7 @@ def _entry_rules(entry: dict[str, Any], prefix: str) -> None:
 
 _HEADER: Final = Node(HEADER_FIELDS)
 _SLOT: Final = Node(SLOT_FIELDS)
+_RETIRED: Final = Node(RETIRED_FIELDS)
 _VERSION: Final = Node(VERSION_FIELDS)
 _ENTRY: Final = Node(FIELDS)
 _HTTP_ONLY: Final = frozenset(spec.path.partition(".")[0] for spec in FIELDS if spec.entry == "http")

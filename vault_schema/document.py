@@ -37,6 +37,14 @@ class Slot(Record):
     created: str | None = None
 
 
+class Retired(Record):
+    """The vault key of an earlier epoch, sealed under the present one (SPEC §5.1)."""
+
+    epoch: int
+    key: str
+    until: str
+
+
 class Header(Record):
     """The ``[vault]`` table (SPEC §5)."""
 
@@ -50,6 +58,7 @@ class Header(Record):
     sig: str
     slots: tuple[Slot, ...]
     allow_commands: bool = False
+    retired: tuple[Retired, ...] = ()
 
 
 class Version(Record):
@@ -61,6 +70,7 @@ class Version(Record):
     bound: tuple[str, ...]
     sealed: str
     not_after: str | None = None
+    due: str | None = None
 
 
 class Auth(Record):
@@ -173,7 +183,8 @@ class Document:
     def header(self) -> Header:
         """The typed ``[vault]`` table."""
         head = self.tree["vault"]
-        return Header(**{**head, "slots": tuple(Slot(**slot) for slot in head["slots"])})
+        retired = tuple(Retired(**row) for row in head.get("retired", ()))
+        return Header(**{**head, "slots": tuple(Slot(**slot) for slot in head["slots"]), "retired": retired})
 
     @cached_property
     def server_names(self) -> tuple[str, ...]:

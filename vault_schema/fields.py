@@ -21,8 +21,8 @@ from vault_schema.origin import origin_of
 from vault_schema.record import Record
 
 __all__ = [
-    "AUTH_KINDS", "FIELDS", "HEADER_FIELDS", "SLOT_FIELDS", "VERSION_FIELDS", "FieldSpec", "binding_for", "is_secret",
-    "is_sensitive_name", "looks_secret", "origin_of", "spec_for",
+    "AUTH_KINDS", "FIELDS", "HEADER_FIELDS", "RETIRED_FIELDS", "SLOT_FIELDS", "VERSION_FIELDS", "FieldSpec",
+    "binding_for", "is_secret", "is_sensitive_name", "looks_secret", "origin_of", "spec_for",
 ]  # fmt: skip
 
 Secrecy = Literal["never", "always", "by-name"]
@@ -181,6 +181,12 @@ HEADER_FIELDS: Final = (
     _field("sig", "text", "signature of the root over the MAC", form="64 bytes", required=True),
     _field("allow_commands", "boolean", "true: ${cmd:[…]} references run"),
     _field("slots", "tables", "the keys that open the vault", required=True),
+    _field("retired", "tables", "the vault keys of earlier epochs"),
+)
+RETIRED_FIELDS: Final = (
+    _field("epoch", "integer", "the epoch whose vault key this is", minimum=1, maximum=2**32 - 1, required=True),
+    _field("key", "text", "that key, sealed under the present one", form="sealed", required=True),
+    _field("until", "text", "when a new epoch need not take it along", form="time", required=True),
 )
 
 _PASSPHRASE: Final = ("passphrase",)
@@ -211,6 +217,7 @@ VERSION_FIELDS: Final = (
     _field("bound", "texts", "what the value is for", references=True, required=True),
     _field("sealed", "text", "the sealed value", form="sealed", required=True),
     _field("not_after", "text", "when the issuer ends it", form="time"),
+    _field("due", "text", "why it is due now, whatever its age"),
 )
 
 _BY_PATH: Final = {spec.path: spec for spec in FIELDS}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from vault_schema.fields import FIELDS, HEADER_FIELDS, SLOT_FIELDS, VERSION_FIELDS, FieldSpec
+from vault_schema.fields import FIELDS, HEADER_FIELDS, RETIRED_FIELDS, SLOT_FIELDS, VERSION_FIELDS, FieldSpec
 from vault_schema.forms import FORMS, KEY_FORMS
 
 Schema = dict[str, Any]
@@ -23,6 +23,7 @@ def json_schema() -> Schema:
     """Return the schema (draft 2020-12) of the tree that a vault's TOML decodes to."""
     header = _table(HEADER_FIELDS)
     header["properties"]["slots"] = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/slot"}}
+    header["properties"]["retired"] = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/retired"}}
     server = _table(FIELDS)
     server["patternProperties"] = {"^x-": True}
     server["oneOf"] = [{"required": ["url"]}, {"required": ["command"]}]
@@ -44,6 +45,7 @@ def json_schema() -> Schema:
         },
         "$defs": {
             "server": server,
+            "retired": _table(RETIRED_FIELDS),
             "slot": _table(SLOT_FIELDS),
             "version": version,
             "versions": {"type": "array", "minItems": 1, "maxItems": 3, "items": {"$ref": "#/$defs/version"}},

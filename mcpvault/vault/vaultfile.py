@@ -21,7 +21,7 @@ from mcpvault.errors import (
     UnknownFieldError,
 )
 from mcpvault.secret import Secret
-from mcpvault.vault import file, primitives, sealing, slots, unlock
+from mcpvault.vault import file, primitives, retired, sealing, slots, unlock
 from mcpvault.vault.documents import entry_of, judged, read_document, timestamp
 from mcpvault.vault.keysources import Key
 from mcpvault.vault.sealing import SealContext
@@ -158,6 +158,13 @@ class VaultFile:
     def keys(self) -> Unlocked:
         """The keys of the open vault, for the other modules of this room."""
         return self._keys
+
+    def keys_of(self, epoch: int) -> list[bytes]:
+        """Return the vault keys of *epoch*: the one of the vault's own, those that it keeps of an earlier one."""
+        header, keys = self.document.header, self._keys
+        if epoch == header.epoch:
+            return [keys.vault_key]
+        return retired.keys_of(header, keys.vault_key, keys.vault_id, epoch)
 
     @property
     def anchor(self) -> AnchorStore | None:

@@ -51,6 +51,17 @@ class Opened:
         context = pae("mcpvault/1/seal", self.vault_id, epoch, server, field, version["v"], "str", *version["bound"])
         return unseal(self.vault_key, version["sealed"], context, place)
 
+    def retired(self, epoch: int) -> list[bytes]:
+        """Return the kept vault keys of an earlier epoch (§5.1)."""
+        own = self.tree["vault"]["epoch"]
+        rows = [row for row in self.tree["vault"].get("retired", []) if row["epoch"] == epoch]
+        return [self._retired(row["key"], pae("mcpvault/1/retired", self.vault_id, own, epoch)) for row in rows]
+
+    def _retired(self, line: str, context: bytes) -> bytes:
+        salt, ciphertext = (b64(part) or b"" for part in line.split(".")[2:])
+        material = derive(self.vault_key, salt, "mcpvault/1/retired", 44)
+        return AESGCM(material[:32]).decrypt(material[32:], ciphertext, context)
+
 
 def binding(entry: Mapping[str, Any]) -> list[str]:
     """Return what the secrets of an entry are for."""

@@ -103,6 +103,17 @@ def slot(value: Any, place: str) -> None:
     table(optional | ({"user": text} if kind == "keyring" else {}), required)(value, place)
 
 
+def retired(epoch: Any) -> Check:
+    """Return the check of the keys of §5.1."""
+
+    def judge(value: Any, place: str) -> None:
+        need(type(epoch) is int and type(value) is list and value, place, "at least one, before the vault's epoch")
+        row = {"epoch": integer(1, epoch - 1), "key": sealed_line(epoch), "until": such(is_time)}
+        each(table({}, row))(value, place)
+
+    return judge
+
+
 def header(value: Any) -> None:
     """Judge the table ``vault``."""
     need(type(value) is dict, "vault", "table")
@@ -118,7 +129,7 @@ def header(value: Any) -> None:
         "sig": encoded(64),
         "slots": each(slot),
     }
-    table({"allow_commands": boolean}, required)(value, "vault")
+    table({"allow_commands": boolean, "retired": retired(value.get("epoch"))}, required)(value, "vault")
     unique((slot["id"] for slot in value["slots"]), "vault.slots")
     need(any(slot["role"] == "admin" for slot in value["slots"]), "vault.slots", "no admin")
 
@@ -159,7 +170,7 @@ def secret(epoch: int, bound_to: str, form: Check = ref) -> Check:
             "bound": bound,
             "sealed": sealed_line(epoch),
         }
-        each(table({"not_after": such(is_time)}, required))(value, place)
+        each(table({"not_after": such(is_time), "due": text}, required))(value, place)
         need(len({version["v"] for version in value}) == len(value), place, "a version twice")
         count = {stage: sum(version["stage"] == stage for version in value) for stage in stages}
         need(count["current"] == 1 and max(count.values()) == 1, place, "one current version, at most one other each")

@@ -127,9 +127,7 @@ NAMES = [
         "box",
         "serial",
     ),
-    "allow_commands",
-    "run_env",
-    "TOKEN",
+    *("allow_commands", "run_env", "TOKEN", "retired", "epoch", "key", "until", "due"),
 ]
 ENTRY_NAMES = NAMES[:23]
 

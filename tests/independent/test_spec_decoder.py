@@ -31,6 +31,7 @@ class Vector(NamedTuple):
     name: str
     facts: dict[str, str]
     reveals: list[tuple[str, str, str, str]]
+    retired: list[tuple[int, bytes]]
     body: bytes
 
 
@@ -39,7 +40,8 @@ def read(path: Path) -> Vector:
     head, _, body = path.read_bytes().partition(b"\n---\n")
     lines = [line.split(": ", 1) for line in head.decode().split("\n")]
     reveals = [tuple(value.split(" ", 3)) for name, value in lines if name == "reveal"]
-    return Vector(path.stem, dict(lines), reveals, body)  # type: ignore[arg-type]
+    retired = [(int(value.split()[0]), bytes.fromhex(value.split()[1])) for name, value in lines if name == "retired"]
+    return Vector(path.stem, dict(lines), reveals, retired, body)  # type: ignore[arg-type]
 
 
 VECTORS = [read(path) for path in sorted(KIT.glob("*.vault"))]
@@ -59,6 +61,8 @@ def everything(vector: Vector) -> None:
     )
     for server, field, stage, plaintext in vector.reveals:
         assert plaintext == vault.reveal(server, field, stage)
+    for epoch, key in vector.retired:
+        assert key in vault.retired(epoch)
 
 
 def b64(data: bytes) -> str:

@@ -32,6 +32,7 @@ class Vector(NamedTuple):
     name: str
     facts: dict[str, str]
     reveals: list[list[str]]
+    retired: list[list[str]]
     body: bytes
 
 
@@ -40,7 +41,8 @@ def read(path: Path) -> Vector:
     head, _, body = path.read_bytes().partition(b"\n---\n")
     lines = [line.partition(": ") for line in head.decode().split("\n")]
     reveals = [value.split(" ", 3) for name, _, value in lines if name == "reveal"]
-    return Vector(path.stem, {name: value for name, _, value in lines}, reveals, body)
+    retired = [value.split() for name, _, value in lines if name == "retired"]
+    return Vector(path.stem, {name: value for name, _, value in lines}, reveals, retired, body)
 
 
 VECTORS = [read(path) for path in sorted(KIT.glob("*.vault"))]
@@ -81,6 +83,8 @@ def opened(vector: Vector, path: Path) -> None:
         unlock.check_anchor(vault.document, vault.keys, anchor)
     for server, field, stage, text in vector.reveals:
         assert text == vault.secret(server, field, stage=stage).reveal()
+    for epoch, key in vector.retired:
+        assert bytes.fromhex(key) in vault.keys_of(int(epoch))
 
 
 def test_there_are_enough_vectors() -> None:
