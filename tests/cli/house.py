@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import warm
+
 from mcpvault import Secret, Vault
 from mcpvault.testing import FakeMcpServer
 from mcpvault.vault.slots import NewSlot, RawKey
@@ -74,18 +76,7 @@ class Home:
         self, *words: str, stdin: str | None = None, code: int = 0, traceback: bool = False, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Run ``mcpvault`` with *words* in a process of its own, without a terminal, and check its exit status."""
-        command, variables = self.command(words, env)
-        done = subprocess.run(
-            command,
-            env=variables,
-            cwd=self.home,
-            input=stdin or "",
-            capture_output=True,
-            encoding="utf-8",
-            timeout=LONGEST,
-            start_new_session=True,
-            check=False,
-        )
+        done = warm.run(words, env=home_env(self.home) | env, cwd=self.home, stdin=stdin or "", timeout=LONGEST)
         assert (words, code) == (words, done.returncode), done.stdout + done.stderr
         assert traceback is ("Traceback" in done.stderr)
         return done

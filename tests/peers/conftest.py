@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 
 HERE = Path(__file__).parent
 TOKEN = "sesame-0123456789abcdef"
@@ -42,9 +43,8 @@ def mcpvault(home: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the real command in this test's home; a failure shows what it said."""
 
     def run(*words: str, stdin: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "mcpvault", *words], input=stdin, capture_output=True, text=True, timeout=120
-        )
+        env = dict(os.environ) | {"LANG": warm.LANG}
+        done = warm.run(words, env=env, cwd=Path.cwd(), stdin=stdin, timeout=120)
         assert code == done.returncode, f"mcpvault {words}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 

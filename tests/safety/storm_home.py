@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import warm
+
 LONGEST = 60  # seconds
 URL = "https://mcp.example.com/mcp"
 OLD, NEW, OTHER = "oldtoken-Zq81mVx07LrTs5Gh", "newtoken-Wp93kNc26YdFa4Jb", "another-Rt57hQe18MzUo2Kv"
@@ -37,6 +39,11 @@ class Home:
     """The home of somebody who has ``init``-ed a vault, or is about to."""
 
     path: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        """A bare environment."""
+        return {"HOME": str(self.path), "PATH": os.environ["PATH"], "LANG": warm.LANG, "USER": "me"}
 
     @property
     def folder(self) -> Path:
@@ -97,7 +104,7 @@ class Home:
         command = ["-m", "mcpvault"] if room is None else ["-c", CONFINED, str(room)]
         process = subprocess.Popen(
             [sys.executable, *command, *words],
-            env={"HOME": str(self.path), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "USER": "me"} | extra,
+            env=self.env | extra,
             cwd=self.path,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -118,7 +125,10 @@ class Home:
         self, *words: str, stdin: str = "", code: int = 0, env: dict[str, str] | None = None, **options: Any
     ) -> subprocess.CompletedProcess[str]:
         """Run it to its end; check the exit status, and that no secret and no traceback is in what it says."""
-        done = finish(self.start(*words, stdin=stdin, env=env or {}, **options))
+        if options:
+            done = finish(self.start(*words, stdin=stdin, env=env or {}, **options))
+        else:
+            done = warm.run(words, env=self.env | (env or {}), cwd=self.path, stdin=stdin, timeout=LONGEST)
         assert (words, code) == (words, done.returncode), done.stdout + done.stderr
         if "--reveal" not in words:
             clean(done)

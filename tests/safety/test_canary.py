@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import warm
 
 from mcpvault.testing import FakeAuthorizationServer, FakeMcpServer
 
@@ -90,6 +91,7 @@ class House:
         return {
             "HOME": str(self.home),
             "PATH": os.environ["PATH"],
+            "LANG": warm.LANG,
             "CANARY_ENV": FROM_ENV,
             "TMPDIR": str(self.home / "tmp"),
             "BROWSER": BROWSER,
@@ -98,15 +100,7 @@ class House:
 
     def run(self, *words: str, stdin: str = "", code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a command with DEBUG logging and check all that it said."""
-        done = subprocess.run(
-            [sys.executable, "-X", "dev", "-W", "ignore", "-m", "mcpvault", *words],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env={**self.env, **env},
-            cwd=self.home,
-            timeout=120,
-        )
+        done = warm.run(words, env={**self.env, **env}, cwd=self.home, stdin=stdin, timeout=120)
         said = done.stdout + done.stderr
         assert leaks(said, (*SECRETS, *self.issued, self.key)) == [], f"{words}: {said}"
         assert leaks(" ".join(words), SECRETS) == []
