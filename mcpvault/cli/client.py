@@ -137,7 +137,8 @@ def _token(auth: str) -> Secret:
 @app.dry_run_option
 @app.json_option
 def disconnect(name: str | None, everything: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
-    """Remove a server, or --all of them, from the vault with all secrets."""
+    """Remove a server, or --all of them, from the vault with all secrets, and log out of it."""
+    from mcpvault.cli.remove import take_out, told
     from mcpvault.state.active import activate, active_server
 
     if bool(name) is everything:
@@ -146,15 +147,14 @@ def disconnect(name: str | None, everything: bool, yes: bool, dry_run: bool, as_
     names = list(vault.names()) if everything else [str(name)]
     if everything and not dry_run:
         app.confirm(f"remove all {len(names)} servers and their secrets", yes=yes)
-    with vault.change(dry_run=dry_run) as change:
-        for each in names:
-            change.remove_server(each)
+    tokens = take_out(vault, names, dry_run=dry_run)
     if not dry_run and active_server(vault.state) in names:
         activate(vault.state, None)
+    done = "would remove" if dry_run else "removed"
     output.say(
-        "\n".join(f"{'would remove' if dry_run else 'removed'} {each!r}" for each in names),
+        "\n".join([*(f"{done} {each!r}" for each in names), *told(tokens)]),
         as_json=as_json,
-        json={"removed": names, "dry_run": dry_run},
+        json={"removed": names, "dry_run": dry_run, "tokens": tokens},
     )
 
 

@@ -227,6 +227,34 @@ def test_logout_gives_the_grant_back(house: OAuthHouse) -> None:
     assert "pending_auth" == told_of(house)["demo"]["state"]
 
 
+@pytest.mark.parametrize("verb", [("remove", "--yes"), ("client", "disconnect")])
+def test_who_removes_an_entry_logs_out_of_it(house: OAuthHouse, verb: tuple[str, ...]) -> None:
+    """The tokens are revoked and forgotten, unless another entry uses them, or the server cannot be reached."""
+    entry = {"url": house.server.url, "auth": {"kind": "oauth"}, "credential": "demo"}
+    with house.open().change() as vault:
+        vault.add_server("twin", entry)
+    house.log_in()
+    before = house.files()
+    dry = house.run(*verb, "demo", "--dry-run", "--json").stdout
+    assert [] == json.loads(dry)["tokens"]
+    assert before == house.files()
+
+    house.run(*verb, "demo")
+    assert ("ready", []) == (told_of(house)["twin"]["state"], house.issuer.called("revoke"))
+
+    said = house.run(*verb, "twin").stdout
+    assert said.endswith("  twin: refresh_token: revoked\n  twin: access_token: revoked\n")
+    assert 2 == len(house.issuer.called("revoke"))
+    assert b'status = "none"' in house.record.read_bytes()
+
+    with house.open().change() as vault:
+        vault.add_server("demo", {"url": house.server.url, "auth": {"kind": "oauth"}})
+    house.log_in()
+    house.issuer.close()
+    told = json.loads(house.run(*verb, "demo", "--json").stdout)["tokens"]
+    assert [True, True] == ["not revoked" in each["outcome"] for each in told]
+
+
 def test_doctor_knows_grants(house: OAuthHouse) -> None:
     """A missing grant is a failure with the command and code 3, offline too; another host's is at first a warning."""
     broken = told(examined(house, "--offline", code=3), "entry.grant")

@@ -142,7 +142,7 @@ def test_disconnect_names_what_it_removed(home: Home) -> None:
     """One server goes with its secrets, the other stays active."""
     home.run("client", "sessions", "switch", "other")
 
-    assert {"removed": ["demo"], "dry_run": False} == json.loads(
+    assert {"removed": ["demo"], "dry_run": False, "tokens": []} == json.loads(
         home.run("client", "disconnect", "demo", "--json").stdout
     )
     assert {"other"} == {*servers(home)}

@@ -71,11 +71,11 @@ def test_remove_as_json(home: Home) -> None:
     """``--json`` lists what was removed; ``--dry-run`` asks nothing and removes nothing."""
     before = home.files()
     dry = home.run("remove", "demo", "other", "--dry-run", "--json")
-    assert {"removed": ["demo", "other"], "dry_run": True} == json.loads(dry.stdout)
+    assert {"removed": ["demo", "other"], "dry_run": True, "tokens": []} == json.loads(dry.stdout)
     assert before == home.files()
 
     done = home.run("remove", "demo", "--yes", "--json")
-    assert {"removed": ["demo"], "dry_run": False} == json.loads(done.stdout)
+    assert {"removed": ["demo"], "dry_run": False, "tokens": []} == json.loads(done.stdout)
     assert "" == done.stderr
 
 

@@ -166,6 +166,19 @@ def test_a_server_that_refuses_every_token_is_not_asked_for_ever(house: House) -
     assert (1, 1) == (len(person.visited), house.issuer.redemptions)
 
 
+def test_a_new_login_forgets_what_the_server_let_us_keep(house: House) -> None:
+    """A result that may be kept is kept for one authorization context: after a login it is asked for again (A128)."""
+    house.server.offer.ttl_ms = 3_600_000
+    session = house.session(auth=Consenting())
+    session.list_tools(), session.list_tools()
+    assert 1 == len([each for each in house.server.called("tools/list") if "authorization" in each.headers])
+
+    session.authenticate()
+    session.list_tools()
+
+    assert 2 == len([each for each in house.server.called("tools/list") if "authorization" in each.headers])
+
+
 def test_a_server_that_moves_to_another_issuer_is_followed(
     house: House, fake_authorization_servers: Callable[..., FakeAuthorizationServer]
 ) -> None:
