@@ -203,6 +203,8 @@ class EntryAuthorization:
         self.source.hold(None)
         if record is None or record.tokens is None:
             return []
+        if not dry_run:
+            self._remembered.tell("logout", gen=record.generation, durable=True)
         held = [name for name in ("refresh_token", "access_token") if getattr(record.tokens, name)]
         if dry_run:
             return [Revoked(name, "would be revoked") for name in held]

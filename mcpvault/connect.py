@@ -25,6 +25,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
 
 from mcpvault import entries
+from mcpvault.auditing import Auditor, unlocking
 from mcpvault.deadline import Deadline
 from mcpvault.errors import NotApprovedError, UnknownFieldError
 from mcpvault.host_state import roots_trusted, state_of
@@ -96,6 +97,7 @@ class Vault:
         self.state = state
         self.memory = MemoryState()
         self.env = env
+        self.audit = Auditor(state, file)
 
     @classmethod
     def open(
@@ -127,16 +129,19 @@ class Vault:
         def find(header: Any) -> Key:
             return find_key(header, env=env, data_home=places.data_home, vault_path=places.vault_path, prompt=prompt)
 
-        file = VaultFile.open(
-            places.vault_path,
-            key=key or find,
-            anchor=FileAnchor(state),
-            trusted_roots=roots_trusted(places, state),
-            document=document,
-        )
+        with unlocking(state, document):
+            file = VaultFile.open(
+                places.vault_path,
+                key=key or find,
+                anchor=FileAnchor(state),
+                trusted_roots=roots_trusted(places, state),
+                document=document,
+            )
         if writable_by_others(file.path):
             warnings.warn(f"{file.path}: others can write it; run: chmod go-w {file.path}", stacklevel=2)
-        return cls(file, places, state, env)
+        vault = cls(file, places, state, env)
+        vault.audit("unlock", slot=file.slot.id)
+        return vault
 
     @classmethod
     def create(
@@ -189,7 +194,7 @@ class Vault:
 
     def change(self, *, dry_run: bool = False) -> AbstractContextManager[Change]:
         """Edit the vault; see ``mcpvault.vault.change.Change``."""
-        return self.file.change(dry_run=dry_run)
+        return self.file.change(dry_run=True) if dry_run else self.audit.of_change(self.file.change())
 
     def resolve(self, name: str) -> Concrete:
         """
@@ -200,7 +205,10 @@ class Vault:
             UnresolvedReferenceError: References have no value; all of them are named.
             BindingMismatchError: A sealed value is for another origin or command.
         """
-        return entries.resolve(self.file, name, env=self.env, credentials_dir=self.places.credentials_dir)
+        opened: dict[str, Secret] = {}
+        with self.audit.watching("resolve", server=name, secrets=opened):
+            places = self.places
+            return entries.resolve(self.file, name, env=self.env, credentials_dir=places.credentials_dir, opened=opened)
 
     def session(
         self,
@@ -215,13 +223,8 @@ class Vault:
         """
         Return a session with the server *name*; its first call connects.
 
-        Args:
-            name: The entry.
-            timeout: As ``connect``.
-            auth: As ``connect``.
-            on_event: As ``connect``.
-            interactive: ``tty``: a call that finds no grant may let the person at the terminal log in.
-            callbacks: As ``connect``.
+        *interactive* may be ``tty``: a call that finds no grant may let the person at the terminal log in. The rest is
+        as for ``connect``.
 
         Raises:
             UnknownServerError, UnresolvedReferenceError, BindingMismatchError: As ``resolve``.

@@ -59,9 +59,16 @@ class Concrete(Record):
     oauth: Settings | None = None
 
 
-def resolve(vault: VaultFile, name: str, *, env: Mapping[str, str], credentials_dir: Path | None) -> Concrete:
+def resolve(
+    vault: VaultFile,
+    name: str,
+    *,
+    env: Mapping[str, str],
+    credentials_dir: Path | None,
+    opened: dict[str, Secret] | None = None,
+) -> Concrete:
     """
-    Return the entry *name* of an open vault, made concrete.
+    Return the entry *name* of an open vault, made concrete; *opened* gets what was unsealed for it, by field.
 
     Raises:
         UnresolvedReferenceError: References have no value; all of the entry's are named at once.
@@ -69,7 +76,8 @@ def resolve(vault: VaultFile, name: str, *, env: Mapping[str, str], credentials_
         VaultError: A seal does not hold.
     """
     resolver = resolver_of(vault, name, env=env, credentials_dir=credentials_dir)
-    return concrete(vault.entry(name), resolver, unseal=lambda path: vault.secret(name, path))
+    seen = {} if opened is None else opened
+    return concrete(vault.entry(name), resolver, unseal=lambda path: seen.setdefault(path, vault.secret(name, path)))
 
 
 def resolver_of(

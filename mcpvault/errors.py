@@ -31,6 +31,7 @@ Rule: no message, hint or attribute of this module ever holds a secret.
     │   ├── UnknownToolError              5
     │   └── UnsupportedVersionError       5
     ├── VaultError                        6
+    │   ├── AuditBrokenError              6
     │   ├── RollbackError                 6
     │   ├── TamperedError                 6
     │   ├── UntrustedRootError            6
@@ -221,6 +222,10 @@ class VaultError(McpVaultError):
     """The vault cannot be opened."""
 
     exit_code = 6
+
+
+class AuditBrokenError(VaultError):
+    """A line of the audit log was changed, moved or taken away: keep a copy and find out by whom."""
 
 
 class RollbackError(VaultError):

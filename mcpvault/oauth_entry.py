@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -104,6 +105,7 @@ def authorization_in(
         provider=provider,
         interactive=interactive,
         again=again,
+        tell=partial(vault.audit, server=entry.name),
     )
 
 
@@ -157,6 +159,7 @@ def authorization_of(
     interactive: str | None = None,
     again: Callable[[], Settings] | None = None,
     remedy: str | None = None,
+    tell: Callable[..., None] | None = None,
 ) -> EntryAuthorization:
     """
     Return the authorization of *entry*.
@@ -170,6 +173,7 @@ def authorization_of(
         interactive: ``never`` or ``tty``, instead of the entry's.
         again: Reads the settings once more; see ``Latest``.
         remedy: As for ``EntryAuthorization``.
+        tell: As for ``Remembered``.
 
     Raises:
         ConfigurationError: The entry is of another kind.
@@ -208,7 +212,7 @@ def authorization_of(
 
     return EntryAuthorization(
         settings,
-        Remembered(store, ways),
+        Remembered(store, ways, tell=tell),
         waiting,
         env=env,
         provider=provider,

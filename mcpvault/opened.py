@@ -49,15 +49,16 @@ def credential_field(vault: Vault, name: str) -> str:
     )
 
 
-def opened(vault: Vault, name: str, field: str | None = None, *, min_ttl: float | None = None) -> Live:
+def opened(vault: Vault, name: str, field: str | None = None, *, purpose: str, min_ttl: float | None = None) -> Live:
     """
-    Return one field of the entry *name*, sealed or referred to or plain.
+    Return one field of the entry *name*, sealed or referred to or plain; that it was given is written down first.
 
     Args:
         vault: Unlocked.
         name: The entry.
         field: Such as ``env.DB_PASSWORD``; by default the entry's credential. ``auth.token`` of an OAuth entry is
             its access token.
+        purpose: What it is for, for the audit log: ``token``, ``run``.
         min_ttl: Seconds that an access token has to be good for: one that ends sooner is replaced first.
 
     Raises:
@@ -66,6 +67,13 @@ def opened(vault: Vault, name: str, field: str | None = None, *, min_ttl: float 
         AuthorizationRequiredError: It is an OAuth token, and only a person's login helps.
     """
     field = credential_field(vault, name) if field is None else field
+    with vault.audit.watching("give", server=name, field=field, purpose=purpose, durable=True) as told:
+        live = _live(vault, name, field, min_ttl)
+        told["secrets"] = {field: live.value}
+    return live
+
+
+def _live(vault: Vault, name: str, field: str, min_ttl: float | None) -> Live:
     if field == TOKEN and vault.file.table(name).get("auth", {}).get("kind") in OAUTH_KINDS:
         return _access_token(vault, name, min_ttl)
     held = _held(vault, name, field)

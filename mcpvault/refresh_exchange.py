@@ -23,7 +23,11 @@ Reach = Callable[[Deadline], Asker]
 
 
 def exchange_of(
-    client_of: Callable[[TokenRecord], flows.Client], reach: Reach, *, now: Callable[[], float]
+    client_of: Callable[[TokenRecord], flows.Client],
+    reach: Reach,
+    *,
+    now: Callable[[], float],
+    on_redeem: Callable[[int], None],
 ) -> Exchange:
     """
     Return the exchange of one entry.
@@ -32,11 +36,13 @@ def exchange_of(
         client_of: The client that the record's tokens were issued to, with its keys.
         reach: Who sends, within a deadline.
         now: Unix seconds.
+        on_redeem: Called with the generation whose token is about to be redeemed.
     """
 
     def redeem(record: TokenRecord, deadline: Deadline) -> Answer:
         from mcpvault.http import tokens as door
 
+        on_redeem(record.generation)
         client = client_of(record)
         registration, held = client.registration, record.tokens
         assert registration is not None and held is not None and held.refresh_token is not None  # noqa: S101

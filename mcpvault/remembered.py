@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import VaultError
+from mcpvault.errors import McpVaultError, VaultError
 from mcpvault.secret import Secret
 from mcpvault.state.record import TokenRecord
 from mcpvault.state.tokens import TokenStore
@@ -38,11 +38,19 @@ class Remembered:
         store: The state of the credential.
         ways: Makes the ways to a grant, when one is needed: most runs have a token.
         now: Unix seconds.
+        tell: Writes an event down: its name, then ``secrets``, ``gen``, ``ok``, ``why``.
     """
 
-    def __init__(self, store: TokenStore, ways: Callable[[], Grants], now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: TokenStore,
+        ways: Callable[[], Grants],
+        now: Callable[[], float] = time.time,
+        tell: Callable[..., None] | None = None,
+    ) -> None:
         self.store = store
         self.now = now
+        self.tell = tell or _nobody_is_told
         self._ways = ways
         self._key: tuple[Secret, ProofKey] | None = None
 
@@ -77,7 +85,7 @@ class Remembered:
         from mcpvault.state import grants as kept
 
         assert grant.registration is not None  # noqa: S101  a person's client is registered
-        return kept.grant(
+        record = kept.grant(
             self.store,
             grant.tokens,
             server=grant.server,
@@ -85,6 +93,8 @@ class Remembered:
             resource=grant.resource,
             dpop_key=grant.proof_key.jwk() if grant.proof_key else None,
         )
+        self._told("login", record)
+        return record
 
     def refreshed(
         self, deadline: Deadline, *, rejected: int | None = None, insist: bool = False, window: float | None = None
@@ -101,10 +111,10 @@ class Remembered:
         from mcpvault.refresh_exchange import exchange_of
         from mcpvault.state.refresh import current
 
-        exchange = exchange_of(self.client_of, self.grants.reach, now=self.now)
-        return current(
-            self.store, exchange, deadline=deadline, clock=self.now, rejected=rejected, window=window, insist=insist
-        )
+        sent: list[int] = []
+        exchange = exchange_of(self.client_of, self.grants.reach, now=self.now, on_redeem=sent.append)
+        how = {"deadline": deadline, "clock": self.now, "rejected": rejected, "window": window, "insist": insist}
+        return self._telling("refresh", sent, lambda: current(self.store, exchange, **how))
 
     def obtained(
         self,
@@ -127,7 +137,10 @@ class Remembered:
         """
         from mcpvault.state.obtain import obtain
 
+        asked: list[int] = []
+
         def fetch(record: TokenRecord | None, within: Deadline) -> TokenRecord:
+            asked.append(record.generation if record else 0)
             grant = self.grants.by_machine(self.known(), seen, scope, within)
             known = record or TokenRecord(generation=0, status="none", host=self.store.host)
             return known.replaced(
@@ -138,9 +151,30 @@ class Remembered:
                 dpop_key=grant.proof_key.jwk() if grant.proof_key else None,
             )
 
-        return obtain(
-            self.store, fetch, deadline=deadline, clock=self.now, rejected=outdated, insist=insist or scope is not None
-        )
+        insist = insist or scope is not None
+        how = {"deadline": deadline, "clock": self.now, "rejected": outdated, "insist": insist}
+        return self._telling("obtain", asked, lambda: obtain(self.store, fetch, **how))
+
+    def _telling(self, event: str, asked: list[int], act: Callable[[], TokenRecord]) -> TokenRecord:
+        """Do it, and write it down where it was this process that asked."""
+        failure: McpVaultError | None = None
+        try:
+            record = act()
+        except McpVaultError as error:
+            failure = error
+        if failure is not None:
+            if asked:
+                self.tell(event, gen=asked[-1], ok=False, why=getattr(failure, "error", None) or failure.kind)
+            raise failure
+        if asked and record.generation > asked[-1]:
+            self._told(event, record)
+        elif asked:
+            self.tell(event, gen=asked[-1], ok=False, why="kept")  # it failed, and the token at hand still works
+        return record
+
+    def _told(self, event: str, record: TokenRecord) -> None:
+        secrets = {"access_token": record.tokens.access_token} if record.tokens else {}
+        self.tell(event, secrets=secrets, gen=record.generation, durable=True)
 
     def client_of(self, record: TokenRecord) -> Client:
         """
@@ -180,6 +214,10 @@ class Remembered:
 
             key = ProofKey.from_jwk(jwk)
         return pending, self.grants.as_client(server, registered, key)
+
+
+def _nobody_is_told(event: str, **_: object) -> None:
+    return None
 
 
 def as_begun(origin: str, pending: Pending, client: Client, held: Registration, key: Secret | None) -> Secret:

@@ -58,6 +58,7 @@ class Header(Record):
     sig: str
     slots: tuple[Slot, ...]
     allow_commands: bool = False
+    audit: Literal["on", "required", "off"] = "on"
     retired: tuple[Retired, ...] = ()
 
 

@@ -180,6 +180,7 @@ HEADER_FIELDS: Final = (
     _field("root", "text", "Ed25519 public key of the root", form="32 bytes", required=True),
     _field("sig", "text", "signature of the root over the MAC", form="64 bytes", required=True),
     _field("allow_commands", "boolean", "true: ${cmd:[…]} references run"),
+    _field("audit", "text", "required: nothing is done that cannot be written down", choices=("on", "required", "off")),
     _field("slots", "tables", "the keys that open the vault", required=True),
     _field("retired", "tables", "the vault keys of earlier epochs"),
 )

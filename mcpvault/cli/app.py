@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mcpvault.mcp.callbacks import Callbacks
     from mcpvault.mcp.session import Session
     from mcpvault.secret import Secret
+    from mcpvault.state.files import StateDirectory
     from vault_schema import Document
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -159,6 +160,14 @@ def peek() -> Document:
     from mcpvault.connect import Vault
 
     return Vault.peek(vault_path(), env=os.environ)
+
+
+def state_at_hand() -> StateDirectory:
+    """Return the state folder of the vault, for what needs no key."""
+    from mcpvault.host_state import state_of
+    from mcpvault.places import locate
+
+    return state_of(locate(os.environ, vault_path()), peek())
 
 
 @contextmanager

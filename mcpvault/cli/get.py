@@ -37,7 +37,9 @@ def command(server: str, field: str | None, reveal: bool, stage: str, as_json: b
     if field is None:
         output.table([(key, str(value)) for key, value in fields.items()], as_json=as_json, json=fields)
     elif reveal:
-        secret = vault.file.secret(server, field, stage=stage)
+        with vault.audit.watching("reveal", server=server, field=field, stage=stage, durable=True) as told:
+            secret = vault.file.secret(server, field, stage=stage)
+            told["secrets"] = {field: secret}
         output.say(secret.reveal(), as_json=as_json, json={"server": server, "field": field, "value": secret.reveal()})
     elif field in fields:
         output.say(str(fields[field]), as_json=as_json, json={field: fields[field]})

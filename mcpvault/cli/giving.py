@@ -69,4 +69,4 @@ def replace_early(vault: Vault, server: str, min_ttl: float) -> None:
     from vault_schema.fields import OAUTH_KINDS
 
     if vault.entry(server).auth.kind in OAUTH_KINDS:
-        opened(vault, server, TOKEN, min_ttl=min_ttl)
+        opened(vault, server, TOKEN, purpose="headers", min_ttl=min_ttl)

@@ -33,4 +33,6 @@ def command(server: str, url: str | None, min_ttl: float | None, reveal: bool, a
     giving.check_origin(vault, server, url)
     if min_ttl is not None:
         giving.replace_early(vault, server, min_ttl)
-    output.json({name: value.reveal() for name, value in vault.headers(server).items()})
+    with vault.audit.watching("give", server=server, field="headers", purpose="headers", durable=True) as told:
+        headers = told["secrets"] = vault.headers(server)
+    output.json({name: value.reveal() for name, value in headers.items()})

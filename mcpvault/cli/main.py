@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "headers": ("mcpvault.cli.headers", "Print a server's headers for another client."),
     "token": ("mcpvault.cli.token", "Print a credential for another program."),
     "inject": ("mcpvault.cli.inject", "Fill the vault's references into a text."),
+    "audit": ("mcpvault.cli.audit", "Show what was done, and whether the log is whole."),
     "client": ("mcpvault.cli.client", "Work on an active server that is remembered."),
     "import": ("mcpvault.cli.import_", "Take servers over from another client's file."),
     "probe": ("mcpvault.cli.probe", "Say what an unknown server wants."),

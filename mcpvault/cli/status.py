@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -63,15 +62,13 @@ def command(names: tuple[str, ...], probe: bool, timeout: float, as_json: bool) 
 
 
 def _standings(names: Sequence[str]) -> list[Standing]:
-    from mcpvault.host_state import state_of
-    from mcpvault.places import locate
     from mcpvault.upkeep.standing import standing as stands
     from mcpvault.vault.documents import entry_of
 
     document = app.peek()
     for name in names:
         entry_of(document, name)
-    state = state_of(locate(os.environ, app.vault_path()), document)
+    state = app.state_at_hand()
     return [stands(document, name, state, time.time()) for name in names or document.server_names]
 
 

@@ -60,7 +60,7 @@ def command(
     meant = (asked.url if asked else None, info.server if info else None, url)
     for each in meant:
         giving.check_origin(vault, server, each)
-    live = opened(vault, server, min_ttl=min_ttl)
+    live = opened(vault, server, purpose="token", min_ttl=min_ttl)
     if live.expires_at is not None and min_ttl is not None and live.expires_at < time.time() + min_ttl:
         output.warn(f"{server}: no token of that server lives for {min_ttl:.0f} s")
     if form == "git":

@@ -123,7 +123,7 @@ def handed(vault: Vault, wanted: Iterable[Handover]) -> list[Handed]:
     """
     found = []
     for each in wanted:
-        value = opened(vault, each.server, each.field).value
+        value = opened(vault, each.server, each.field, purpose="run").value
         if each.way == "variable" and "\0" in value.reveal():
             raise ConfigurationError(
                 f"{each.variable}: the value holds a NUL, which no variable can", server=each.server

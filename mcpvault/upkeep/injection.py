@@ -48,7 +48,7 @@ def filled(text: str, vault: Vault) -> Secret:
     failures: list[tuple[str, McpVaultError]] = []
     for each in dict.fromkeys(references(text)):
         try:
-            values[each.text] = opened(vault, each.server, each.field).value
+            values[each.text] = opened(vault, each.server, each.field, purpose="inject").value
         except McpVaultError as error:
             failures.append((each.text, error))
     if len(failures) == 1:

@@ -40,3 +40,8 @@ def unseal_state(vault_key: bytes, line: str, associated_data: bytes) -> bytes:
         if opened is not None:
             return opened
     raise TamperedError("the sealed state does not open: it was altered, moved, or sealed under another key")
+
+
+def audit_mac(vault_key: bytes, line: bytes) -> str:
+    """Return what a line of the audit log is signed with (SPEC §18.1)."""
+    return primitives.encode(primitives.mac(primitives.hkdf(vault_key, b"", "mcpvault/1/audit"), line))

@@ -163,11 +163,11 @@ class Home:
         return Vault.open(env=home_env(self.home))
 
     def files(self) -> dict[str, tuple[int, bytes]]:
-        """Return every file below the home with its mode and its bytes; lock files hold nothing and are left out."""
+        """Return every file below the home with its mode and bytes, without locks and what every run writes down."""
         return {
             str(path.relative_to(self.home)): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
             for path in self.home.rglob("*")
-            if path.is_file() and path.suffix != ".lock"
+            if path.is_file() and path.suffix != ".lock" and not path.name.startswith("audit")
         }
 
     @property

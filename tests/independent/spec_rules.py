@@ -129,7 +129,12 @@ def header(value: Any) -> None:
         "sig": encoded(64),
         "slots": each(slot),
     }
-    table({"allow_commands": boolean, "retired": retired(value.get("epoch"))}, required)(value, "vault")
+    optional = {
+        "allow_commands": boolean,
+        "audit": one_of("on", "required", "off"),
+        "retired": retired(value.get("epoch")),
+    }
+    table(optional, required)(value, "vault")
     unique((slot["id"] for slot in value["slots"]), "vault.slots")
     need(any(slot["role"] == "admin" for slot in value["slots"]), "vault.slots", "no admin")
 

@@ -127,7 +127,7 @@ NAMES = [
         "box",
         "serial",
     ),
-    *("allow_commands", "run_env", "TOKEN", "retired", "epoch", "key", "until", "due"),
+    *("allow_commands", "run_env", "TOKEN", "retired", "epoch", "key", "until", "due", "audit", "required"),
 ]
 ENTRY_NAMES = NAMES[:23]
 

@@ -1,0 +1,152 @@
+"""
+What is written into the audit log: who did what with which server's secrets, and how it ended.
+
+Decides what an event says. Leaves the chain to ``mcpvault.state.audit``. Secrets are named by fingerprint only.
+
+Spec: SPEC §18.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from mcpvault.errors import McpVaultError
+from mcpvault.secret import Secret
+from mcpvault.state.audit import AuditLog
+from mcpvault.state.files import StateDirectory
+from mcpvault.state.host import host_name
+from mcpvault.vault.state_sealing import audit_mac
+from mcpvault.vault.vaultfile import VaultFile
+from vault_schema import Document
+
+if TYPE_CHECKING:
+    from mcpvault.vault.change import Change
+
+
+class Auditor:
+    """
+    Writes down what is done with one open vault.
+
+    Where ``[vault] audit`` is ``required``, an event that cannot be written is an error, and what it was about is
+    not done; else it is a warning, once. With ``off`` nothing is written.
+
+    Args:
+        directory: The state folder.
+        file: The open vault.
+    """
+
+    def __init__(self, directory: StateDirectory, file: VaultFile) -> None:
+        self._file = file
+        self._log = AuditLog(directory, lambda data: audit_mac(file.keys.vault_key, data))
+        self._warned = False
+
+    def __call__(
+        self,
+        event: str,
+        *,
+        server: str | None = None,
+        field: str | None = None,
+        secrets: Mapping[str, Secret] | None = None,
+        ok: bool = True,
+        why: str | None = None,
+        durable: bool = False,
+        **more: Any,
+    ) -> None:
+        """
+        Write one event down.
+
+        Args:
+            event: ``unlock``, ``resolve``, ``refresh``, ``reveal`` and so on (SPEC §18.2).
+            server: The entry.
+            field: A field of it.
+            secrets: Secrets that were opened, by field; their fingerprints are written.
+            ok: Whether it was done.
+            why: The kind of the error, where it was not.
+            durable: It is on the disk when this returns.
+            more: Further facts, no secrets.
+
+        Raises:
+            PermissionsError, BusyError: It cannot be written, and the vault says that it must be.
+        """
+        mode = self._file.document.header.audit
+        if mode == "off":
+            return
+        said = {**_who(), "serial": self._file.document.header.serial, "ev": event}
+        said |= {name: value for name, value in (("server", server), ("field", field)) if value is not None}
+        if secrets:
+            said["fp"] = {path: self._file.fingerprint(secret) for path, secret in secrets.items()}
+        said |= {**more, "ok": ok, **({"why": why} if why is not None else {})}
+        problem: McpVaultError | None = None
+        try:
+            self._log.append([said], durable=durable or mode == "required")
+        except McpVaultError as error:
+            problem = error
+        if problem is None:
+            return
+        if mode == "required":
+            raise problem
+        if not self._warned:
+            self._warned = True
+            warnings.warn(f"{problem.message}; what is done with the vault is not written down", stacklevel=3)
+
+    @contextmanager
+    def watching(self, event: str, **facts: Any) -> Iterator[dict[str, Any]]:
+        """
+        Write *event* down when the block ends, with the error's kind where it fails.
+
+        The block may add facts to the dict that it is given.
+        """
+        told = dict(facts)
+        failure: McpVaultError | None = None
+        try:
+            yield told
+        except McpVaultError as error:
+            failure = error
+        if failure is not None:
+            self(event, **{**told, "ok": False, "why": failure.kind})
+            raise failure
+        self(event, **told)
+
+    @contextmanager
+    def of_change(self, change: AbstractContextManager[Change]) -> Iterator[Change]:
+        """Write down that the vault was changed, once it is: which entries, and the new serial."""
+        before = self._file.document
+        with change as opened:
+            yield opened
+        after = self._file.document
+        if after is not before:
+            old, new = before.tree.get("servers", {}), after.tree.get("servers", {})
+            touched = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+            self("change", servers=touched, durable=True)
+
+
+@contextmanager
+def unlocking(directory: StateDirectory, document: Document) -> Iterator[None]:
+    """
+    Write down that the vault was not opened, where the block fails.
+
+    Nobody has a key to sign that with, and nobody is told if it cannot be written.
+    """
+    failure: McpVaultError | None = None
+    try:
+        yield
+    except McpVaultError as error:
+        failure = error
+    if failure is None:
+        return
+    if document.header.audit != "off":
+        said = {**_who(), "serial": document.header.serial, "ev": "unlock", "ok": False, "why": failure.kind}
+        with suppress(McpVaultError):
+            AuditLog(directory).append([said])
+    raise failure
+
+
+def _who() -> dict[str, Any]:
+    user = os.getuid() if hasattr(os, "getuid") else None
+    program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"  # noqa: PTH119  no path is meant
+    return {"host": host_name(), "uid": user, "pid": os.getpid(), "prog": program[:64]}

@@ -1,0 +1,116 @@
+"""``mcpvault audit``: what was done with the vault on this host, and whether the log of it is whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from mcpvault.cli import app, output
+from mcpvault.cli.durations import DURATION
+from mcpvault.errors import AuditBrokenError
+
+EXAMPLE = """
+Example:
+
+\b
+  mcpvault audit show github --since 30d
+  mcpvault audit show --event reveal --json
+  mcpvault audit verify
+"""
+_KNOWN = frozenset("n t ev ok why server field host uid pid prog serial fp prev mac".split())
+
+
+@click.group(epilog=EXAMPLE)
+def command() -> None:
+    """
+    Read the audit log: who unlocked, resolved, refreshed, revealed, changed, and how it ended.
+
+    Each host writes its own, in the state folder; no line holds a secret. To let nothing be done that cannot be
+    written down, set audit = "required" below [vault], then: mcpvault sign.
+    """
+
+
+@command.command("show", epilog=EXAMPLE)
+@click.argument("server", required=False, metavar="[NAME]", shell_complete=app.complete_server)
+@click.option("--since", type=DURATION, metavar="30d", help="Only what happened within this time.")
+@click.option("--event", "wanted", multiple=True, metavar="EVENT", help="Only these: refresh, reveal, change, …")
+@click.option("--failed", is_flag=True, help="Only what was not done.")
+@click.option("--fingerprint", metavar="HEX", help="Only what opened this secret (mcpvault history).")
+@app.json_option
+def show(
+    server: str | None,
+    since: float | None,
+    wanted: tuple[str, ...],
+    failed: bool,
+    fingerprint: str | None,
+    as_json: bool,
+) -> None:
+    """Show what the log says about NAME, or about everything, oldest first. Needs no key, and verifies nothing."""
+    from mcpvault.upkeep.audit_trail import events
+
+    begins = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - since)) if since is not None else ""
+    found = [
+        event
+        for event in events(app.state_at_hand())
+        if str(event.get("t")) >= begins
+        and (server is None or server in (event.get("server"), *_list(event.get("servers"))))
+        and (not wanted or event["ev"] in wanted)
+        and not (failed and event.get("ok"))
+        and (fingerprint is None or fingerprint in _values(event.get("fp")))
+    ]
+    rows = [_row(event) for event in found]
+    headings = ("time", "event", "server", "who", "what")
+    output.table(rows, headings=headings, as_json=as_json, json=[dict(event) for event in found])
+
+
+@command.command("verify", epilog=EXAMPLE)
+@app.json_option
+def verify(as_json: bool) -> None:
+    """
+    Check that no line was changed, moved, put in or taken away; 6 if one was.
+
+    Whoever can write the state folder and holds the vault's key can write another log: ship the lines elsewhere
+    (journald, syslog) where that matters.
+    """
+    from mcpvault.upkeep.audit_trail import verified
+    from mcpvault.vault.state_sealing import audit_mac
+
+    vault = app.open_vault()
+    verdict = verified(vault.state, lambda line: audit_mac(vault.file.keys.vault_key, line))
+    facts = {"lines": verdict.lines, "signed": verdict.signed, "faults": [each.fields() for each in verdict.faults]}
+    if verdict.faults:
+        if as_json:
+            output.json(facts)
+        else:
+            output.raw("\n".join(map(str, verdict.faults)))
+        raise AuditBrokenError(
+            f"the audit log of this host is not whole: {verdict.faults[0]}",
+            hint=f"keep a copy of {vault.state.path}, and find out who could write there",
+        )
+    output.say(f"whole: {verdict.lines} lines, {verdict.signed} signed with this key", as_json=as_json, json=facts)
+
+
+def _row(event: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    name = event.get("server") or " ".join(_list(event.get("servers")))
+    if field := event.get("field"):
+        name = f"{name}.{field}"
+    who = f"{event.get('prog')} of uid {event.get('uid')} on {event.get('host')}, pid {event.get('pid')}"
+    more = [f"{key} {value}" for key, value in event.items() if key not in _KNOWN and key != "servers"]
+    prints = [f"{path} {value}" for path, value in _items(event.get("fp"))]
+    why = [] if event.get("ok") else [f"not done: {event.get('why', 'unknown')}"]
+    return str(event.get("t")), str(event["ev"]), str(name), who, "; ".join([*why, *more, *prints])
+
+
+def _list(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
+def _items(value: object) -> list[tuple[str, str]]:
+    return [(str(key), str(held)) for key, held in value.items()] if isinstance(value, dict) else []
+
+
+def _values(value: object) -> list[str]:
+    return [held for _, held in _items(value)]

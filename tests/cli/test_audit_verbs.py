@@ -1,0 +1,129 @@
+"""``audit``: every use of the vault is written down, and a log that was touched is exit 6."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from house import TOKEN, Home, House, furnished, new_vault
+from oauth_house import oauth_house
+
+from mcpvault.vault.slots import RawKey
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A home, and the server that its vault names."""
+    with furnished(tmp_path) as made:
+        yield made
+
+
+def log(home: Home, *words: str) -> list[dict[str, Any]]:
+    """Return what ``audit show`` tells."""
+    found: list[dict[str, Any]] = json.loads(home.run("audit", "show", *words, "--json").stdout)
+    return found
+
+
+def done(home: Home, *words: str) -> list[tuple[str, str | None, bool]]:
+    """Return event, server and outcome of each, unlocking left out."""
+    return [(each["ev"], each.get("server"), each["ok"]) for each in log(home, *words) if each["ev"] != "unlock"]
+
+
+def test_what_is_done_is_written_down(house: House) -> None:
+    """A call, a look, a change, a secret given away: who, what, which secret by fingerprint, and no secret."""
+    house.run("call", "demo", "echo", '{"message": "x"}')
+    house.run("get", "demo", "auth.token", "--reveal")
+    house.run("set", "demo", "note", "n")
+    house.run("token", "demo")
+    house.run("run", "--set", "T=demo", "--", "true")
+    house.run("call", "nobody", "echo", code=8)
+
+    assert [
+        ("resolve", "demo", True),
+        ("reveal", "demo", True),
+        ("change", None, True),
+        ("give", "demo", True),
+        ("give", "demo", True),
+        ("resolve", "nobody", False),
+    ] == done(house)[-6:]
+    told = log(house, "demo", "--event", "reveal")[0]
+    [version] = json.loads(house.run("history", "demo", "--json").stdout)
+    assert {"auth.token": version["fingerprint"]} == told["fp"]
+    assert ["demo"] == log(house, "demo", "--event", "change")[-1]["servers"]
+    assert {"uid", "pid", "host", "prog", "serial"} <= {*told}
+    assert TOKEN not in "".join(path.read_text() for path in house.state.glob("audit*"))
+    assert [] != log(house, "--fingerprint", version["fingerprint"])
+    assert ["unknown_server"] == [each["why"] for each in log(house, "--failed")]
+    assert "whole: " in house.run("audit", "verify").stdout
+
+
+def test_a_vault_that_does_not_open_is_written_down(house: House) -> None:
+    """Nobody has a key to sign that with; the next line vouches for it."""
+    house.run("get", "demo", MCPVAULT_KEY=RawKey.generate().text.reveal(), code=6)
+    assert ["unlock"] == [each["ev"] for each in log(house, "--failed")]
+
+    house.run("get", "demo")
+
+    assert [] == json.loads(house.run("audit", "verify", "--json").stdout)["faults"]
+
+
+def test_the_life_of_a_grant_is_written_down(tmp_path: Path) -> None:
+    """Login, refresh and logout, each with the generation; the token by fingerprint."""
+    with oauth_house(tmp_path) as house:
+        house.log_in()
+        house.run("refresh", "demo")
+        house.run("logout", "demo")
+        told = [each for each in log(house, "demo") if each["ev"] in ("login", "refresh", "logout")]
+
+    assert [("login", 1, True), ("refresh", 2, True), ("logout", 2, True)] == [
+        (each["ev"], each["gen"], each["ok"]) for each in told
+    ]
+    assert told[0]["fp"] != told[1]["fp"]
+
+
+def test_a_line_that_was_changed_is_exit_6(house: House) -> None:
+    """``verify`` names file and line; ``--json`` lists every fault on stdout."""
+    house.run("get", "demo")
+    [path] = house.state.glob("audit-*.jsonl")
+    path.write_text(path.read_text().replace('"ev":"unlock"', '"ev":"unlocked"', 1))
+
+    done = house.run("audit", "verify", "--json", code=6)
+
+    assert "audit_broken" == json.loads(done.stderr)["error"]["kind"]
+    assert path.name == json.loads(done.stdout)["faults"][0]["file"]
+    assert f"{path.name}:" in house.run("audit", "verify", code=6).stderr
+
+
+def required(home: Home) -> None:
+    """Let the vault demand that everything is written down."""
+    home.vault.write_text(home.vault.read_text().replace("[vault]\n", '[vault]\naudit = "required"\n', 1))
+    home.run("sign", "--yes")
+
+
+@pytest.mark.parametrize("must", [False, True])
+def test_a_log_that_cannot_be_written(house: House, must: bool) -> None:
+    """It is a warning, once; where the vault demands it, nothing is done."""
+    if must:
+        required(house)
+    [path] = house.state.glob("audit-*.jsonl")
+    path.unlink()
+    path.mkdir()
+
+    done = house.run("get", "demo", "auth.token", "--reveal", code=8 if must else 0)
+
+    assert (not must, 1) == (TOKEN in done.stdout, done.stderr.count("the audit log cannot be written"))
+
+
+def test_a_vault_may_keep_no_log(home: Path) -> None:
+    """``audit = "off"`` below ``[vault]``, signed by an admin."""
+    made = new_vault(home)
+    made.vault.write_text(made.vault.read_text().replace("[vault]\n", '[vault]\naudit = "off"\n', 1))
+    made.run("sign", "--yes")
+    before = len(log(made))
+
+    made.run("get", "demo")
+
+    assert before == len(log(made))

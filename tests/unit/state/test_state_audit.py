@@ -1,0 +1,217 @@
+"""The audit log: a chain that shows every change, and a writer that goes on after whatever happened to it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import multiprocessing
+import os
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcpvault.errors import PermissionsError
+from mcpvault.state.audit import HEAD, AuditLog
+from mcpvault.state.files import StateDirectory
+from mcpvault.upkeep.audit_trail import Verdict, events, verified
+
+KEY = b"k" * 32
+NOVEMBER = 1_795_600_000.0  # 2026-11-25
+DECEMBER = NOVEMBER + 10 * 86_400
+
+
+def sign(line: bytes, key: bytes = KEY) -> str:
+    """Sign as the vault does, with a key of the test's."""
+    return hmac.new(key, line, hashlib.sha256).hexdigest()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateDirectory:
+    """A state folder that is not there yet."""
+    return StateDirectory(tmp_path / "state")
+
+
+def log(state: StateDirectory, now: Callable[[], float] = lambda: NOVEMBER) -> AuditLog:
+    """Return a writer with the key."""
+    return AuditLog(state, sign, now=now)
+
+
+def written(state: StateDirectory, *names: str) -> None:
+    """Append an event of each name."""
+    for name in names:
+        log(state).append([{"ev": name, "ok": True}])
+
+
+def verdict(state: StateDirectory) -> Verdict:
+    """Verify with the key."""
+    return verified(state, sign)
+
+
+def segment(state: StateDirectory) -> Path:
+    """Return the file of November."""
+    return state.path / "audit-202611.jsonl"
+
+
+def test_lines_are_chained_and_signed(state: StateDirectory) -> None:
+    """SPEC §18.1, computed by hand: n and t first, prev and mac last."""
+    log(state).append([{"ev": "unlock", "ok": True}, {"ev": "resolve", "server": "demo", "ok": True}])
+
+    first, second = segment(state).read_bytes().splitlines()
+    body = b'{"n":1,"t":"2026-11-25T09:46:40Z","ev":"unlock","ok":true,"prev":"' + b"0" * 32 + b'"'
+    assert body + b',"mac":"' + sign(body + b"}").encode() + b'"}' == first
+    told = json.loads(second)
+    assert ["n", "t", "ev", "server", "ok", "prev", "mac"] == [*told]
+    assert (2, hashlib.sha256(first).hexdigest()[:32]) == (told["n"], told["prev"])
+    assert Verdict(lines=2, signed=2, faults=()) == verdict(state)
+    assert 0o600 == segment(state).stat().st_mode & 0o777
+
+
+def test_the_chain_goes_through_the_months(state: StateDirectory) -> None:
+    """Each month has its file; a clock that is set back stays in the newest: the files are in the chain's order."""
+    for moment in (NOVEMBER, DECEMBER, NOVEMBER):
+        AuditLog(state, sign, now=lambda moment=moment: moment).append([{"ev": "unlock", "ok": True}])  # type: ignore[misc]
+
+    assert ("audit-202611.jsonl", "audit-202612.jsonl") == tuple(n for n in state.names() if n.endswith("jsonl"))
+    assert Verdict(lines=3, signed=3, faults=()) == verdict(state)
+
+
+@given(at=st.integers(0, 10_000), byte=st.integers(0, 255))
+@settings(max_examples=60)
+def test_no_byte_can_be_changed(tmp_path_factory: pytest.TempPathFactory, at: int, byte: int) -> None:
+    """Whatever byte of whatever line becomes another, the log is not whole."""
+    state = StateDirectory(tmp_path_factory.mktemp("log") / "state")
+    log(state).append([{"ev": name, "ok": True} for name in ("one", "two", "three")])
+    data = bytearray(segment(state).read_bytes())
+    at %= len(data)
+    same = data[at] == byte
+    data[at] = byte
+    segment(state).write_bytes(data)
+
+    assert same is (verdict(state).faults == ())
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_no_line_can_be_taken_away(state: StateDirectory, gone: int) -> None:
+    """From the beginning, the middle, or the end: the head knows how many there were."""
+    written(state, "one", "two", "three")
+    lines = segment(state).read_bytes().splitlines(keepends=True)
+    segment(state).write_bytes(b"".join(line for number, line in enumerate(lines) if number != gone))
+
+    assert () != verdict(state).faults
+    written(state, "four")
+    assert () != verdict(state).faults, "and writing on does not mend it"
+
+
+def test_a_log_of_another_key_is_no_log(state: StateDirectory) -> None:
+    """Somebody without the vault's key cannot write a whole log anew."""
+    AuditLog(state, lambda line: sign(line, b"x" * 32)).append([{"ev": "unlock", "ok": True}])
+
+    assert ["its signature does not hold under the vault's key"] == [each.what for each in verdict(state).faults]
+
+
+def test_a_change_of_key_vouches_for_what_came_before(state: StateDirectory) -> None:
+    """Lines under the old key stand where a line under the new one follows; a change in them shows all the same."""
+    AuditLog(state, lambda line: sign(line, b"old" * 11)).append([{"ev": "unlock", "ok": True}])
+    written(state, "rekey")
+    assert Verdict(lines=2, signed=1, faults=()) == verdict(state)
+
+    segment(state).write_bytes(segment(state).read_bytes().replace(b'"unlock","ok":true', b'"unlock","ok":null'))
+    assert () != verdict(state).faults
+
+
+def test_a_torn_line_is_ended_and_said(state: StateDirectory) -> None:
+    """A writer that died in the middle of a line leaves it; the next one ends it, says so, and the log is whole."""
+    written(state, "one")
+    with segment(state).open("ab") as file:
+        file.write(b'{"n":2,"t":"2026')
+
+    written(state, "three")
+
+    assert ["one", "line_torn", "three"] == [event["ev"] for event in events(state)]
+    assert Verdict(lines=4, signed=3, faults=()) == verdict(state)
+
+
+def test_lines_that_nobody_counted_are_counted(state: StateDirectory) -> None:
+    """A writer that died between line and head leaves a head that is behind; the next one catches up."""
+    written(state, "one")
+    head = (state.path / HEAD).read_bytes()
+    written(state, "two")
+    (state.path / HEAD).write_bytes(head)
+
+    written(state, "three")
+
+    assert Verdict(lines=3, signed=3, faults=()) == verdict(state)
+
+
+@pytest.mark.parametrize("damage", [lambda head: head.unlink(), lambda head: head.write_bytes(b"nonsense")])
+def test_a_lost_head_is_said(state: StateDirectory, damage: Callable[[Path], object]) -> None:
+    """Without it nobody can tell whether lines are missing at the end: that stays in the log for good."""
+    written(state, "one")
+    damage(state.path / HEAD)
+    assert 1 == len(verdict(state).faults)
+
+    written(state, "two")
+
+    assert ["one", "head_lost", "two"] == [event["ev"] for event in events(state)]
+    assert ["a writer found that audit.head was gone; what came before is as it was found"] == [
+        each.what for each in verdict(state).faults
+    ]
+
+
+def _writer(path: Path, name: str, times: int) -> None:
+    state = StateDirectory(path)
+    for _ in range(times):
+        log(state).append([{"ev": name, "ok": True}])
+
+
+def test_many_processes_write_one_chain(state: StateDirectory) -> None:
+    """Four processes, a hundred lines: none is lost, none is out of place."""
+    context = multiprocessing.get_context("fork")
+    crew = [context.Process(target=_writer, args=(state.path, f"p{number}", 25)) for number in range(4)]
+    for each in crew:
+        each.start()
+    for each in crew:
+        each.join(60)
+
+    assert [0] * 4 == [each.exitcode for each in crew]
+    assert Verdict(lines=100, signed=100, faults=()) == verdict(state)
+
+
+def test_a_writer_that_is_killed_leaves_a_whole_log(state: StateDirectory) -> None:
+    """Kill -9 in the middle of writing, again and again: the next writer goes on, and the log is whole."""
+    context = multiprocessing.get_context("fork")
+    for number in range(8):
+        process = context.Process(target=_writer, args=(state.path, "p", 100_000))
+        process.start()
+        before = segment(state).stat().st_size if segment(state).exists() else 0
+        while not segment(state).exists() or segment(state).stat().st_size < before + 300 * (number + 1):
+            assert process.is_alive()
+        os.kill(process.pid or 0, signal.SIGKILL)
+        process.join(60)
+
+    written(state, "last")
+
+    assert () == verdict(state).faults
+
+
+def test_a_full_disk_leaves_no_half_line(state: StateDirectory) -> None:
+    """What does not fit is taken back, and told."""
+    written(state, "one")
+    size = segment(state).stat().st_size
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limits[1]))
+    try:
+        with pytest.raises(PermissionsError, match="cannot be written"):
+            written(state, "two")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+    assert (size, Verdict(lines=1, signed=1, faults=())) == (segment(state).stat().st_size, verdict(state))
