@@ -17,7 +17,7 @@ from requests.auth import AuthBase
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError
 from mcpvault.http.adapter import GuardedAdapter
-from mcpvault.http.policy import Allowance
+from mcpvault.http.policy import Allowance, OriginPolicy
 from mcpvault.http.redirects import next_hop
 from mcpvault.http.response import GuardedResponse
 from mcpvault.http.session import GuardedSession
@@ -27,10 +27,11 @@ from mcpvault.http.token_auth import TokenAuth
 class RequestsAnswer:
     """The head of an answer, and its body as it arrives."""
 
-    __slots__ = ("_raw", "headers", "status")
+    __slots__ = ("_policy", "_raw", "headers", "status")
 
-    def __init__(self, raw: GuardedResponse) -> None:
+    def __init__(self, raw: GuardedResponse, policy: OriginPolicy) -> None:
         self._raw = raw
+        self._policy = policy
         self.status: int = raw.status
         self.headers: Mapping[str, str] = raw.headers
 
@@ -47,12 +48,18 @@ class RequestsAnswer:
 
     def fileno(self) -> int:
         """Return the descriptor to wait on, or -1 when nothing more comes."""
-        connection = self._raw.connection
-        return connection.sock.fileno() if connection is not None and connection.sock is not None else -1
+        # Not the connection's ``sock``: http.client gives that up where the answer ends with the connection.
+        inner: Any = getattr(self._raw.connection, "_inner", None)
+        return int(inner.fileno()) if inner is not None else -1
 
     def waiting(self) -> bool:
         """Tell whether bytes are here already, so that waiting on the descriptor might be in vain."""
         return self._raw.buffered()
+
+    def until(self, deadline: Deadline) -> None:
+        """Read the rest within *deadline* in place of the one that the request had."""
+        if self._raw.connection is not None:
+            self._raw.use(self._policy.until(deadline))
 
     def close(self) -> None:
         """Be done; the connection is used again if the answer is at its end."""
@@ -100,7 +107,7 @@ class RequestsExchange:
         outcome = self._send(self._prepare(method, headers, body), deadline, safe, meanwhile)
         if isinstance(outcome, McpVaultError):
             raise outcome
-        return RequestsAnswer(outcome)
+        return RequestsAnswer(outcome, self._session.policy)
 
     def close(self) -> None:
         """Close the session."""

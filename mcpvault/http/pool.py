@@ -95,8 +95,13 @@ class Pool:
             return Failure(unexpected_answer(self._policy, response.status), sent=True)
         response._pool = self  # type: ignore[assignment]  # all that it asks of a pool is _put_conn
         response._connection = connection
-        response.judge = partial(while_answering, policy=self._policy, allowance=allowance)
-        response.use = connection.use
+
+        def use(allowance: Allowance) -> None:
+            connection.use(allowance)
+            response.judge = partial(while_answering, policy=self._policy, allowance=allowance)
+
+        response.use = use
+        use(allowance)
         if response.isclosed():
             response.release_conn()
         return response

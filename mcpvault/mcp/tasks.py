@@ -16,6 +16,7 @@ from mcpvault.errors import RemoteProtocolError, RequestLostError, ToolError, Tr
 from mcpvault.mcp import jsonrpc, types
 from mcpvault.mcp.wire import Json
 from mcpvault.quoting import quote
+from mcpvault.secret import Secret
 
 if TYPE_CHECKING:
     from mcpvault.mcp.session import Session
@@ -40,6 +41,7 @@ class Task:
         self.raw: Json = raw or {}
         self._session = session
         self._answered: set[str] = set()
+        self._sheltered = Secret(task_id)  # as long as it lives, messages mask the id
 
     @classmethod
     def of(cls, result: Json, session: Session) -> Task:
@@ -134,7 +136,7 @@ class Task:
         requests = self.raw.get("inputRequests")
         if not isinstance(requests, dict):
             raise RemoteProtocolError(f"{self._session.name}: a task wants inputs and does not say which")
-        # The same question may come again before the server has seen the answer.
+        # "Clients SHOULD deduplicate inputRequests keys across consecutive polls"; a key is never used again.
         fresh = {key: request for key, request in requests.items() if key not in self._answered}
         if fresh:
             inputs = self._session._client.inputs(fresh)

@@ -50,6 +50,9 @@ class HttpAnswer(Readable, Protocol):
     def waiting(self) -> bool:
         """Tell whether bytes are here already, so that waiting on the descriptor might be in vain."""
 
+    def until(self, deadline: Deadline) -> None:
+        """Read the rest within *deadline*: a stream may outlive the call that opened it."""
+
     def close(self) -> None:
         """Be done with the answer; an unfinished one is cut off."""
 

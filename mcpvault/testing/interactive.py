@@ -47,6 +47,13 @@ def _ask_twice(_: Json) -> Steps:
     return text(json.dumps([first, second], sort_keys=True))
 
 
+def _job(_: Json) -> Steps:
+    # "Each request key in inputRequests MUST be unique over the lifetime of a single task."
+    first = yield {"first": _form("first")}
+    second = yield {"second": _form("second"), "roots": {"method": "roots/list"}}
+    return text(json.dumps([first, second], sort_keys=True))
+
+
 def _ask_for_ever(_: Json) -> Steps:
     while True:
         yield {"again": _form("again")}
@@ -85,7 +92,7 @@ STEPS: dict[str, Callable[[Json], Steps]] = {
     "visit": _visit,
     "sample": _sample,
     "roots": _roots,
-    "job": _ask_twice,
+    "job": _job,
 }
 _NONE: Json = {"type": "object", "properties": {}}
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

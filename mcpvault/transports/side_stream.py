@@ -137,9 +137,9 @@ class SideStream:
         try:
             self._open_if_due(deadline)
             if self._answer is not None and self._answer.waiting():
-                return False, self._take()
+                return False, self._take(deadline)
             ready, here = _ready(seconds, socket, self._answer)
-            return ready, self._take() if here and not ready else []
+            return ready, self._take(deadline) if here and not ready else []
         finally:
             self._lock.release()
 
@@ -154,11 +154,12 @@ class SideStream:
         else:
             self._answer = outcome
 
-    def _take(self) -> list[Json]:
+    def _take(self, deadline: Deadline) -> list[Json]:
         """Read what is there; the end of the stream is no error, it is opened again later."""
         answer = self._answer
         assert answer is not None  # noqa: S101  # whoever calls has looked
         begun = self._decoder.last_event_id
+        answer.until(deadline)  # of the call that reads: another one may have opened it
         chunk = outcome_of(lambda: answer.read1(_CHUNK))
         if isinstance(chunk, McpVaultError) or not chunk:
             self._broke()

@@ -1,0 +1,139 @@
+"""Streams of legacy servers: taken up again where they broke off, kept open beside the calls, given up properly."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from transports_waiting import eventually
+
+from mcpvault import Callbacks, Session
+from mcpvault.errors import DeadlineExceededError, RemoteProtocolError, RequestLostError
+from mcpvault.testing import FakeMcpServer
+
+Talk = Callable[..., tuple[FakeMcpServer, Session]]
+WILLING = Callbacks(on_elicitation=lambda form: form.accept({"name": "Ada"}))
+
+
+def gets(server: FakeMcpServer) -> list[dict[str, str]]:
+    """Return the headers of each GET."""
+    return [dict(request.headers) for request in server.requests if request.method == "GET"]
+
+
+def cancelled(server: FakeMcpServer) -> list[int]:
+    """Return the ids of the requests that were cancelled by a notification."""
+    return [request.message["params"]["requestId"] for request in server.called("notifications/cancelled")]
+
+
+def test_an_interrupted_answer_is_taken_up(talk: Talk) -> None:
+    """The stream of a call ends after an event with an id: GET with ``Last-Event-ID`` has the rest."""
+    server, session = talk("legacy")
+    session.list_tools()
+    assert server.streams is not None
+    server.streams.interrupt, server.streams.retry = True, 30
+    began = time.monotonic()
+
+    assert "hello" == session.call_tool("echo", {"message": "hello"}).text()
+
+    assert time.monotonic() - began >= 0.03  # "the client MUST respect" the retry field
+    last = [headers["last-event-id"] for headers in gets(server)]
+    assert 1 == len(last)
+    assert last[0].endswith("-1")
+    assert 1 == len(server.called("tools/call"))
+
+
+def test_a_stream_that_cannot_be_had_again_is_a_lost_request(talk: Talk) -> None:
+    """Where GET is refused the answer is lost, and a call is not repeated."""
+    server, session = talk("legacy")
+    session.list_tools()
+    assert server.streams is not None
+    server.streams.interrupt = True
+    server.misbehave("status", on="GET", code=405)
+
+    with pytest.raises(RequestLostError, match="may have been carried out"):
+        session.call_tool("echo", {"message": "x"})
+    assert 1 == len(server.called("tools/call"))
+
+
+def test_the_side_stream_outlives_the_call_that_opened_it(talk: Talk) -> None:
+    """It is read within the time of whoever reads it, long after the first call's is over."""
+    server, session = talk("legacy", WILLING)
+    assert server.streams is not None
+    opened = time.monotonic()
+    session.call_tool("ask", timeout=0.5)
+    eventually(lambda: time.monotonic() > opened + 0.55)
+
+    with session.listen(tools=True, timeout=20) as changes:
+        soon = threading.Timer(0.1, server.streams.change, ("notifications/tools/list_changed", {}))
+        soon.start()
+        assert "notifications/tools/list_changed" == next(changes).method
+    assert 1 == len(gets(server))
+
+
+def test_giving_up_tells_a_legacy_server(talk: Talk) -> None:
+    """A disconnect means nothing to it, so a deadline sends ``notifications/cancelled`` with the request's id."""
+    server, session = talk("legacy")
+    session.list_tools()
+    server.misbehave("hang-before-headers", on="tools/call", times=1)
+
+    with pytest.raises(DeadlineExceededError):
+        session.call_tool("echo", {"message": "x"}, timeout=0.3)
+
+    assert [server.called("tools/call")[0].message["id"]] == eventually(lambda: cancelled(server))
+    assert "again" == session.call_tool("echo", {"message": "again"}).text()
+
+
+def test_giving_up_closes_a_modern_stream(talk: Talk) -> None:
+    """In 2026-07-28 closing the stream cancels, and no notification is sent."""
+    server, session = talk("modern")
+    session.list_tools()
+    server.misbehave("endless-sse", on="tools/call", times=1, every=0.01)
+
+    with pytest.raises(DeadlineExceededError):
+        session.call_tool("echo", {"message": "x"}, timeout=0.3)
+
+    assert "again" == session.call_tool("echo", {"message": "again"}).text()
+    assert [] == server.called("notifications/cancelled")
+
+
+@pytest.mark.parametrize("sse", [False, True], ids=["json", "events"])
+def test_batches_are_received(sse: bool, fake_mcp_servers: Callable[..., FakeMcpServer]) -> None:
+    """A server of 2025-03-26 may answer with an array; one that has negotiated another revision may not."""
+    from mcpvault.connectors import HttpConnector
+
+    server = fake_mcp_servers(era="legacy", sse=sse)
+    server.misbehave("batch", on="tools/call")
+    server.offer.revision = "2025-03-26"
+    with HttpConnector(server.url) as connector:
+        assert "x" == connector.session().call_tool("echo", {"message": "x"}).text()
+        assert "2025-03-26" == connector.session().protocol_version
+        assert "2025-03-26" == server.called("tools/call")[0].headers["mcp-protocol-version"]
+    server.offer.revision = None
+    with HttpConnector(server.url) as connector, pytest.raises(RemoteProtocolError):
+        connector.session().call_tool("echo", {"message": "x"})
+
+
+def test_a_session_is_ended(talk: Talk) -> None:
+    """``close`` sends DELETE with the session's id; a server that does not support that is left alone."""
+    server, session = talk("legacy")
+    session.list_tools()
+    session_id = next(iter(server.sessions))
+    server.delete_status = 405
+    session.close()
+
+    assert [session_id] == [each.headers["mcp-session-id"] for each in server.requests if each.method == "DELETE"]
+
+
+def test_a_call_is_not_replayed_into_a_new_session(talk: Talk) -> None:
+    """The server has forgotten the session: another one is begun, and the call is the caller's to repeat."""
+    server, session = talk("legacy")
+    session.list_tools()
+    server.sessions.clear()
+
+    with pytest.raises(RequestLostError, match="a new one is open"):
+        session.call_tool("echo", {"message": "x"})
+    assert "x" == session.call_tool("echo", {"message": "x"}).text()
+    assert 2 == len(server.called("initialize"))
+    assert "mcp-session-id" not in server.called("initialize")[1].headers
