@@ -29,6 +29,7 @@ from vault_schema import origin_of
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
+    from mcpvault.grants import Grants
     from mcpvault.login import OAuthProvider
     from mcpvault.oauth.challenge import Challenge
     from mcpvault.state.pending import PendingStore
@@ -85,6 +86,11 @@ class EntryAuthorization:
         self._provider = provider
         self._interactive = interactive or settings.interactive
         self._remedy = remedy
+
+    @property
+    def grants(self) -> Grants:
+        """The ways to a grant."""
+        return self._remembered.grants
 
     @property
     def store(self) -> TokenStore:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from mcpvault.http.session import GuardedSession
     from mcpvault.login import OAuthProvider
     from mcpvault.mcp.callbacks import Callbacks
+    from mcpvault.stages import Stage
     from mcpvault.vault.change import Change
     from mcpvault.vault.slots import NewSlot
     from vault_schema import Document, ServerEntry
@@ -196,9 +197,9 @@ class Vault:
         """Edit the vault; see ``mcpvault.vault.change.Change``."""
         return self.file.change(dry_run=True) if dry_run else self.audit.of_change(self.file.change())
 
-    def resolve(self, name: str) -> Concrete:
+    def resolve(self, name: str, *, stage: Stage = "current") -> Concrete:
         """
-        Return the entry *name* with its references filled in and its secrets open.
+        Return the entry *name* with its references filled in and its secrets open, the rotated one at *stage*.
 
         Raises:
             UnknownServerError: There is none.
@@ -207,8 +208,8 @@ class Vault:
         """
         opened: dict[str, Secret] = {}
         with self.audit.watching("resolve", server=name, secrets=opened):
-            places = self.places
-            return entries.resolve(self.file, name, env=self.env, credentials_dir=places.credentials_dir, opened=opened)
+            around: Any = {"env": self.env, "credentials_dir": self.places.credentials_dir, "opened": opened}
+            return entries.resolve(self.file, name, stage=stage, **around)
 
     def session(
         self,

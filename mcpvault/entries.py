@@ -18,6 +18,7 @@ from mcpvault import credentials
 from mcpvault.credentials import Credential, check_header
 from mcpvault.errors import BindingMismatchError, ConfigurationError, UnknownFieldError
 from mcpvault.secret import Secret
+from mcpvault.stages import Stage, at_stage, field_at
 from mcpvault.startup import Loading
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import ServerEntry, Timeout, Tls, binding_for, is_secret, origin_of, spec_for
@@ -65,10 +66,13 @@ def resolve(
     *,
     env: Mapping[str, str],
     credentials_dir: Path | None,
+    stage: Stage = "current",
     opened: dict[str, Secret] | None = None,
 ) -> Concrete:
     """
-    Return the entry *name* of an open vault, made concrete; *opened* gets what was unsealed for it, by field.
+    Return the entry *name* of an open vault, made concrete: the secret that is rotated at *stage*.
+
+    *opened* gets what was unsealed for it, by field.
 
     Raises:
         UnresolvedReferenceError: References have no value; all of the entry's are named at once.
@@ -76,8 +80,13 @@ def resolve(
         VaultError: A seal does not hold.
     """
     resolver = resolver_of(vault, name, env=env, credentials_dir=credentials_dir)
+    entry = vault.entry(name)
     seen = {} if opened is None else opened
-    return concrete(vault.entry(name), resolver, unseal=lambda path: seen.setdefault(path, vault.secret(name, path)))
+
+    def unseal(path: str) -> Secret:
+        return seen.setdefault(path, vault.secret(name, path, stage=field_at(entry, path, stage)))
+
+    return concrete(at_stage(entry, stage), resolver, unseal=unseal)
 
 
 def resolver_of(

@@ -9,7 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vault_schema.canonical import canonical, pae
-from vault_schema.document import Auth, Document, Header, Policy, Retired, ServerEntry, Slot, Timeout, Tls, Version
+from vault_schema.document import (
+    Auth,
+    Document,
+    Header,
+    Policy,
+    Retired,
+    Rotation,
+    ServerEntry,
+    Slot,
+    Timeout,
+    Tls,
+    Version,
+)
 from vault_schema.errors import SchemaError
 from vault_schema.fields import (
     FIELDS,
@@ -38,6 +50,7 @@ __all__ = [
     "Policy",
     "Record",
     "Retired",
+    "Rotation",
     "SchemaError",
     "ServerEntry",
     "Slot",

@@ -45,6 +45,16 @@ class Retired(Record):
     until: str
 
 
+class DefaultPolicy(Record):
+    """What holds for entries that do not say it themselves (SPEC §5)."""
+
+    max_age: str | None = None
+    warn: str | None = None
+    grace: str | None = None
+    owner: str | None = None
+    runbook: str | None = None
+
+
 class Header(Record):
     """The ``[vault]`` table (SPEC §5)."""
 
@@ -60,6 +70,7 @@ class Header(Record):
     allow_commands: bool = False
     audit: Literal["on", "required", "off"] = "on"
     retired: tuple[Retired, ...] = ()
+    policy: DefaultPolicy = DefaultPolicy()
 
 
 class Version(Record):
@@ -94,6 +105,8 @@ class Auth(Record):
     private_key: str | tuple[Version, ...] | None = None
     key_id: str | None = None
     signing_alg: str | None = None
+    registration_client_uri: str | None = None
+    registration_access_token: str | tuple[Version, ...] | None = None
     token_endpoint_auth_method: str | None = None
     assertion_audience: str | None = None
     client_metadata_url: str | None = None
@@ -129,10 +142,42 @@ class Tls(Record):
 
 
 class Policy(Record):
-    """When a secret of the entry is due, as durations (``90d``)."""
+    """When a secret of the entry is due, as durations (``90d``), and how it is rotated."""
 
     max_age: str | None = None
     warn: str | None = None
+    grace: str | None = None
+    rotator: str | None = None
+    command: tuple[str, ...] = ()
+    probe_tool: str | None = None
+    jwks_file: str | None = None
+
+
+class Rotation(Record):
+    """The journal of the last rotation of the entry (SPEC §10.4)."""
+
+    id: str
+    field: str
+    rotator: str
+    step: str  # one of fields.STEPS
+    attempt: int
+    started: str
+    updated: str
+    by: str
+    grace: str | None = None
+    until: str | None = None
+    undo: bool = False
+    problem: str | None = None
+    command: tuple[str, ...] = ()
+    pending_client_id: str | None = None
+    previous_client_id: str | None = None
+    pending_key_id: str | None = None
+    previous_key_id: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it is neither done nor aborted."""
+        return self.step not in ("done", "aborted")
 
 
 class ServerEntry(Record):
@@ -160,6 +205,7 @@ class ServerEntry(Record):
     owner: str | None = None
     runbook: str | None = None
     policy: Policy = Policy()
+    rotation: Rotation | None = None
 
     @property
     def kind(self) -> Literal["http", "stdio"]:
@@ -184,8 +230,9 @@ class Document:
     def header(self) -> Header:
         """The typed ``[vault]`` table."""
         head = self.tree["vault"]
-        retired = tuple(Retired(**row) for row in head.get("retired", ()))
-        return Header(**{**head, "slots": tuple(Slot(**slot) for slot in head["slots"]), "retired": retired})
+        made = {"slots": tuple(Slot(**slot) for slot in head["slots"])}
+        made["retired"] = tuple(Retired(**row) for row in head.get("retired", ()))
+        return Header(**{**head, **made, "policy": DefaultPolicy(**head.get("policy", {}))})
 
     @cached_property
     def server_names(self) -> tuple[str, ...]:
@@ -236,6 +283,10 @@ def _values(table: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: _versions(value) if isinstance(value, list) else value for key, value in table.items()}
 
 
+def _texts(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+
+
 # What the judge has let pass needs no second judgement, only its shape.
 _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "args": tuple,
@@ -245,5 +296,6 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "auth": lambda table: Auth(**_values(table)),
     "timeout": lambda table: Timeout(**table),
     "tls": lambda table: Tls(**table),
-    "policy": lambda table: Policy(**table),
+    "policy": lambda table: Policy(**_texts(table)),
+    "rotation": lambda table: Rotation(**_texts(table)),
 }

@@ -14,54 +14,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from vault_schema.errors import SchemaError
+from vault_schema.fieldspec import FieldSpec
+from vault_schema.fieldspec import field as _field
 from vault_schema.origin import origin_of
-from vault_schema.record import Record
+from vault_schema.rotation_fields import ROTATION_FIELDS
 
 __all__ = [
     "AUTH_KINDS", "FIELDS", "HEADER_FIELDS", "RETIRED_FIELDS", "SLOT_FIELDS", "VERSION_FIELDS", "FieldSpec",
     "binding_for", "is_secret", "is_sensitive_name", "looks_secret", "origin_of", "spec_for",
 ]  # fmt: skip
-
-Secrecy = Literal["never", "always", "by-name"]
-FieldType = Literal["text", "integer", "boolean", "texts", "versions", "tables"]
-
-
-class FieldSpec(Record):
-    """
-    What one field may hold.
-
-    ``path`` is dotted and below its table; a last part ``*`` stands for any name. ``form``
-    names an entry of ``forms.FORMS``. ``entry`` and ``kinds`` say where the field has a
-    meaning: in which kind of entry, with which ``kind`` of ``auth`` or slot (empty: all).
-    """
-
-    path: str
-    type: FieldType
-    help: str
-    secret: Secrecy = "never"
-    bound_to: Literal["url.origin", "command", "auth.issuer", "auth.idp_issuer"] | None = None
-    references: bool = False
-    form: str | None = None
-    choices: tuple[str, ...] = ()
-    minimum: int | None = None
-    maximum: int | None = None
-    required: bool = False
-    entry: Literal["http", "stdio"] | None = None
-    kinds: tuple[str, ...] = ()
-
-    @property
-    def may_be_secret(self) -> bool:
-        """Whether a secret can stand here, always or for some names."""
-        return self.secret != "never"
-
-    @property
-    def always_secret(self) -> bool:
-        """Whether nothing but a secret can stand here."""
-        return self.secret == "always"
-
 
 OAUTH_KINDS: Final = ("oauth", "client_credentials", "jwt_bearer", "id_jag")
 AUTH_KINDS: Final = ("none", "bearer", "header", "basic", *OAUTH_KINDS, "custom")
@@ -71,10 +35,6 @@ _CLIENT: Final = ("oauth", "client_credentials", "id_jag")
 SIGNING_ALGS: Final = ("ES256", "ES384", "EdDSA", "PS256", "RS256")
 _HTTP: Final = "http"
 _STDIO: Final = "stdio"
-
-
-def _field(path: str, type_: FieldType, help_: str, **rest: Any) -> FieldSpec:
-    return FieldSpec(path=path, type=type_, help=help_, **rest)
 
 
 FIELDS: Final = (
@@ -118,6 +78,10 @@ FIELDS: Final = (
            bound_to="auth.issuer", references=True, entry=_HTTP, kinds=_CLIENT),
     _field("auth.key_id", "text", "the key's id at the authorization server (kid)", entry=_HTTP, kinds=_CLIENT),
     _field("auth.signing_alg", "text", "how assertions are signed", choices=SIGNING_ALGS, entry=_HTTP, kinds=_CLIENT),
+    _field("auth.registration_client_uri", "text", "where the client's registration is managed (RFC 7592)",
+           form="issuer", entry=_HTTP, kinds=_CLIENT),
+    _field("auth.registration_access_token", "text", "what that is managed with", secret="always",
+           bound_to="auth.issuer", references=True, entry=_HTTP, kinds=_CLIENT),
     _field("auth.token_endpoint_auth_method", "text", "instead of what the server advertises",
            choices=("none", "client_secret_basic", "client_secret_post", "private_key_jwt"), entry=_HTTP,
            kinds=_CLIENT),
@@ -166,8 +130,7 @@ FIELDS: Final = (
     _field("note", "text", "free text"),
     _field("owner", "text", "who answers for the entry"),
     _field("runbook", "text", "where its rotation is described"),
-    _field("policy.max_age", "text", "age at which a secret is due", form="duration"),
-    _field("policy.warn", "text", "how long before that to warn", form="duration"),
+    *ROTATION_FIELDS,
 )  # fmt: skip
 
 HEADER_FIELDS: Final = (
@@ -181,6 +144,11 @@ HEADER_FIELDS: Final = (
     _field("sig", "text", "signature of the root over the MAC", form="64 bytes", required=True),
     _field("allow_commands", "boolean", "true: ${cmd:[…]} references run"),
     _field("audit", "text", "required: nothing is done that cannot be written down", choices=("on", "required", "off")),
+    _field("policy.max_age", "text", "as an entry's, where that says nothing", form="duration"),
+    _field("policy.warn", "text", "as an entry's, where that says nothing", form="duration"),
+    _field("policy.grace", "text", "as an entry's, where that says nothing", form="duration"),
+    _field("policy.owner", "text", "who answers for entries that do not say"),
+    _field("policy.runbook", "text", "where rotation is described, for entries that do not say"),
     _field("slots", "tables", "the keys that open the vault", required=True),
     _field("retired", "tables", "the vault keys of earlier epochs"),
 )

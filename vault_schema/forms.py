@@ -30,6 +30,7 @@ _B = "[A-Za-z0-9_-]"
 _DAY = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8])"
 _LEAP = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
 FORMS: Final = {
+    "absolute path": Form(r"/[^\x00-\x1f\x7f]*", "an absolute path"),
     "16 bytes": Form(rf"{_B}{{21}}[AQgw]", "16 bytes in base64url without padding"),
     "32 bytes": Form(rf"{_B}{{42}}[AEIMQUYcgkosw048]", "32 bytes in base64url without padding"),
     "64 bytes": Form(rf"{_B}{{85}}[AQgw]", "64 bytes in base64url without padding"),
@@ -65,6 +66,7 @@ FORMS: Final = {
         rf"mv1\.[1-9][0-9]{{0,9}}\.{_B}{{32}}\.(?:{_B}{{4}}){{16,}}(?:{_B}[AQgw]|{_B}{{2}}[AEIMQUYcgkosw048])?",
         "a sealed value, mv1.…",
     ),
+    "secret field": Form(r"(?:auth|headers|env)\.[!-~]{1,128}", "a secret's field, such as auth.token"),
     "slot id": Form(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", "a slot name of letters, digits and '_.@-', at most 64"),
     "time": Form(
         rf"(?!0000)(?:[0-9]{{4}}-(?:{_DAY})|{_LEAP}-02-29)T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z",

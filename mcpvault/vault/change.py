@@ -107,6 +107,10 @@ class Change:
         entry: dict[str, Any] = self.tree["servers"][name]
         return entry
 
+    def table(self, name: str) -> dict[str, Any]:
+        """Return the entry *name* to be edited, for the other modules of this room; raises ``UnknownServerError``."""
+        return self._entry(name)
+
     def add_server(self, name: str, table: Mapping[str, Any]) -> None:
         """
         Add the entry *name*; secrets follow with ``set_secret``.

@@ -19,6 +19,7 @@ from mcpvault.errors import (
     ConfigurationError,
     RollbackError,
     UnknownFieldError,
+    VaultChangedError,
 )
 from mcpvault.secret import Secret
 from mcpvault.vault import file, primitives, retired, sealing, slots, unlock
@@ -284,6 +285,27 @@ class VaultFile:
         from mcpvault.vault.change import changing
 
         return changing(self, dry_run=dry_run)
+
+    def reread(self) -> bool:
+        """
+        Take over what another process has written since; tell whether there was anything.
+
+        Raises:
+            VaultChangedError: It has another key, root or slot since then: open it again.
+            VaultError: What is there now must not be believed; what was verified before stays.
+        """
+        if file.read(self.path) == self.document.text.encode():
+            return False
+        document = read_document(self.path)
+        now, known = document.header, self.document.header
+        if (now.id, now.root, now.epoch) != (known.id, known.root, known.epoch) or self.slot.pub not in {
+            slot.pub for slot in now.slots
+        }:
+            raise VaultChangedError(f"{self.path}: has other keys since it was opened", hint="open it again")
+        unlock.verify(document, self._keys)
+        unlock.check_anchor(document, self._keys, self._anchor)
+        self.document = document
+        return True
 
     def adopt(self, document: Document, keys: Unlocked | None = None) -> None:
         """Go on with what a change has just written, and remember it."""

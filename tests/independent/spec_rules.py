@@ -38,6 +38,10 @@ HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 PROXY = re.compile(r"(?i:https?|socks5h?)://[\x21-\x7e]+|\$\{[^\n]+|")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 FIELD = re.compile(r"[a-z_]+(?:\.[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128})?")
+CLIENT_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,510}[\x21-\x7e])?")
+SECRET_FIELD = re.compile(r"(?:auth|headers|env)\.[\x21-\x7e]{1,128}")
+STEPS = ("planned", "minted", "stored", "verified", "promoted", "grace", "revoked", "done", "aborted")
+ABSOLUTE = re.compile(r"/[^\x00-\x1f\x7f]*")
 X_DEPTH = 16
 
 
@@ -129,9 +133,12 @@ def header(value: Any) -> None:
         "sig": encoded(64),
         "slots": each(slot),
     }
+    duration = such(is_duration)
+    policy = table({"max_age": duration, "warn": duration, "grace": duration, "owner": text, "runbook": text})
     optional = {
         "allow_commands": boolean,
         "audit": one_of("on", "required", "off"),
+        "policy": policy,
         "retired": retired(value.get("epoch")),
     }
     table(optional, required)(value, "vault")
@@ -225,6 +232,44 @@ def url(value: Any, place: str) -> None:
     need(fault is None, place, fault[1] if fault else "", fault[0] if fault else "")
 
 
+def word(value: Any, place: str) -> None:
+    """Judge a word of a rotator's command."""
+    text(value, place)
+    clean(value, place)
+
+
+def absolute_path(value: Any, place: str) -> None:
+    """Judge a path."""
+    text(value, place)
+    matching(ABSOLUTE)(value, place)
+
+
+def judge_rotation(value: Any, place: str) -> None:
+    """Judge the journal of a rotation (§10.4)."""
+    client_id = matching(CLIENT_ID)
+    table(
+        {
+            "grace": such(is_duration),
+            "until": such(is_time),
+            "problem": text,
+            "undo": boolean,
+            "command": each(word),
+            **dict.fromkeys(("pending_client_id", "previous_client_id"), client_id),
+            **dict.fromkeys(("pending_key_id", "previous_key_id"), text),
+        },
+        {
+            "id": encoded(16),
+            "field": matching(SECRET_FIELD),
+            "rotator": matching(NAME),
+            "step": one_of(*STEPS),
+            "attempt": integer(0, 2**63 - 1),
+            "started": such(is_time),
+            "updated": such(is_time),
+            "by": text,
+        },
+    )(value, place)
+
+
 def host(value: Any, place: str) -> None:
     """Judge a host that discovery may lead to."""
     matching(HOST)(value, place)
@@ -263,7 +308,16 @@ def judge(tree: Mapping[str, Any]) -> None:
         "credential": matching(NAME),
         "run_env": named(VARIABLE, matching(FIELD), matching(FIELD), any_case=False),
         **dict.fromkeys(("note", "owner", "runbook"), text),
-        "policy": table(dict.fromkeys(("max_age", "warn"), such(is_duration))),
+        "policy": table(
+            {
+                **dict.fromkeys(("max_age", "warn", "grace"), such(is_duration)),
+                "rotator": matching(NAME),
+                "command": each(word),
+                "probe_tool": text,
+                "jwks_file": absolute_path,
+            }
+        ),
+        "rotation": judge_rotation,
     }
     http: dict[str, Check] = {
         "headers": named(HEADER_NAME, secret(epoch, "url.origin", line), line, any_case=True),

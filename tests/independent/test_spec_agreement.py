@@ -88,6 +88,7 @@ TEXTS = [
 ]
 VALUES: list[Any] = [
     *TEXTS,
+    *({"kind": "bearer", "token": "${T}"}, {"grace": "1d", "command": ["mint"]}, {"jwks_file": "/k.json"}),
     *(True, False, 0, 1, 2, -1, 16, 17, 300, 19456, 1048577, 86400, 86401, 2**32 - 1, 2**32, 2**63 - 1),
     *([], [1], ["a"], ["${env:X}"], ["url.origin"], ["url.origin", "x"], ["command", "x"], [{}]),
     *({}, {"a": 1}, {"": {"\x07": 1}}, {"kind": "none"}, {"read": 5}, {"X-Foo": "${X}"}, {"X-Token": "${X}"}),
@@ -128,6 +129,7 @@ NAMES = [
         "serial",
     ),
     *("allow_commands", "run_env", "TOKEN", "retired", "epoch", "key", "until", "due", "audit", "required"),
+    *("rotation", "step", "attempt", "rotator", "field", "command", "grace", "jwks_file"),
 ]
 ENTRY_NAMES = NAMES[:23]
 

@@ -1,0 +1,83 @@
+"""``mcpvault due``: which secrets are to be rotated, and which rotations are open; from the vault file alone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcpvault.cli import app, output
+from mcpvault.errors import PermissionsError, PolicyError
+
+if TYPE_CHECKING:
+    from mcpvault.upkeep.due import Item
+
+EXAMPLE = """
+Example:
+
+\b
+  mcpvault due
+  mcpvault due --fail --json
+  mcpvault due --prometheus /var/lib/node_exporter/mcpvault.prom
+"""
+
+
+@click.command(epilog=EXAMPLE)
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=app.complete_server)
+@click.option("--fail", is_flag=True, help="Exit with 9 if a secret is expired, overdue or due.")
+@click.option("--prometheus", "path", metavar="PATH", help="Write a textfile for node_exporter; - is stdout.")
+@app.json_option
+def command(names: tuple[str, ...], fail: bool, path: str | None, as_json: bool) -> None:
+    """
+    List the secrets of NAMEs, or of all servers, the worst first: expired, overdue, due, near, unknown, ok.
+
+    Needs no key, sends nothing and verifies nothing. The rule is policy.max_age of the entry or of the vault; a secret
+    is near policy.warn before that (14d). Open rotations are listed with their step.
+    """
+    from mcpvault.upkeep.due import FAILING, due, metrics
+    from mcpvault.vault.documents import entry_of
+
+    document, now = app.peek(), time.time()
+    for name in names:
+        entry_of(document, name)
+    items = [item for item in due(document, now) if not names or item.server in names]
+    if path is not None:
+        _write(path, metrics(items, now))
+    elif as_json:
+        output.json({"schema": 1, "now": int(now), "items": [item.fields() for item in items]})
+    else:
+        output.table([_row(item) for item in items], headings=("server", "field", "state", "age", "rotation", ""))
+    late = [item for item in items if item.state in FAILING]
+    if fail and late:
+        shown = ", ".join(f"{item.server}.{item.field}" for item in late[:5]) + (", …" if len(late) > 5 else "")
+        raise PolicyError(f"to be rotated: {shown}", hint=f"run: mcpvault rotate {late[0].server} {late[0].field}")
+
+
+def _row(item: Item) -> tuple[str, ...]:
+    age = "" if item.age_days is None else f"{item.age_days}d"
+    rule = "" if item.max_age_days is None else f" of {item.max_age_days}d"
+    until = f" until {item.journal_until}" if item.journal_until and item.journal == "grace" else ""
+    notes = (item.reason, f"ends {item.not_after}" if item.not_after else None, item.owner, item.runbook, item.problem)
+    journal = f"{item.journal}{until}" if item.journal else ""
+    return item.server, item.field, item.state, age + rule, journal, "; ".join(filter(None, notes))
+
+
+def _write(path: str, text: str) -> None:
+    if path == "-":
+        output.raw(text.rstrip("\n"))
+        return
+    import os
+
+    target, problem = Path(path), ""
+    beside = target.with_name(f".{target.name}.tmp.{os.getpid()}")
+    try:
+        # Replaced in one step: a collector must not read half of it.
+        beside.write_text(text, "utf-8")
+        beside.chmod(0o644)
+        beside.replace(target)
+    except OSError as error:
+        problem = (error.strerror or "refused").lower()
+    if problem:
+        raise PermissionsError(f"{path}: cannot be written: {problem}")

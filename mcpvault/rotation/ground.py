@@ -1,0 +1,151 @@
+"""
+What the steps of a rotation stand on: the entry, its journal, its secrets, and one edit at a time.
+
+Decides how a step is written: only where the journal is still as it was read. Leaves what the steps are to ``steps``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mcpvault.deadline import Deadline
+from mcpvault.errors import McpVaultError, VaultChangedError
+from mcpvault.rotation import journal as journals
+from mcpvault.rotation import verification
+from mcpvault.rotation.rotator import Case
+from mcpvault.secret import Secret
+from mcpvault.stages import Stage, version_of
+from mcpvault.state.host import host_name
+from mcpvault.vault import stages
+from vault_schema import Rotation, ServerEntry
+from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.connect import Vault
+    from mcpvault.vault.change import Change
+
+
+class Conditions(Record):
+    """
+    What a person allows, and how long things may take; seconds.
+
+    ``dead_within``: how long after it was ended the old secret may still be accepted.
+    """
+
+    timeout: float = 60.0
+    accept_changes: bool = False
+    require_dead: bool = False
+    dead_within: float = 300.0
+    given: Secret | None = None
+
+
+class Ground:
+    """
+    One entry of an open vault, in the middle of a rotation.
+
+    Attributes:
+        remarks: What people are to be told at the end.
+    """
+
+    def __init__(self, vault: Vault, name: str, conditions: Conditions, now: Callable[[], float]) -> None:
+        self.vault = vault
+        self.name = name
+        self.conditions = conditions
+        self.now = now
+        self.remarks: list[str] = []
+
+    @property
+    def entry(self) -> ServerEntry:
+        """The entry as it is now."""
+        return self.vault.entry(self.name)
+
+    def journal(self) -> Rotation:
+        """Return the journal of the entry: somebody has begun a rotation."""
+        found = self.entry.rotation
+        assert found is not None  # noqa: S101  start wrote one, resume and abort looked
+        return found
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes of this host from the same rotation; other hosts meet the vault's own check."""
+        with self.vault.state.lock(f"rotation-{self.name}", timeout=2.0):
+            self.vault.file.reread()
+            yield
+
+    def look(self, stage: Stage) -> verification.Seen | McpVaultError:
+        """Use the secret of *stage*; return what it sees, or why it does not."""
+        policy = self.entry.policy
+        try:
+            return verification.look(
+                self.vault, self.name, stage, deadline=self.deadline(), probe_tool=policy.probe_tool
+            )
+        except McpVaultError as error:
+            return error.with_traceback(None)
+
+    def case(self, journal: Rotation, stage: Stage) -> Case:
+        """Return what the rotator is to know, its settings with the secret of *stage*."""
+        entry = self.entry
+        there = [each for each in ("current", "pending", "previous") if version_of(entry, journal.field, each)]
+        concrete = self.vault.resolve(self.name, stage=stage if stage in there else "current")
+        reach = None
+        if concrete.oauth is not None:
+            from mcpvault.oauth_entry import reach_of
+
+            reach = reach_of(concrete, concrete.oauth, self.vault.env)
+        return Case(
+            id=journal.id,
+            entry=entry,
+            field=journal.field,
+            attempt=max(1, journal.attempt),
+            settings=concrete.oauth,
+            secrets={each: self.vault.file.secret(self.name, journal.field, stage=each) for each in there},
+            given=self.conditions.given,
+            command=journal.command,
+            env=self.vault.env,
+            reach=reach,
+        )
+
+    def write(
+        self, journal: Rotation, step: str, edit: Callable[[Change], None] | None = None, **members: Any
+    ) -> Rotation:
+        """
+        Write the journal at *step*, and with it what *edit* does; return it.
+
+        Raises:
+            VaultChangedError: Somebody else has gone on with the rotation meanwhile.
+        """
+        self.vault.file.reread()
+        if self.journal() != journal:
+            raise VaultChangedError(
+                f"{self.name}: somebody else has gone on with this rotation",
+                hint=f"run: mcpvault due, then perhaps: mcpvault rotate {self.name} --resume",
+                server=self.name,
+            )
+        with self.vault.change() as change:
+            if edit is not None:
+                edit(change)
+            told = journals.after(journal, step, by=self.by, now=self.now(), **members)
+            stages.write_journal(change, self.name, told)
+        return self.journal()
+
+    def keep_companions(self, change: Change, client_id: str | None, key_id: str | None) -> None:
+        """Put what belongs to the secret that comes into use into the entry."""
+        for leaf, value in (("client_id", client_id), ("key_id", key_id)):
+            if value is not None:
+                change.set_plain(self.name, f"auth.{leaf}", value)
+
+    @property
+    def by(self) -> str:
+        """Who writes the journal."""
+        return f"{self.vault.file.slot.id}@{host_name()}"
+
+    def deadline(self) -> Deadline:
+        """Return the time that one act may take."""
+        return Deadline(self.conditions.timeout)
+
+    def remark(self, text: str | None) -> None:
+        """Keep what people are to be told."""
+        if text:
+            self.remarks.append(text)

@@ -1,0 +1,173 @@
+"""
+START HERE: one rotation, from its plan to the death of the old secret.
+
+    planned ─► minted ─► stored ─► verified ─► promoted ─► grace ─► revoked ─► done
+       └──────────┴────────┴──────────┴───────────┴──────────┴─► aborted
+
+Decides which step comes next, and who may take it. Leaves the steps to ``steps``, making and ending secrets to a
+``Rotator``, trying them to ``verification``.
+
+Spec: SPEC §10.4.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mcpvault.errors import ConfigurationError, UsageError
+from mcpvault.rotation import journal as journals
+from mcpvault.rotation import steps
+from mcpvault.rotation.ground import Conditions, Ground
+from mcpvault.rotation.rotator import Case, Plan, rotator
+from mcpvault.stages import version_of
+from mcpvault.vault import stages
+from vault_schema import Rotation
+
+if TYPE_CHECKING:
+    from mcpvault.connect import Vault
+
+_STEPS: dict[str, Callable[[Ground, Rotation], bool]] = {
+    "planned": steps.mint,
+    "minted": steps.mint,
+    "stored": steps.verify,
+    "verified": steps.promote,
+    "promoted": steps.confirm,
+    "grace": steps.revoke,
+    "revoked": steps.see_it_dead,
+}
+
+
+class Machine:
+    """
+    The rotation of one entry of an open vault.
+
+    Args:
+        vault: Opened by an admin.
+        name: The entry.
+        conditions: What is allowed, and how long things may take.
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self, vault: Vault, name: str, conditions: Conditions | None = None, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._on = Ground(vault, name, conditions or Conditions(), now)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What people are to be told."""
+        return tuple(self._on.remarks)
+
+    @property
+    def journal(self) -> Rotation:
+        """
+        The journal of the entry's rotation that is open.
+
+        Raises:
+            ConfigurationError: None is.
+        """
+        name, found = self._on.name, self._on.entry.rotation
+        if found is None or not found.open:
+            raise ConfigurationError(
+                f"{name}: no rotation is open", hint=f"begin one: mcpvault rotate {name}", server=name
+            )
+        return found
+
+    def plan(self, field: str, how: str, command: tuple[str, ...] = ()) -> Plan:
+        """Return what a rotation would do; nothing is asked or written."""
+        given = self._on.conditions.given
+        return rotator(how).plan(Case(id="", entry=self._on.entry, field=field, given=given, command=command))
+
+    def start(self, field: str, how: str, *, grace: str, command: tuple[str, ...] = ()) -> Rotation:
+        """
+        Begin a rotation and take it as far as it goes now; return its journal.
+
+        Raises:
+            UsageError: The rotator needs something that was not given.
+            ConfigurationError: One is open already.
+            PolicyError: The new secret is not good enough; the old one is in use as before.
+            McpVaultError: It stays where it is, and can be resumed.
+        """
+        on, name = self._on, self._on.name
+        if needs := self.plan(field, how, command).needs:
+            raise UsageError(f"{name}: this needs {'; '.join(needs)}", server=name)
+        with on.alone():
+            found = on.entry.rotation
+            if found is not None and found.open:
+                raise ConfigurationError(
+                    f"{name}: a rotation of {found.field} is open since {found.started}, at {found.step!r}",
+                    hint=f"run: mcpvault rotate {name} --resume, or --abort",
+                    server=name,
+                )
+            begun = journals.begin(field, rotator=how, by=on.by, now=on.now(), grace=grace, command=command)
+            with on.vault.change() as change:
+                stages.drop(change, name, field, "pending")
+                stages.write_journal(change, name, begun)
+            return self._go_on()
+
+    def resume(self) -> Rotation:
+        """Take the open rotation as far as it goes now; return its journal. Raises as ``start``."""
+        with self._on.alone():
+            _ = self.journal
+            return self._go_on()
+
+    def abort(self, why: str = "given up by hand") -> Rotation:
+        """
+        Give the open rotation up: the old secret is, or comes again into, use.
+
+        Raises:
+            ConfigurationError: None is open, or there is no way back: the old secret has been ended.
+        """
+        on = self._on
+        with on.alone():
+            journal = self.journal
+            ended = not rotator(journal.rotator).plan(on.case(journal, "current")).keeps_old
+            if journal.step == "revoked" or (ended and journal.step not in ("planned", "minted")):
+                raise ConfigurationError(
+                    f"{on.name}: the old secret has been ended: there is no way back",
+                    hint=f"run: mcpvault rotate {on.name} --resume",
+                    server=on.name,
+                )
+            steps.undo(on, journal, why)
+            return on.journal()
+
+    def roll_back(self) -> str:
+        """
+        Bring the previous secret back into use; return its field.
+
+        Raises:
+            ConfigurationError: There is none, or it has been ended.
+        """
+        on, field = self._on, self.previous_field()
+        if on.entry.rotation is not None and on.entry.rotation.open:
+            return self.abort("rolled back by hand").field
+        with on.vault.change() as change:
+            stages.demote(change, on.name, field, to="previous")
+        return field
+
+    def previous_field(self) -> str:
+        """
+        Return the field whose previous secret could come back.
+
+        Raises:
+            ConfigurationError: There is none, or several are.
+        """
+        on = self._on
+        if on.entry.rotation is not None and on.entry.rotation.open:
+            return on.entry.rotation.field
+        held = on.vault.document.secrets(on.name)
+        fields = [path for path, _, _ in held if version_of(on.entry, path, "previous") is not None]
+        if len(fields) != 1:
+            told = f"several have one: {', '.join(fields)}" if fields else "no secret has a previous version"
+            raise ConfigurationError(f"{on.name}: {told}", hint=f"run: mcpvault history {on.name}", server=on.name)
+        return fields[0]
+
+    def _go_on(self) -> Rotation:
+        on = self._on
+        while (journal := on.journal()).open:
+            step = steps.give_up if journal.undo else _STEPS[journal.step]
+            if not step(on, journal):
+                break
+        return on.journal()

@@ -1,0 +1,203 @@
+"""
+The steps of a rotation, each journalled before it acts, each safe to be taken twice.
+
+Decides what stops a step and what undoes it. Each returns whether the next may be taken now.
+
+Spec: SPEC §10.4.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from mcpvault.durations import moment, seconds, stamp
+from mcpvault.errors import McpVaultError, PolicyError, ToolError
+from mcpvault.rotation import verification
+from mcpvault.rotation.ground import Ground
+from mcpvault.rotation.rotator import Minted, rotator
+from mcpvault.secret import Secret
+from mcpvault.vault import stages
+from vault_schema import Rotation
+
+if TYPE_CHECKING:
+    from mcpvault.vault.change import Change
+
+_LATEST = 253_402_300_799  # the last second of the year 9999
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between looks at a secret that is to be dead; then the last again
+
+
+def mint(on: Ground, journal: Rotation) -> bool:
+    """Ask for a new secret, and keep it as ``pending`` before anything else happens."""
+    case, maker = on.case(journal, "current"), rotator(journal.rotator)
+    journal = on.write(journal, "minted", attempt=journal.attempt + 1)
+    minted = maker.mint(case.replaced(attempt=journal.attempt), on.deadline())
+
+    def edit(change: Change) -> None:
+        until = minted.not_after or _end_of(minted.secret)
+        stages.drop(change, on.name, journal.field, "pending")
+        change.set_secret(on.name, journal.field, minted.secret, stage="pending", not_after=until)
+        for field, secret in minted.secrets.items():
+            change.set_secret(on.name, field, secret)
+
+    on.write(journal, "stored", edit, problem=None, **_with_it(minted))
+    return True
+
+
+def verify(on: Ground, journal: Rotation) -> bool:
+    """Try the new secret; where it is not good enough, go back while there is a way."""
+    maker = rotator(journal.rotator)
+    journal = on.write(journal, "stored", attempt=journal.attempt + 1)
+    case = on.case(journal, "pending")
+    maker.publish(case.replaced(attempt=journal.attempt), on.deadline())
+    lost = _try(on, journal)
+    if lost is None:
+        on.write(journal, "verified", problem=None)
+        return True
+    if maker.plan(case).keeps_old:
+        undo(on, journal, lost)
+        told, hint = "rolled back", "the old one is in use as before"
+    else:
+        on.write(journal, "stored", problem=lost)
+        told = "not rolled back: the issuer has replaced the old one"
+        hint = f"mend what is wrong, then run: mcpvault rotate {on.name} --resume"
+    raise PolicyError(f"{on.name}: the new {journal.field}: {lost}; {told}", hint=hint, server=on.name)
+
+
+def promote(on: Ground, journal: Rotation) -> bool:
+    """Let everybody use the new secret, from the next reading of the vault on."""
+    auth = on.entry.auth
+    moved: dict[str, str | None] = {"pending_client_id": None, "pending_key_id": None}
+    moved["previous_client_id"] = auth.client_id if journal.pending_client_id else None
+    moved["previous_key_id"] = auth.key_id if journal.pending_key_id else None
+
+    def edit(change: Change) -> None:
+        stages.promote(change, on.name, journal.field)
+        on.keep_companions(change, journal.pending_client_id, journal.pending_key_id)
+
+    on.write(journal, "promoted", edit, until=stamp(on.now() + (seconds(journal.grace or "") or 0)), **moved)
+    return True
+
+
+def confirm(on: Ground, journal: Rotation) -> bool:
+    """Use the new secret as everybody does from now on; if that fails, go back while there is a way."""
+    journal = on.write(journal, "promoted", attempt=journal.attempt + 1)
+    outcome = on.look("current")
+    if isinstance(outcome, McpVaultError):
+        if not verification.refused(outcome):
+            raise outcome
+        undo(on, journal, f"refused when it was in use: {outcome.message}")
+        raise PolicyError(f"{on.name}: {outcome.message}; rolled back", server=on.name)
+    on.write(journal, "grace", problem=None)
+    return True
+
+
+def revoke(on: Ground, journal: Rotation) -> bool:
+    """End the old secret, when the grace is over."""
+    if stamp(on.now()) < (journal.until or ""):
+        return False
+    journal = on.write(journal, "grace", attempt=journal.attempt + 1)
+    case = on.case(journal, "previous").replaced(attempt=journal.attempt)
+    on.remark(rotator(journal.rotator).revoke(case, on.deadline()))
+    on.write(journal, "revoked", problem=None)
+    return True
+
+
+def see_it_dead(on: Ground, journal: Rotation) -> bool:
+    """Look whether the old secret is refused, and forget it."""
+    ended = moment(journal.updated)
+    tries = 0
+    while not isinstance(outcome := on.look("previous"), McpVaultError):
+        left = ended + on.conditions.dead_within - on.now()
+        if left <= 0:
+            return _alive(on, journal)
+        time.sleep(min(left, _PAUSES[min(tries, len(_PAUSES) - 1)]))
+        tries += 1
+    # A program that is given a dead secret may fail in any way.
+    if not verification.refused(outcome) and on.entry.kind == "http":
+        raise outcome
+
+    def edit(change: Change) -> None:
+        stages.drop(change, on.name, journal.field, "previous")
+
+    on.write(journal, "done", edit, problem=None, previous_client_id=None, previous_key_id=None)
+    return False
+
+
+def _alive(on: Ground, journal: Rotation) -> bool:
+    problem = f"the old {journal.field} is still accepted, since {journal.updated}"
+    if on.conditions.require_dead:
+        raise PolicyError(
+            f"{on.name}: {problem}",
+            hint=f"end it at its issuer, then run: mcpvault rotate {on.name} --resume --require-dead",
+            server=on.name,
+        )
+    on.remark(problem)
+    on.write(journal, "done", problem=problem)
+    return False
+
+
+def undo(on: Ground, journal: Rotation, why: str) -> None:
+    """Bring the old secret back into use, then end the new one."""
+    auth, promoted = on.entry.auth, journal.step in ("promoted", "grace")
+
+    def edit(change: Change) -> None:
+        if promoted:
+            stages.demote(change, on.name, journal.field)
+            on.keep_companions(change, journal.previous_client_id, journal.previous_key_id)
+
+    moved: dict[str, str | None] = {}
+    if promoted:
+        moved = {"previous_client_id": None, "previous_key_id": None}
+        moved["pending_client_id"] = auth.client_id if journal.previous_client_id else None
+        moved["pending_key_id"] = auth.key_id if journal.previous_key_id else None
+    journal = on.write(journal, "stored" if promoted else journal.step, edit, undo=True, problem=why, **moved)
+    give_up(on, journal)
+
+
+def give_up(on: Ground, journal: Rotation) -> bool:
+    """End the secret that did not come into use, then forget it."""
+    case = on.case(journal, "pending")
+    if "pending" in case.secrets:
+        on.remark(rotator(journal.rotator).withdraw(case, on.deadline()))
+
+    def edit(change: Change) -> None:
+        stages.drop(change, on.name, journal.field, "pending")
+
+    on.write(journal, "aborted", edit, undo=None, pending_client_id=None, pending_key_id=None)
+    return False
+
+
+def _try(on: Ground, journal: Rotation) -> str | None:
+    """Compare what the new secret sees with what the old one does; return what is wrong with it, or None."""
+    new = on.look("pending")
+    if isinstance(new, McpVaultError):
+        if verification.refused(new) or isinstance(new, ToolError):
+            return new.message
+        raise new
+    old = on.look("current")
+    if isinstance(old, McpVaultError):
+        if not (verification.refused(old) or isinstance(old, ToolError)):
+            raise old
+        on.remark(f"the old secret is refused already, so nothing was compared: {old.message}")
+        return None
+    lost = new.lost(old)
+    if not lost:
+        return None
+    if on.conditions.accept_changes:
+        on.remark(f"accepted: the new one lacks {', '.join(lost)}")
+        return None
+    return f"lacks {', '.join(lost)} (--accept-changes takes it)"
+
+
+def _end_of(secret: Secret) -> str | None:
+    """Return when *secret* ends by its own word: it is a JWT with ``exp``, which is believed for a reminder only."""
+    from mcpvault.oauth.jwt import unverified_claims
+
+    exp = unverified_claims(secret).get("exp") if secret.reveal().startswith("eyJ") else None
+    return stamp(exp) if isinstance(exp, int) and 0 < exp < _LATEST else None
+
+
+def _with_it(minted: Minted) -> dict[str, str]:
+    found = {"pending_client_id": minted.client_id, "pending_key_id": minted.key_id}
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,102 @@
+"""
+Trying a secret on the live server, at any stage: a token where one is needed, the handshake, ``tools/list``, a tool.
+
+Decides what counts as refused, and what two secrets are compared by. Changes nothing, neither in the vault nor in
+the state of a grant.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from mcpvault import entries
+from mcpvault.deadline import Deadline
+from mcpvault.errors import AuthorizationFailedError, ForbiddenError, LoginNeededError, McpVaultError, ToolError
+from mcpvault.mcp.session import Session
+from mcpvault.secret import Secret
+from mcpvault.state.memory import MemoryState
+from mcpvault.state.verdicts import FileVerdicts
+from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.authorization import EntryAuthorization
+    from mcpvault.connect import Vault
+    from mcpvault.entries import Concrete
+    from mcpvault.stages import Stage
+
+
+class Seen(Record):
+    """What a secret got to see: the tools, and the scopes that were granted; None where nobody says."""
+
+    tools: tuple[str, ...] | None
+    scope: str | None = None
+
+    def lost(self, before: Seen) -> tuple[str, ...]:
+        """Return what *before* had and this has not, in words."""
+        gone = [f"tool {name!r}" for name in before.tools or () if self.tools is not None and name not in self.tools]
+        if before.scope is not None and self.scope is not None:
+            gone += [f"scope {name!r}" for name in before.scope.split() if name not in self.scope.split()]
+        return tuple(gone)
+
+
+def refused(error: McpVaultError) -> bool:
+    """Tell whether *error* means that the secret is not good, and not that the server could not be asked."""
+    return isinstance(error, LoginNeededError | ForbiddenError)
+
+
+def look(vault: Vault, name: str, stage: Stage, *, deadline: Deadline, probe_tool: str | None = None) -> Seen:
+    """
+    Use the secret of *stage*, and return what it gets to see.
+
+    Raises:
+        LoginNeededError, ForbiddenError: It is refused.
+        ToolError: The probe tool says that something is wrong.
+        McpVaultError: The server could not be asked.
+    """
+    entry = vault.resolve(name, stage=stage)
+    grant = None
+    if entry.oauth is not None and entry.oauth.needs_person:
+        grant = vault.authorization(name)
+        _prove_client(vault, entry, grant, deadline)
+        if not grant.has_grant():
+            return Seen(tools=None)  # nobody has logged in on this host
+    elif entry.oauth is not None:
+        from mcpvault.oauth_entry import authorization_of, unsealed
+
+        grant = authorization_of(entry, state=MemoryState(), sealing=unsealed(), env=vault.env)
+    source = grant.source if grant is not None else None
+    transport = entries.transport(entry, env=vault.env, verdicts=FileVerdicts(vault.state), tokens=source)
+    with closing(Session(transport, name=name, timeout=deadline.remaining() or 0.0)) as session:
+        tools = tuple(sorted(tool.name for tool in session.list_tools()))
+        if probe_tool is not None and session.call_tool(probe_tool).is_error:
+            raise ToolError(f"{name}: the probe tool {probe_tool!r} reports an error", server=name)
+    return Seen(tools=tools, scope=grant.tokens().scope if grant is not None else None)
+
+
+def _prove_client(vault: Vault, entry: Concrete, grant: EntryAuthorization, deadline: Deadline) -> None:
+    """
+    Let the client prove itself at the token endpoint, without spending anything.
+
+    A refresh token that does not exist is refused as ``invalid_grant`` by a server that believes the client, and
+    nobody's grant is touched (RFC 6749 §5.2).
+    """
+    from mcpvault.oauth import flows
+    from mcpvault.oauth.token_response import error_of, failure
+    from mcpvault.oauth.wire import drive, json_object
+    from mcpvault.oauth_entry import authorization_of, unsealed
+
+    assert entry.oauth is not None  # noqa: S101  the caller looked
+    record = grant.store.read()
+    ways = authorization_of(entry, state=MemoryState(), sealing=unsealed(), env=vault.env).grants
+    server = record.server if record is not None else None
+    client = ways.as_client(server or ways.discover(None, deadline).server, None, None)
+    form: dict[str, str | Secret] = {"grant_type": "refresh_token", "refresh_token": Secret(secrets.token_urlsafe(32))}
+    with ways.reach(deadline) as ask:
+        members, headers = flows.authenticate(client, form, now=vault.file.now())
+        answer = drive(flows.post(client.server.token_endpoint, members, headers, purpose="client authentication"), ask)
+    problem = failure(answer, server_name=entry.name, purpose="client authentication")
+    told = error_of(json_object(answer.body) or {})
+    if not isinstance(problem, AuthorizationFailedError) or told in ("invalid_client", "unauthorized_client"):
+        raise problem

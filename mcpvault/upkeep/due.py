@@ -1,0 +1,141 @@
+"""
+Which secrets are due, from what the vault says in clear: no key, no network, nothing verified.
+
+Decides the state of each secret by policy, by its issuer's date, and by marks. Leaves what is done to the rotation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mcpvault.durations import moment, seconds
+from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from vault_schema import Document, Rotation, ServerEntry, Version
+
+# The worst first. expired: its issuer has ended it; overdue: older than its policy allows; due: somebody has marked it;
+# near: one of these soon; unknown: a reference, whose value others keep; ok: the rest.
+STATES = ("expired", "overdue", "due", "near", "unknown", "ok")
+FAILING = frozenset({"expired", "overdue", "due"})
+_DAY = 86_400
+_WARN = "14d"
+
+
+class Item(Record):
+    """
+    How one secret stands; ``due_at`` in Unix seconds, None where no rule says.
+
+    ``reason`` is what decided (``policy``, ``not_after``, a mark's own words), ``journal`` the step of its open
+    rotation.
+    """
+
+    server: str
+    field: str
+    state: str
+    age_days: int | None = None
+    max_age_days: int | None = None
+    not_after: str | None = None
+    due_at: int | None = None
+    reason: str | None = None
+    owner: str | None = None
+    runbook: str | None = None
+    journal: str | None = None
+    journal_started: str | None = None
+    journal_until: str | None = None
+    problem: str | None = None
+
+
+def due(document: Document, now: float) -> list[Item]:
+    """Return every secret of the vault, the worst first."""
+    found = [item for name in document.server_names for item in _of(document, document.server(name), now)]
+    return sorted(found, key=lambda item: (STATES.index(item.state), item.due_at or 2**53, item.server, item.field))
+
+
+def _of(document: Document, entry: ServerEntry, now: float) -> Iterator[Item]:
+    common = document.header.policy
+    base = Item(server=entry.name, field="", state="unknown", owner=entry.owner or common.owner)
+    base = base.replaced(runbook=entry.runbook or common.runbook)
+    for path, _, held in document.secrets(entry.name):
+        item = base.replaced(field=path, **_journal(entry.rotation, path))
+        if isinstance(held, str):
+            yield item.replaced(reason="a reference")
+            continue
+        [current] = (version for version in held if version.stage == "current")
+        limit = seconds(entry.policy.max_age or common.max_age or "")
+        warn = seconds(entry.policy.warn or common.warn or _WARN) or 0
+        yield _judged(item, current, limit, warn, now)
+
+
+def _journal(rotation: Rotation | None, field: str) -> dict[str, str | None]:
+    if rotation is None or rotation.field != field:
+        return {}
+    told: dict[str, str | None] = {"problem": rotation.problem}
+    if rotation.open:
+        told |= {
+            "journal": rotation.step,
+            "journal_started": rotation.started,
+            "journal_until": rotation.until,
+        }
+    return told
+
+
+def _judged(item: Item, version: Version, limit: int | None, warn: int, now: float) -> Item:
+    created = moment(version.created)
+    ends = moment(version.not_after) if version.not_after else None
+    ripe = created + limit if limit is not None else None
+    first = min((at for at in (ends, ripe) if at is not None), default=None)
+    item = item.replaced(
+        age_days=max(0, int(now - created) // _DAY),
+        max_age_days=limit // _DAY if limit is not None else None,
+        not_after=version.not_after,
+        due_at=first,
+    )
+    if ends is not None and ends <= now:
+        return item.replaced(state="expired", reason="not_after")
+    if ripe is not None and ripe <= now:
+        return item.replaced(state="overdue", reason="policy")
+    if version.due is not None:
+        return item.replaced(state="due", reason=version.due, due_at=int(now))
+    if first is not None and first - warn <= now:
+        return item.replaced(state="near", reason="not_after" if first == ends else "policy")
+    return item.replaced(state="ok", reason=None if first is None else "not_after" if first == ends else "policy")
+
+
+def metrics(items: list[Item], now: float) -> str:
+    """Return the items in the text format of Prometheus, for its node exporter's textfile collector."""
+    lines = [
+        "# HELP mcpvault_secret_state How a secret stands: 1 for the state that it is in.",
+        "# TYPE mcpvault_secret_state gauge",
+    ]
+    labels = [f'server="{item.server}",field="{_escaped(item.field)}"' for item in items]
+    lines += [
+        f'mcpvault_secret_state{{{label},state="{state}"}} {int(item.state == state)}'
+        for label, item in zip(labels, items, strict=True)
+        for state in STATES
+    ]
+    lines += [
+        "# HELP mcpvault_secret_due_timestamp_seconds When a secret is to be rotated at the latest.",
+        "# TYPE mcpvault_secret_due_timestamp_seconds gauge",
+        *(
+            f"mcpvault_secret_due_timestamp_seconds{{{label}}} {item.due_at}"
+            for label, item in zip(labels, items, strict=True)
+            if item.due_at is not None
+        ),
+        "# HELP mcpvault_rotation_open A rotation that was begun and has not ended.",
+        "# TYPE mcpvault_rotation_open gauge",
+        *(
+            f'mcpvault_rotation_open{{{label},step="{item.journal}"}} 1'
+            for label, item in zip(labels, items, strict=True)
+            if item.journal is not None
+        ),
+        "# HELP mcpvault_due_timestamp_seconds When this was written.",
+        "# TYPE mcpvault_due_timestamp_seconds gauge",
+        f"mcpvault_due_timestamp_seconds {int(now)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
