@@ -230,7 +230,7 @@ class Document:
     def header(self) -> Header:
         """The typed ``[vault]`` table."""
         head = self.tree["vault"]
-        made = {"slots": tuple(Slot(**slot) for slot in head["slots"])}
+        made: dict[str, Any] = {"slots": tuple(Slot(**slot) for slot in head["slots"])}
         made["retired"] = tuple(Retired(**row) for row in head.get("retired", ()))
         return Header(**{**head, **made, "policy": DefaultPolicy(**head.get("policy", {}))})
 

@@ -113,7 +113,11 @@ def _begin(
         return
     if given is None and how == "manual" and app.on_terminal():
         machine = Machine(vault, server, _conditions(secret_input.from_prompt(f"New {field}"), options))
-    journal = machine.start(field, how, grace=_grace(vault, server, options["grace"]), command=command)
+    try:
+        journal = machine.start(field, how, grace=_grace(vault, server, options["grace"]), command=command)
+    except McpVaultError:
+        _note_remarks(server, machine)
+        raise
     _tell([(server, machine, journal)], [], as_json=as_json)
 
 
@@ -131,6 +135,7 @@ def _go_on(vault: Vault, names: Sequence[str], *, as_json: bool, **options: Any)
         try:
             done.append((name, machine, machine.abort() if options["abort"] else machine.resume()))
         except McpVaultError as error:
+            _note_remarks(name, machine)
             if len(names) == 1:
                 raise
             failures.append(error)
@@ -172,7 +177,7 @@ def _given(field: str, options: dict[str, Any]) -> Secret | None:
 def _only_field(vault: Vault, server: str) -> str:
     """Return the secret that is meant where none is named: the entry's only one."""
     fields = [*vault.file.sealed_fields(server)]
-    own = [field for field in fields if field != "auth.registration_access_token"]
+    own = sorted(field for field in fields if field != "auth.registration_access_token")
     if len(own) == 1:
         return own[0]
     held = [path for path, _, _ in vault.document.secrets(server)]
@@ -226,10 +231,14 @@ def _tell(done: Sequence[tuple[str, Machine, Rotation]], failures: Sequence[McpV
         return
     for name, machine, journal in done:
         output.raw(f"{name}.{journal.field}: {_said(journal)}")
-        for remark in machine.remarks:
-            output.note(f"{name}: {remark}")
+        _note_remarks(name, machine)
     for error in failures:
         output.note(error.message)
+
+
+def _note_remarks(name: str, machine: Machine) -> None:
+    for remark in machine.remarks:
+        output.note(f"{name}: {remark}")
 
 
 def _said(journal: Rotation) -> str:

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mcpvault.durations import moment, seconds, stamp
-from mcpvault.errors import McpVaultError, PolicyError, ToolError
+from mcpvault.errors import McpVaultError, PolicyError
 from mcpvault.rotation import verification
 from mcpvault.rotation.ground import Ground
 from mcpvault.rotation.rotator import Minted, rotator
@@ -172,14 +172,14 @@ def _try(on: Ground, journal: Rotation) -> str | None:
     """Compare what the new secret sees with what the old one does; return what is wrong with it, or None."""
     new = on.look("pending")
     if isinstance(new, McpVaultError):
-        if verification.refused(new) or isinstance(new, ToolError):
+        if verification.decided(new):
             return new.message
         raise new
     old = on.look("current")
     if isinstance(old, McpVaultError):
-        if not (verification.refused(old) or isinstance(old, ToolError)):
+        if not verification.decided(old):
             raise old
-        on.remark(f"the old secret is refused already, so nothing was compared: {old.message}")
+        on.remark(f"the old secret does not work already, so nothing was compared: {old.message}")
         return None
     lost = new.lost(old)
     if not lost:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from mcpvault import entries
 from mcpvault.deadline import Deadline
-from mcpvault.errors import AuthorizationFailedError, ForbiddenError, LoginNeededError, McpVaultError, ToolError
+from mcpvault.errors import (
+    AuthorizationFailedError,
+    ForbiddenError,
+    LoginNeededError,
+    McpVaultError,
+    RequestLostError,
+    ServerError,
+    ToolError,
+)
 from mcpvault.mcp.session import Session
 from mcpvault.secret import Secret
 from mcpvault.state.memory import MemoryState
@@ -44,6 +52,11 @@ class Seen(Record):
 def refused(error: McpVaultError) -> bool:
     """Tell whether *error* means that the secret is not good, and not that the server could not be asked."""
     return isinstance(error, LoginNeededError | ForbiddenError)
+
+
+def decided(error: McpVaultError) -> bool:
+    """Tell whether *error* is the server's answer to the secret, and not about the moment."""
+    return refused(error) or (isinstance(error, ServerError) and not isinstance(error, RequestLostError))
 
 
 def look(vault: Vault, name: str, stage: Stage, *, deadline: Deadline, probe_tool: str | None = None) -> Seen:

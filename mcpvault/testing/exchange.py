@@ -194,7 +194,7 @@ class Handler(LoopbackHandler):
                 if answered(self, self.fake.streams, request, message, modern=modern):
                     return
             (self.fake.check_modern if modern else self.fake.check_legacy)(request, message)
-            result = self.fake.result(message, modern=modern, progress=progress)
+            result = self.fake.seen(request, self.fake.result(message, modern=modern, progress=progress))
         except Refusal as refusal:
             proper = {"jsonrpc": "2.0", "id": message["id"], "error": refusal.as_error()}
             if not self._misbehave(request, message, proper):

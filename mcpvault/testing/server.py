@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from mcpvault.testing.behaviours import BEHAVIOURS
@@ -51,6 +51,7 @@ class FakeMcpServer:
 
     Attributes:
         requests: Every request so far, a list of ``Recorded``.
+        tokens: Bearer tokens that it takes besides ``token``, each with the tools that are listed for it, None for all.
         protection: How it guards itself with an authorization server, or None; see ``protect``.
         streams: What an interactive server sends by itself, or None; see ``mcpvault.testing.streams.Streams``.
         sessions: The ids of the living legacy sessions; clear it to end them.
@@ -77,6 +78,7 @@ class FakeMcpServer:
         self.era = era
         self.sse = sse
         self.token = token
+        self.tokens: dict[str, Collection[str] | None] = {}
         self.required = dict(headers or {})
         self.requests: list[Recorded] = []
         self.sessions: set[str] = set()
@@ -174,12 +176,19 @@ class FakeMcpServer:
 
     def refused(self, request: Recorded) -> tuple[int, dict[str, str]] | None:
         """Return status and headers of the refusal if the credential is missing or wrong."""
-        if self.token is not None and request.headers.get("authorization") != f"Bearer {self.token}":
+        if self.token is not None and _bearer(request) not in {self.token, *self.tokens}:
             why = ', error="invalid_token"' if "authorization" in request.headers else ""
             return 401, {"WWW-Authenticate": f'Bearer realm="fake"{why}'}
         if any(request.headers.get(name.lower()) != value for name, value in self.required.items()):
             return 401, {}
         return None if self.protection is None else self.protection.refused(request)
+
+    def seen(self, request: Recorded, result: Json) -> Json:
+        """Return *result* as whoever sent *request* may see it."""
+        visible = self.tokens.get(_bearer(request) or "")
+        if visible is None or "tools" not in result:
+            return result
+        return {**result, "tools": [tool for tool in result["tools"] if tool["name"] in visible]}
 
     def is_modern(self, request: Recorded) -> bool:
         """Tell whether *request* is to be answered in the modern era."""
@@ -243,3 +252,9 @@ class FakeMcpServer:
         if method == "initialize":
             return self.offer.initialize(params)
         return {} if method == "ping" else self.offer.answer(method, params, progress)
+
+
+def _bearer(request: Recorded) -> str | None:
+    """Return the token that *request* carries."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if scheme == "Bearer" else None

@@ -59,7 +59,7 @@ def test_the_overview_lists_every_verb(home: Home) -> None:
 JSON = [
     "init --vault other.toml", "add new https://new.example.com/mcp", "set demo note x",
     "set child env.DB_PASSWORD --unset", "get demo url", "get demo auth.token --reveal", "list", "show demo",
-    "show child", "get demo", "history demo", "edit", "remove demo --yes", "sign --yes", "trust --accept --yes",
+    "show child", "get demo", "history demo", "due", "edit", "remove demo --yes", "sign --yes", "trust --accept --yes",
     "approve child --yes", "slots list", "slots add x --new-key-file x.key", "slots keygen h.key", "import mcp.json",
     "client connect https://new.example.com/mcp --name new", "client sessions list", "client sessions switch demo",
     "client disconnect demo", "client disconnect --all --yes", "exit-codes", "completion bash",
@@ -78,6 +78,7 @@ def test_json_is_one_document(home: Home, line: str) -> None:
 
 
 DRY = [
+    "rotate demo --stdin",
     "init --vault other.toml", "add new https://new.example.com/mcp", "set demo note x", "set demo auth.token --stdin",
     "set demo url https://new.example.com/mcp", "set child env.DB_PASSWORD --unset", "edit", "remove demo", "sign",
     "trust --accept", "trust ROOT", "approve child", "slots add x --new-key-file x.key", "slots keygen h.key",

@@ -1,0 +1,139 @@
+"""``rotate``, ``rollback`` and ``due`` as a person and a timer use them."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from house import TOKEN, House, furnished
+
+from mcpvault import Secret
+
+NEW = "new-token-of-the-verb-tests-8Kd"
+
+
+@pytest.fixture
+def house(home: Path) -> Iterator[House]:
+    """A home whose server takes the token of its vault, and a new one."""
+    with furnished(home) as made:
+        made.server.tokens[NEW] = None
+        yield made
+
+
+def test_a_token_is_rotated_and_its_timer_ends_it(house: House) -> None:
+    """One line for a person, JSON for a script; the timer waits for the grace, then for the old token's death."""
+    said = house.run("rotate", "demo", "--stdin", "--grace", "1s", stdin=NEW + "\n").stdout
+    assert said.startswith("demo.auth.token: the new one is in use, the old one good until 20")
+
+    house.server.token = "refuses-the-old-one"
+    told = json.loads(house.run("rotate", "--resume", "--all", "--json").stdout)
+    while [each["step"] for each in told] == ["grace"]:
+        told = json.loads(house.run("rotate", "--resume", "--all", "--json").stdout)
+    assert [("demo", "auth.token", "done")] == [(each["server"], each["field"], each["step"]) for each in told]
+    assert "[]" == house.run("rotate", "--resume", "--all", "--json").stdout.strip()
+
+
+def test_a_plan_asks_and_writes_nothing(house: House) -> None:
+    """``--plan`` and ``--dry-run`` say what would happen, what is needed, and whether there is a way back."""
+    before = house.files()
+
+    shown = house.run("rotate", "demo", "--plan").stdout
+    facts = json.loads(house.run("rotate", "demo", "--dry-run", "--json").stdout)
+
+    assert "needs the new secret" in shown
+    assert (True, "manual", "auth.token") == (facts["keeps_old"], facts["rotator"], facts["field"])
+    assert (before, []) == (house.files(), house.server.requests)
+
+
+def test_a_refused_token_is_exit_9_and_says_why(house: House) -> None:
+    """The old token stays in use; the error names the reason."""
+    said = house.run("rotate", "demo", "--stdin", stdin="no-such-token\n", code=9).stderr
+
+    assert "rejected the credential (401); rolled back" in said
+    assert TOKEN == house.open().token("demo").reveal()
+
+
+def test_rollback_in_the_grace(house: House) -> None:
+    """``rollback`` brings the old token back; a dry run only says so."""
+    house.run("rotate", "demo", "--stdin", stdin=NEW + "\n")
+
+    assert "would roll demo.auth.token back\n" == house.run("rollback", "demo", "--dry-run").stdout
+    assert NEW == house.open().token("demo").reveal()
+    assert "rolled demo.auth.token back\n" == house.run("rollback", "demo").stdout
+    assert TOKEN == house.open().token("demo").reveal()
+
+
+def test_the_only_secret_is_meant_where_none_is_named(house: House) -> None:
+    """Several secrets have to be told apart; a reference is rotated where it comes from."""
+    with house.open().change() as change:
+        change.set_secret("demo", "headers.X-API-Key", Secret("k1"))
+        change.add_server("ref", {"url": house.server.url, "auth": {"kind": "bearer", "token": "${env:T}"}})
+
+    assert "auth.token, headers.X-API-Key" in house.refused("rotate", "demo", "--plan", code=2)
+    assert "rotate it where it comes from" in house.refused("rotate", "ref", "--plan", code=2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "demo --resume --abort", "demo --all", "demo --exec", "demo -- mint", "demo auth.token --abort",
+     "demo --stdin --prompt"],
+)  # fmt: skip
+def test_words_that_make_no_sense_together(house: House, words: str) -> None:
+    """Contradictions are usage errors, before anything is read."""
+    house.refused("rotate", *words.split(), code=2)
+
+
+# due
+
+
+def policy(house: House, **policy: str) -> None:
+    """Give ``demo`` a policy."""
+    with house.open().change() as change:
+        for name, value in policy.items():
+            change.set_plain("demo", f"policy.{name}", value)
+
+
+def test_due_needs_no_key(house: House) -> None:
+    """Table, JSON, textfile and exit code come from the vault file alone."""
+    policy(house, max_age="1s", warn="1s")
+    house.key.unlink()
+    while json.loads(house.run("due", "--json").stdout)["items"][0]["state"] != "overdue":
+        pass
+
+    [item] = json.loads(house.run("due", "--json").stdout)["items"]
+    assert ("demo", "auth.token", "policy", 0) == (
+        item["server"], item["field"], item["reason"], item["max_age_days"],
+    )  # fmt: skip
+    assert house.run("due").stdout.startswith("demo\tauth.token\toverdue\t")
+    said = house.run("due", "--fail", code=9)
+    assert ("run: mcpvault rotate demo auth.token" in said.stderr, True) == (True, "overdue" in said.stdout)
+
+
+def test_due_writes_a_textfile_for_prometheus(house: House) -> None:
+    """The file is whole, readable by the exporter, and tells states, dates and open rotations."""
+    policy(house, max_age="90d")
+    house.run("rotate", "demo", "--stdin", stdin=NEW + "\n")
+    target = house.home / "mcpvault.prom"
+
+    house.run("due", "--prometheus", str(target))
+
+    lines = target.read_text().splitlines()
+    assert 0o644 == stat.S_IMODE(target.stat().st_mode)
+    assert 'mcpvault_secret_state{server="demo",field="auth.token",state="ok"} 1' in lines
+    assert 'mcpvault_secret_state{server="demo",field="auth.token",state="overdue"} 0' in lines
+    assert 'mcpvault_rotation_open{server="demo",field="auth.token",step="grace"} 1' in lines
+    assert [] == [line for line in lines if NEW in line or TOKEN in line]
+
+
+def test_due_lists_what_is_open(house: House) -> None:
+    """An open rotation shows its step and the end of its grace."""
+    house.run("rotate", "demo", "--stdin", stdin=NEW + "\n")
+
+    [row] = house.run("due").stdout.splitlines()
+    [item] = json.loads(house.run("due", "--json").stdout)["items"]
+
+    assert "\tgrace until 20" in row
+    assert item["journal"] == "grace"
