@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from mcpvault import credentials, entries, mcp_use
+from mcpvault import carriers, credentials, entries, mcp_use
 from mcpvault.credentials import Credential, check_header
 from mcpvault.entries import Concrete
 from mcpvault.errors import ConfigurationError, NotApprovedError, UnknownServerError
@@ -162,7 +162,7 @@ class MCPClient:
         own, provider = entries.told_apart(self._auth.get(name))
         grant = self._authorization(entry, provider) if entry.oauth is not None and own is None else None
         tokens = grant.source if grant is not None else None
-        carrier = entries.transport(entry, env=self._env, verdicts=None, auth=own, tokens=tokens)
+        carrier = carriers.transport(entry, env=self._env, verdicts=None, auth=own, tokens=tokens)
         session = Session(
             carrier,
             name=name,

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
 
-from mcpvault import entries
+from mcpvault import carriers, entries
 from mcpvault.auditing import Auditor, unlocking
 from mcpvault.deadline import Deadline
 from mcpvault.errors import NotApprovedError, UnknownFieldError
@@ -241,7 +241,7 @@ class Vault:
         own, provider = entries.told_apart(auth)
         grant = self._authorization(entry, provider, interactive) if entry.oauth is not None and own is None else None
         tokens = grant.source if grant is not None else None
-        transport = entries.transport(entry, env=self.env, verdicts=FileVerdicts(self.state), auth=own, tokens=tokens)
+        transport = carriers.transport(entry, env=self.env, verdicts=FileVerdicts(self.state), auth=own, tokens=tokens)
         seconds = float(entry.timeout.total) if timeout is None else timeout
         return Session(
             transport, name=name, timeout=seconds, on_event=on_event, callbacks=callbacks, authorization=grant
@@ -268,7 +268,7 @@ class Vault:
         entry = self._http(name)
         own, provider = entries.told_apart(auth)
         grant = self._authorization(entry, provider) if entry.oauth is not None and own is None else None
-        return entries.http_session(entry, env=self.env, auth=own, tokens=grant.source if grant else None)
+        return carriers.http_session(entry, env=self.env, auth=own, tokens=grant.source if grant else None)
 
     def headers(self, name: str) -> Mapping[str, Secret]:
         """

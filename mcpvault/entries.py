@@ -1,8 +1,8 @@
 """
-One entry, made concrete: references filled in, secrets open, credential built, transport chosen.
+One entry, made concrete: references filled in, secrets open, credential built.
 
 Decides what each kind of entry becomes. Leaves where the values come from to
-``mcpvault.vault``, and sending to the session and transport that it builds.
+``mcpvault.vault``, and what carries requests to it to ``carriers``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from mcpvault.credentials import Credential, check_header
 from mcpvault.errors import BindingMismatchError, ConfigurationError, UnknownFieldError
 from mcpvault.secret import Secret
 from mcpvault.stages import Stage, at_stage, field_at
-from mcpvault.startup import Loading
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import ServerEntry, Timeout, Tls, binding_for, is_secret, origin_of, spec_for
 from vault_schema.fields import OAUTH_KINDS
@@ -27,10 +26,7 @@ from vault_schema.record import Record
 
 if TYPE_CHECKING:
     from mcpvault.http import AuthBase
-    from mcpvault.http.session import GuardedSession
-    from mcpvault.http.token_auth import TokenSource
     from mcpvault.login import OAuthProvider
-    from mcpvault.mcp.wire import Transport, VerdictStore
     from mcpvault.oauth.settings import Settings
     from mcpvault.vault.references import Resolver
 
@@ -236,77 +232,6 @@ def _credential(entry: ServerEntry, secret: Secret | None, username: str | None,
     if auth.kind == "header":
         return credentials.header(secret, origin=origin, name=auth.name or "")
     return credentials.basic(username or "", secret, origin=origin)
-
-
-def http_session(
-    entry: Concrete, *, env: Mapping[str, str], auth: AuthBase | None = None, tokens: TokenSource | None = None
-) -> GuardedSession:
-    """
-    Return the guarded ``requests.Session`` of an HTTP entry.
-
-    Raises:
-        ConfigurationError: The entry wants the caller's own authentication and none was given.
-    """
-    with Loading():
-        from mcpvault.http.policy import OriginPolicy, Timeouts
-        from mcpvault.http.session import new_session
-
-    if entry.custom and auth is None:
-        from mcpvault.providers import GROUP, custom_auth
-
-        auth = custom_auth(entry.name)
-        if auth is None:
-            raise ConfigurationError(
-                f"servers.{entry.name}.auth: kind 'custom' means the caller's own, and none was given",
-                hint=f"pass auth=… to session() or connect(), or install an entry point of {GROUP!r}",
-                server=entry.name,
-            )
-    cert = entry.tls.client_cert_file
-    policy = OriginPolicy(
-        origin=entry.credential.origin,
-        server=entry.name,
-        allow_http=entry.allow_http,
-        timeout=Timeouts(entry.timeout.connect, entry.timeout.read, entry.timeout.total),
-        retries=entry.retries,
-        proxies=entry.proxies,
-        ca_file=entry.tls.ca_file,
-        client_cert=(cert, entry.tls.client_key_file) if cert else None,
-        allow_private_hosts=entry.allow_private_hosts,
-    )
-    static = None if auth is not None or tokens is not None else entry.credential
-    return new_session(policy, static, headers=entry.headers, auth=auth, tokens=tokens, env=env)
-
-
-def transport(
-    entry: Concrete,
-    *,
-    env: Mapping[str, str],
-    verdicts: VerdictStore | None,
-    auth: AuthBase | None = None,
-    tokens: TokenSource | None = None,
-) -> Transport:
-    """Return the carrier for an entry: a child process, or Streamable HTTP over a guarded session."""
-    if entry.kind == "stdio":
-        from mcpvault.transports.environment import child_environment
-        from mcpvault.transports.stdio import StdioTransport
-
-        return StdioTransport(
-            entry.command,
-            entry.args,
-            env=child_environment(
-                env, {name: held.reveal() for name, held in entry.env.items()}, windows=os.name == "nt"
-            ),
-            cwd=entry.cwd,
-            server=entry.name,
-            era=entry.era,
-            verdicts=verdicts,
-        )
-    with Loading():
-        from mcpvault.http.exchange import RequestsExchange
-        from mcpvault.transports.streamable_http import StreamableHttpTransport
-
-    exchange = RequestsExchange(http_session(entry, env=env, auth=auth, tokens=tokens), entry.url)
-    return StreamableHttpTransport(exchange, server=entry.name, era=entry.era, verdicts=verdicts)
 
 
 def of_http(entry: Concrete) -> Concrete:

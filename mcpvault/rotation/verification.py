@@ -11,7 +11,7 @@ import secrets
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from mcpvault import entries
+from mcpvault import carriers
 from mcpvault.deadline import Deadline
 from mcpvault.errors import (
     AuthorizationFailedError,
@@ -80,7 +80,7 @@ def look(vault: Vault, name: str, stage: Stage, *, deadline: Deadline, probe_too
 
         grant = authorization_of(entry, state=MemoryState(), sealing=unsealed(), env=vault.env)
     source = grant.source if grant is not None else None
-    transport = entries.transport(entry, env=vault.env, verdicts=FileVerdicts(vault.state), tokens=source)
+    transport = carriers.transport(entry, env=vault.env, verdicts=FileVerdicts(vault.state), tokens=source)
     with closing(Session(transport, name=name, timeout=deadline.remaining() or 0.0)) as session:
         tools = tuple(sorted(tool.name for tool in session.list_tools()))
         if probe_tool is not None and session.call_tool(probe_tool).is_error:

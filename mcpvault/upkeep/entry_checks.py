@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mcpvault import entries
+from mcpvault import carriers
 from mcpvault.errors import (
     BindingMismatchError,
     ConfigurationError,
@@ -187,7 +187,7 @@ def _sendable(vault: Vault, entry: Concrete) -> Check[None]:
 
     place, hint = f"servers.{entry.name}", f"run: mcpvault show {entry.name}"
     try:
-        entries.http_session(entry, env=vault.env, auth=NoAuth() if entry.custom else None).close()
+        carriers.http_session(entry, env=vault.env, auth=NoAuth() if entry.custom else None).close()
     except McpVaultError as error:
         yield of_error("entry.http", error, place=place, hint=hint)
     tls = entry.tls
@@ -234,7 +234,7 @@ def clock(vault: Vault, entry: Concrete, timeout: float) -> Check[None]:
     from mcpvault.http.auth import NoAuth
 
     origin = entry.credential.origin
-    with entries.http_session(entry, env=vault.env, auth=NoAuth()) as http:
+    with carriers.http_session(entry, env=vault.env, auth=NoAuth()) as http:
         before = time.time()
         try:
             date = http.request("OPTIONS", entry.url, timeout=timeout, allow_redirects=False).headers.get("Date", "")

@@ -1,0 +1,92 @@
+"""
+What carries requests to a concrete entry: a guarded session over HTTP, or a child process.
+
+Decides what of the entry each of them is given. Leaves sending to ``mcpvault.http`` and ``mcpvault.transports``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mcpvault.errors import ConfigurationError
+from mcpvault.startup import Loading
+
+if TYPE_CHECKING:
+    from mcpvault.entries import Concrete
+    from mcpvault.http import AuthBase
+    from mcpvault.http.session import GuardedSession
+    from mcpvault.http.token_auth import TokenSource
+    from mcpvault.mcp.wire import Transport, VerdictStore
+
+
+def http_session(
+    entry: Concrete, *, env: Mapping[str, str], auth: AuthBase | None = None, tokens: TokenSource | None = None
+) -> GuardedSession:
+    """
+    Return the guarded ``requests.Session`` of an HTTP entry.
+
+    Raises:
+        ConfigurationError: The entry wants the caller's own authentication and none was given.
+    """
+    with Loading():
+        from mcpvault.http.policy import OriginPolicy, Timeouts
+        from mcpvault.http.session import new_session
+
+    if entry.custom and auth is None:
+        from mcpvault.providers import GROUP, custom_auth
+
+        auth = custom_auth(entry.name)
+        if auth is None:
+            raise ConfigurationError(
+                f"servers.{entry.name}.auth: kind 'custom' means the caller's own, and none was given",
+                hint=f"pass auth=… to session() or connect(), or install an entry point of {GROUP!r}",
+                server=entry.name,
+            )
+    cert = entry.tls.client_cert_file
+    policy = OriginPolicy(
+        origin=entry.credential.origin,
+        server=entry.name,
+        allow_http=entry.allow_http,
+        timeout=Timeouts(entry.timeout.connect, entry.timeout.read, entry.timeout.total),
+        retries=entry.retries,
+        proxies=entry.proxies,
+        ca_file=entry.tls.ca_file,
+        client_cert=(cert, entry.tls.client_key_file) if cert else None,
+        allow_private_hosts=entry.allow_private_hosts,
+    )
+    static = None if auth is not None or tokens is not None else entry.credential
+    return new_session(policy, static, headers=entry.headers, auth=auth, tokens=tokens, env=env)
+
+
+def transport(
+    entry: Concrete,
+    *,
+    env: Mapping[str, str],
+    verdicts: VerdictStore | None,
+    auth: AuthBase | None = None,
+    tokens: TokenSource | None = None,
+) -> Transport:
+    """Return the carrier for an entry: a child process, or Streamable HTTP over a guarded session."""
+    if entry.kind == "stdio":
+        from mcpvault.transports.environment import child_environment
+        from mcpvault.transports.stdio import StdioTransport
+
+        return StdioTransport(
+            entry.command,
+            entry.args,
+            env=child_environment(
+                env, {name: held.reveal() for name, held in entry.env.items()}, windows=os.name == "nt"
+            ),
+            cwd=entry.cwd,
+            server=entry.name,
+            era=entry.era,
+            verdicts=verdicts,
+        )
+    with Loading():
+        from mcpvault.http.exchange import RequestsExchange
+        from mcpvault.transports.streamable_http import StreamableHttpTransport
+
+    exchange = RequestsExchange(http_session(entry, env=env, auth=auth, tokens=tokens), entry.url)
+    return StreamableHttpTransport(exchange, server=entry.name, era=entry.era, verdicts=verdicts)
