@@ -197,7 +197,7 @@ def test_options_follow_the_verb(home: Home) -> None:
     """An option before the verb is exit 2 and told where it belongs."""
     assert "mcpvault VERB --vault" in home.refused("--vault", "x", "list", code=2)
     assert "did you mean 'list'?" in home.refused("lst", code=2)
-    assert "mcpvault --help" in home.refused("frobnicate", code=2)
+    assert "mcpvault --help" in home.refused("xyzzy", code=2)
 
 
 def test_debug_shows_the_traceback_redacted(home: Home) -> None:
