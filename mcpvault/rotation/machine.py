@@ -82,7 +82,7 @@ class Machine:
 
     def start(self, field: str, how: str, *, grace: str, command: tuple[str, ...] = ()) -> Rotation:
         """
-        Begin a rotation and take it as far as it goes now; return its journal.
+        Begin a rotation and take it to its grace; return its journal.
 
         Raises:
             UsageError: The rotator needs something that was not given.
@@ -105,7 +105,7 @@ class Machine:
             with on.vault.change() as change:
                 stages.drop(change, name, field, "pending")
                 stages.write_journal(change, name, begun)
-            return self._go_on()
+            return self._go_on(to="grace")
 
     def resume(self) -> Rotation:
         """Take the open rotation as far as it goes now; return its journal. Raises as ``start``."""
@@ -164,9 +164,9 @@ class Machine:
             raise ConfigurationError(f"{on.name}: {told}", hint=f"run: mcpvault history {on.name}", server=on.name)
         return fields[0]
 
-    def _go_on(self) -> Rotation:
+    def _go_on(self, to: str = "done") -> Rotation:
         on = self._on
-        while (journal := on.journal()).open:
+        while (journal := on.journal()).open and journal.step != to:
             step = steps.give_up if journal.undo else _STEPS[journal.step]
             if not step(on, journal):
                 break
