@@ -273,13 +273,14 @@ class EntryAuthorization:
         if provider is not None:
             from mcpvault.login import Provided
 
-            grant = self._remembered.grants.by_person(Provided(provider), known, seen, scope, deadline)
+            with self.store.logging_in():
+                grant = self._remembered.grants.by_person(Provided(provider), known, seen, scope, deadline)
         else:
             from mcpvault.terminal_login import log_in
 
             grant = log_in(
                 self._remembered.grants, self.settings, known=known, seen=seen, scope=scope, deadline=deadline,
-                method=method, env=self._env,
+                method=method, env=self._env, announced=self.store.logging_in(),
             )  # fmt: skip
         return self._remembered.keep(grant)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from urllib.parse import urlsplit
 
 from mcpvault.deadline import Deadline
@@ -34,9 +35,10 @@ def log_in(
     deadline: Deadline,
     method: str | None,
     env: Mapping[str, str],
+    announced: AbstractContextManager[None],
 ) -> Grant:
     """
-    Take a person through a login in the way that was named, or that fits.
+    Take a person through a login in the way that was named, or that fits; meanwhile it is *announced*.
 
     Raises:
         AuthorizationRequiredError: There is nobody to ask.
@@ -50,13 +52,14 @@ def log_in(
     chosen = choose_method(
         named, env=env, terminal=at_terminal(), device_offered=offered, server=settings.server, scope=scope
     )
-    if chosen == "device":
-        return grants.by_device(_show, known, seen, scope, deadline)
-    if chosen == "paste":
-        redirect_uri = settings.redirect_uri or _registered(known) or DEFAULT_REDIRECT.format(port=_port(settings))
-        return grants.by_person(Paste(redirect_uri, tell=tell, read=_read), known, seen, scope, deadline)
-    with _listener(settings, known) as listener:
-        return grants.by_person(_Browser(listener, env), known, seen, scope, deadline)
+    with announced:
+        if chosen == "device":
+            return grants.by_device(_show, known, seen, scope, deadline)
+        if chosen == "paste":
+            redirect_uri = settings.redirect_uri or _registered(known) or DEFAULT_REDIRECT.format(port=_port(settings))
+            return grants.by_person(Paste(redirect_uri, tell=tell, read=_read), known, seen, scope, deadline)
+        with _listener(settings, known) as listener:
+            return grants.by_person(_Browser(listener, env), known, seen, scope, deadline)
 
 
 def at_terminal() -> bool:

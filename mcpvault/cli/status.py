@@ -13,6 +13,7 @@ from mcpvault.errors import McpVaultError
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
+    from mcpvault.mcp.session import Session
     from mcpvault.upkeep.standing import Standing
 
 EXAMPLE = """
@@ -40,8 +41,10 @@ def command(names: tuple[str, ...], probe: bool, timeout: float, as_json: bool) 
     """
     Say how the credentials of NAMEs, or of all servers, stand: state, expiry, last trouble, when a human is needed.
 
-    Without --probe nothing is sent, no key is needed and nothing is verified. States: static, pending_auth, ready,
-    expired, refreshing, ambiguous, dead; unused (a machine's token, not asked for yet), not_kept, unreadable.
+    Without --probe nothing is sent, no key is needed and nothing is verified. States: static, pending_auth,
+    authenticating (a login is going on), ready, expired, refreshing, ambiguous, dead; unused (a machine's token, not
+    asked for yet), not_kept, unreadable. In JSON, "session" is the state that a session begins with: discovering,
+    pending_auth, authenticating, ready, failed.
     """
     failures: dict[str, McpVaultError] = {}
     asked: dict[str, dict[str, Any]] = {}
@@ -51,7 +54,7 @@ def command(names: tuple[str, ...], probe: bool, timeout: float, as_json: bool) 
             asked[name] = _answer(vault, name, timeout, failures)
     found = _standings(names)
     if as_json:
-        output.json([each.fields() | ({"probe": asked[each.server]} if probe else {}) for each in found])
+        output.json([_told(each, asked.get(each.server)) for each in found])
     elif names:
         output.raw("\n\n".join("\n".join(_block(each, asked.get(each.server))) for each in found))
     else:
@@ -59,6 +62,12 @@ def command(names: tuple[str, ...], probe: bool, timeout: float, as_json: bool) 
         output.table([_row(each, asked.get(each.server)) for each in found], headings=headings)
     if failures:
         raise standing.worst([*failures.values()])
+
+
+def _told(each: Standing, asked: dict[str, Any] | None) -> dict[str, Any]:
+    if asked is None:
+        return each.fields() | {"session": each.session}
+    return each.fields() | {"session": asked.get("session", each.session), "probe": asked}
 
 
 def _standings(names: Sequence[str]) -> list[Standing]:
@@ -77,13 +86,15 @@ def _answer(vault: Vault, name: str, timeout: float, failures: dict[str, McpVaul
     entry = vault.entry(name)
     if entry.kind != "http" or entry.auth.kind == "custom":
         return {"asked": False}
+    session: Session | None = None
     try:
         with vault.session(name, timeout=timeout, interactive="never") as session:
             session.discover()
-            return {"asked": True, "ok": True, "protocol": session.protocol_version}
+            told: dict[str, Any] = {"asked": True, "ok": True, "protocol": session.protocol_version}
     except McpVaultError as error:
         failures[name] = error
-        return {"asked": True, "ok": False, "kind": error.kind, "code": error.exit_code, "message": error.message}
+        told = {"asked": True, "ok": False, "kind": error.kind, "code": error.exit_code, "message": error.message}
+    return {**told, "session": session.state.value if session is not None else "failed"}
 
 
 def _row(each: Standing, asked: dict[str, Any] | None) -> tuple[str, ...]:

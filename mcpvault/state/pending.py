@@ -52,7 +52,7 @@ class PendingStore:
         self._seal = seal
         self._unseal = unseal
         self._clock = clock
-        self._file = f"pending-{credential}.toml"
+        self._file = _file(credential)
 
     def keep(self, state: Secret, told: Secret) -> None:
         """
@@ -103,17 +103,35 @@ class PendingStore:
         return Secret(told.decode("utf-8", "surrogatepass"))
 
     def _fresh(self) -> list[Entry]:
-        """Return what is not too old; a damaged file holds nothing."""
-        data, now = self._store.read(self._file), self._clock()
-        try:
-            held = tomllib.loads(data.decode()).get("pending") if data else None
-        except (ValueError, RecursionError):
-            return []
-        entries = held if isinstance(held, list) else []
-        return [entry for entry in entries if _sound(entry) and 0 <= now - entry["created"] <= LIFETIME]
+        return _fresh(self._store, self._credential, self._clock())
 
     def _associated(self, key: str, created: int) -> bytes:
         return pae("mcpvault/1/state", self._vault_id, "pending", self._credential, key, created)
+
+
+def awaiting(store: StateStore, credential: str, now: float) -> int | None:
+    """
+    Return when the last login was begun that still awaits its response, in Unix seconds; None if there is none.
+
+    Raises:
+        PermissionsError: The state folder must not be believed.
+    """
+    return max((entry["created"] for entry in _fresh(store, credential, now)), default=None)
+
+
+def _fresh(store: StateStore, credential: str, now: float) -> list[Entry]:
+    """Return what is not too old; a damaged file holds nothing."""
+    data = store.read(_file(credential))
+    try:
+        held = tomllib.loads(data.decode()).get("pending") if data else None
+    except (ValueError, RecursionError):
+        return []
+    entries = held if isinstance(held, list) else []
+    return [entry for entry in entries if _sound(entry) and 0 <= now - entry["created"] <= LIFETIME]
+
+
+def _file(credential: str) -> str:
+    return f"pending-{credential}.toml"
 
 
 def _key(state: Secret) -> str:

@@ -13,7 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Literal
 
 from mcpvault.errors import BusyError, VaultError, VaultFormatError
@@ -168,6 +168,12 @@ class TokenStore:
             hint="try again; if that process hangs, end it" if intent else "try again",
             server=self.server,
         )
+
+    def logging_in(self) -> AbstractContextManager[None]:
+        """Let ``status`` say, for the time of the block, that somebody logs in."""
+        from mcpvault.state.logins import announced
+
+        return announced(self._store, self.credential, host_name=self.host_name)
 
     def set_aside(self) -> int:
         """

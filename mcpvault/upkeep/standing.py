@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mcpvault.errors import McpVaultError
-from mcpvault.state.host import known_host
+from mcpvault.state.host import host_name, known_host
 from mcpvault.state.journal import stamp
+from mcpvault.state.logins import in_progress
+from mcpvault.state.pending import LIFETIME, awaiting
 from mcpvault.state.record import Bound, Facts
 from mcpvault.state.tokens import peek
 from vault_schema import origin_of
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
 
 # static: no grant, so nothing expires by itself; unused: a machine's own token, not asked for yet; not_kept: the
 # entry's policy; unreadable: the state file is damaged or not to be believed.
+# authenticating: nobody has logged in yet, and somebody is about to.
 STATES = (
-    *("static", "pending_auth", "ready", "expired", "refreshing", "ambiguous", "dead"),
+    *("static", "pending_auth", "authenticating", "ready", "expired", "refreshing", "ambiguous", "dead"),
     *("unused", "not_kept", "unreadable"),
 )
+_UNKNOWN = frozenset({"static", "unused", "not_kept"})
 
 
 class Standing(Record):
@@ -63,6 +67,15 @@ class Standing(Record):
     notes: tuple[str, ...] = ()
     hint: str | None = None
 
+    @property
+    def session(self) -> str:
+        """The state of a session that is opened now, as far as it can be known before the server is asked."""
+        if self.state in _UNKNOWN:
+            return "discovering"
+        if self.state in ("unreadable", "authenticating"):
+            return "failed" if self.state == "unreadable" else self.state
+        return "pending_auth" if self.needs_login else "ready"
+
 
 def standing(document: Document, name: str, state: StateDirectory, now: float) -> Standing:
     """
@@ -91,10 +104,23 @@ def standing(document: Document, name: str, state: StateDirectory, now: float) -
     if facts is None or facts.status == "none" or other is not None:
         if login is None:
             return base.replaced(notes=("the first call obtains a token",))
+        begun = _begun(state, credential, now)
+        told = f"its grant is for the {other}" if other else "nobody has logged in"
         return missing.replaced(
-            state="pending_auth", notes=(f"its grant is for the {other}" if other else "nobody has logged in",)
+            state="authenticating" if begun else "pending_auth", notes=(told, *((begun,) if begun else ()))
         )
-    return _of_grant(base, facts, login, known_host(state, document.header.id), now)
+    made = _of_grant(base, facts, login, known_host(state, document.header.id), now)
+    begun = _begun(state, credential, now)
+    return made.replaced(notes=(*made.notes, begun)) if begun else made
+
+
+def _begun(state: StateDirectory, credential: str, now: float) -> str | None:
+    """Return what is told of a login that was begun and has not ended."""
+    if (intent := in_progress(state, credential, host_name=host_name(), now=now)) is not None:
+        return f"a login was begun by {intent.story()}"
+    if (created := awaiting(state, credential, now)) is not None:
+        return f"a login was begun at {stamp(created)}, and its answer may come until {stamp(created + LIFETIME)}"
+    return None
 
 
 def _made_for(entry: ServerEntry, facts: Facts | None) -> str | None:

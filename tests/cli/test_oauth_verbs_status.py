@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 
 import pytest
 from examination import examined, levels, told
-from oauth_house import BROWSER, ECHO, SCOPE, OAuthHouse, oauth_house
+from house import INTERRUPT
+from oauth_house import BROWSER, ECHO, SCOPE, OAuthHouse, address_in, oauth_house
 
 from mcpvault.state.brake import Trouble
 from mcpvault.state.journal import Intent
@@ -116,6 +119,14 @@ def test_every_state_is_told_without_a_key(house: OAuthHouse) -> None:
         "moved": "pending_auth", "ready": "ready", "short": "ready", "troubled": "ready", "expired": "expired",
         "gone": "expired", "foreign": "expired", "dead": "dead", "lost": "ambiguous", "busy": "refreshing",
     } == {name: each["state"] for name, each in found.items()}  # fmt: skip
+    assert {
+        "discovering": {"static", "child", "private", "machine"}, "failed": {"demo"},
+        "pending_auth": {"moved", "gone", "foreign", "dead"},
+        "ready": {"ready", "short", "troubled", "expired", "lost", "busy"},
+    } == {
+        session: {name for name, each in found.items() if each["session"] == session}
+        for session in ("discovering", "failed", "pending_auth", "ready")
+    }  # fmt: skip
     assert {"demo", "moved", "gone", "foreign", "dead"} == {n for n, each in found.items() if each["needs_login"]}
     assert {"short"} == {n for n, each in found.items() if each["human_by"]}
     assert "batch-2" == found["foreign"]["other_host"]
@@ -143,6 +154,39 @@ def test_status_of_one_entry(house: OAuthHouse) -> None:
     assert "did you mean 'demo'?" in house.refused("status", "dem", code=8)
 
 
+def test_a_login_elsewhere_is_seen(house: OAuthHouse) -> None:
+    """While somebody logs in, on this page or an application's own, ``status`` says who, and afterwards no more."""
+
+    def look(_: str) -> str:
+        going_on = told_of(house)["demo"]
+        assert ("authenticating", "authenticating") == (going_on["state"], going_on["session"])
+        assert re.search(r"a login was begun by __main__\.py \(pid \d+\) on ", going_on["notes"][1])
+        return house.issuer.follow(address_in(_)) + "\n"
+
+    house.talk("login", "demo", "--method", "paste", answers=[("Paste the address here: ", look)])
+    assert ("ready", ()) == (told_of(house)["demo"]["state"], tuple(told_of(house)["demo"]["notes"]))
+
+    house.open().session("demo").authorization_url("https://app.example.com/callback")
+    again = told_of(house)["demo"]
+    assert ("ready", True) == (again["state"], "its answer may come until" in again["notes"][0])
+
+
+def test_a_login_that_was_killed_goes_on_no_more(house: OAuthHouse) -> None:
+    """What a process that is gone has announced is not believed."""
+    house.talk("login", "demo", "--method", "paste", answers=[("Paste the address here: ", INTERRUPT)], code=130)
+    [announced] = house.home.glob(".local/state/mcpvault/*/login-demo.toml")
+    assert b"" == announced.read_bytes()
+
+    store = house.open().authorization("demo").store
+    pid = os.fork()
+    if pid == 0:
+        with store.logging_in():
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert f"pid = {pid}" in announced.read_text()
+    assert "pending_auth" == told_of(house)["demo"]["state"]
+
+
 def test_a_probe_asks_the_servers(house: OAuthHouse) -> None:
     """``--probe`` tells what each server answers now; its exit code is the worst answer's, and nobody is asked."""
     assert "wants a login (401)" in house.run("status", "--probe", code=3).stdout
@@ -150,9 +194,10 @@ def test_a_probe_asks_the_servers(house: OAuthHouse) -> None:
 
     found = told_of(house, "--probe")["demo"]
 
-    assert {"asked": True, "ok": True, "protocol": "2026-07-28"} == found["probe"]
+    assert {"asked": True, "ok": True, "protocol": "2026-07-28", "session": "ready"} == found["probe"]
     house.server.close()
-    assert (False, 4) == tuple(told_of(house, "--probe", code=4)["demo"]["probe"][key] for key in ("ok", "code"))
+    gone = told_of(house, "--probe", code=4)["demo"]
+    assert (False, 4) == tuple(gone["probe"][key] for key in ("ok", "code"))
 
 
 def test_refresh_from_a_timer(house: OAuthHouse) -> None:
