@@ -68,7 +68,7 @@ def transport(
     auth: AuthBase | None = None,
     tokens: TokenSource | None = None,
 ) -> Transport:
-    """Return the carrier for an entry: a child process, or Streamable HTTP over a guarded session."""
+    """Return the carrier for an entry: a child process, Streamable HTTP, or HTTP+SSE where the entry says so."""
     if entry.kind == "stdio":
         from mcpvault.transports.environment import child_environment
         from mcpvault.transports.stdio import StdioTransport
@@ -89,4 +89,13 @@ def transport(
         from mcpvault.transports.streamable_http import StreamableHttpTransport
 
     exchange = RequestsExchange(http_session(entry, env=env, auth=auth, tokens=tokens), entry.url)
-    return StreamableHttpTransport(exchange, server=entry.name, era=entry.era, verdicts=verdicts)
+    newer = StreamableHttpTransport(exchange, server=entry.name, era=entry.era, verdicts=verdicts)
+    if entry.transport == "http":
+        return newer
+    from mcpvault.transports.either import EitherTransport
+    from mcpvault.transports.legacy_sse import LegacySseTransport
+
+    older = LegacySseTransport(exchange, server=entry.name)
+    if entry.transport == "sse":
+        return older
+    return EitherTransport(newer, older, url=entry.url, verdicts=verdicts)

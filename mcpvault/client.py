@@ -36,7 +36,11 @@ _KNOWN = frozenset(
     }
 )
 _REMEDY = "call session.authenticate(), or pass an OAuthProvider as auth"
-_HTTP_TRANSPORTS = frozenset({"http", "streamable-http", "streamable_http", "streamableHttp"})
+_TRANSPORTS = {
+    **dict.fromkeys(("http", "streamable-http", "streamable_http", "streamableHttp"), "http"),
+    "sse": "sse",
+    "auto": "auto",
+}
 
 
 class MCPClient:
@@ -112,7 +116,8 @@ class MCPClient:
             name: What it is called.
             entry: ``url``, ``authToken`` or ``auth_token``, ``headers``, ``auth`` (a ``requests`` authentication or
                 an ``OAuthProvider``), ``oauth`` (``clientId``, ``clientSecret``, ``scope``, ``issuer``, …, or True),
-                ``callbackUrl``; or ``command``, ``args``, ``env``, ``cwd``; and ``timeout`` in seconds.
+                ``callbackUrl``, ``transport`` (``http``, ``sse``, ``auto``); or ``command``, ``args``, ``env``,
+                ``cwd``; and ``timeout`` in seconds.
 
         Raises:
             ConfigurationError: The entry cannot be used; the message names the place.
@@ -219,8 +224,10 @@ def _timeout(entry: Mapping[str, Any], where: str) -> Timeout:
 def _http(name: str, entry: Mapping[str, Any], resolver: Resolver) -> Concrete:
     where = resolver.where
     transport = entry.get("transport", entry.get("type", "http"))
-    if transport not in _HTTP_TRANSPORTS:
-        raise ConfigurationError(f"{where}.transport: {transport!r} is not supported", hint="use 'http'", server=name)
+    if transport not in _TRANSPORTS:
+        raise ConfigurationError(
+            f"{where}.transport: {transport!r} is not supported", hint="use 'http', 'sse' or 'auto'", server=name
+        )
     token = _value(resolver, "authToken", entry["authToken"]) if entry.get("authToken") else None
     other = _value(resolver, "auth_token", entry["auth_token"]) if entry.get("auth_token") else None
     url = _value(resolver, "url", entry.get("url", ""))
@@ -250,6 +257,7 @@ def _http(name: str, entry: Mapping[str, Any], resolver: Resolver) -> Concrete:
         headers=headers,
         token=token,
         timeout=_timeout(entry, where),
+        transport=_TRANSPORTS[transport],
         oauth=mcp_use.settings(name, told, url=url.reveal(), origin=origin, where=where) if told is not None else None,
     )
 

@@ -59,6 +59,7 @@ class HttpConnector(_Connector):
         auth: A ``requests`` authentication or an ``OAuthProvider``, instead of a token.
         oauth: As in an entry of ``MCPClient``; ``True`` if there is nothing to say about it.
         timeout: Seconds that one call may take.
+        transport: ``sse`` for a server of 2024-11-05, ``auto`` to try that where Streamable HTTP is refused.
         name: What messages call the server.
     """
 
@@ -71,6 +72,7 @@ class HttpConnector(_Connector):
         auth: Auth | None = None,
         oauth: Mapping[str, Any] | bool | None = None,
         timeout: int | None = None,
+        transport: str | None = None,
         name: str = "server",
     ) -> None:
         self._name = name
@@ -79,7 +81,7 @@ class HttpConnector(_Connector):
         headers = {key: _secret(value) for key, value in headers.items()} if headers is not None else None
         oauth = mcp_use.sheltered(oauth)
         given = {"url": url, "auth_token": auth_token, "headers": headers, "auth": auth, "oauth": oauth}
-        given["timeout"] = timeout
+        given |= {"timeout": timeout, "transport": transport}
         self._entry = {key: value for key, value in given.items() if value is not None}
         super().__init__()
 

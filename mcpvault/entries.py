@@ -51,6 +51,7 @@ class Concrete(Record):
     allow_http: bool = False
     allow_private_hosts: tuple[str, ...] = ()
     era: str = "auto"
+    transport: str = "http"
     approved: bool = True
     custom: bool = False
     oauth: Settings | None = None
@@ -207,6 +208,7 @@ def concrete(entry: ServerEntry, resolver: Callable[[], Resolver], *, unseal: Ca
         allow_http=entry.allow_http,
         allow_private_hosts=entry.allow_private_hosts,
         era=entry.era,
+        transport=entry.transport,
         custom=auth.kind == "custom",
         oauth=_settings(entry, url, opened) if auth.kind in OAUTH_KINDS else None,
     )

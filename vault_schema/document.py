@@ -197,6 +197,7 @@ class ServerEntry(Record):
     tls: Tls = Tls()
     allow_http: bool = False
     allow_private_hosts: tuple[str, ...] = ()
+    transport: Literal["http", "sse", "auto"] = "http"
     era: Literal["auto", "modern", "legacy"] = "auto"
     approved: bool = True
     credential: str | None = None

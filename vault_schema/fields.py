@@ -124,6 +124,8 @@ FIELDS: Final = (
     _field("tls.client_key_file", "text", "key of the client certificate (PEM)", references=True, entry=_HTTP),
     _field("allow_http", "boolean", "true: plain http although not loopback", entry=_HTTP),
     _field("allow_private_hosts", "texts", "private hosts that discovery may lead to", form="host", entry=_HTTP),
+    _field("transport", "text", "how messages travel; auto tries HTTP+SSE after Streamable HTTP",
+           choices=("http", "sse", "auto"), entry=_HTTP),
     _field("era", "text", "the protocol era, or auto", choices=("auto", "modern", "legacy")),
     _field("credential", "text", "name of shared token state", form="name"),
     _field("run_env.*", "text", "a variable for mcpvault run, and the field that it gets", form="field"),

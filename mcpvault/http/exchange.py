@@ -109,6 +109,10 @@ class RequestsExchange:
             raise outcome
         return RequestsAnswer(outcome, self._session.policy)
 
+    def at(self, url: str) -> RequestsExchange:
+        """Return the exchange with another URL over the same session, whose guard refuses other origins."""
+        return RequestsExchange(self._session, url)
+
     def close(self) -> None:
         """Close the session."""
         self._session.close()

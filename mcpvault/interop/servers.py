@@ -107,7 +107,8 @@ def _transport(draft: Draft, keys: dict[str, Any]) -> None:
         if isinstance(word, Written) and word.reveal().lower() not in _STREAMABLE:
             if word.reveal().lower() in ("ws", "websocket"):
                 raise Unfit("speaks WebSocket, which is no MCP transport")
-            draft.todo.append("url: spoke the old HTTP+SSE transport; name the server's Streamable HTTP endpoint")
+            draft.put("transport", "sse")
+            draft.todo.append("url: speaks the old HTTP+SSE transport; most such servers have a newer endpoint by now")
 
 
 # stdio

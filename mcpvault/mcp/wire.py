@@ -82,6 +82,9 @@ class HttpExchange(Protocol):
         *safe*: it may be repeated. *meanwhile* does the waiting, for the head and for the body.
         """
 
+    def at(self, url: str) -> HttpExchange:
+        """Return the exchange with another URL of the same origin, on the same connections."""
+
     def close(self) -> None:
         """Close every connection."""
 
@@ -129,9 +132,18 @@ class Transport(Protocol):
     """
 
     client: ClientSide
-    server_info: Json
-    capabilities: Json
-    instructions: str | None
+
+    @property
+    def server_info(self) -> Json:
+        """What the server says it is."""
+
+    @property
+    def capabilities(self) -> Json:
+        """What the server says it can do."""
+
+    @property
+    def instructions(self) -> str | None:
+        """How the server wants to be used."""
 
     @property
     def era(self) -> str | None:

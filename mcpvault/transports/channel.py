@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Generator
 from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import DeadlineExceededError, McpVaultError
@@ -21,7 +22,6 @@ from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.wire import Json, Notify
 from mcpvault.transports.mailbox import Mailbox, Waiter
 from mcpvault.transports.outcomes import outcome_of
-from mcpvault.transports.pipes import Child
 
 _STRAY_LINES = 1_000  # lines on stdout that are no messages, one after the other, before we give up
 _ASIDE = 0.5  # seconds for a cancellation, when the time is over already
@@ -33,12 +33,31 @@ def new_id() -> int:
     return next(_IDS)
 
 
-class Channel:
+class Carrier(Protocol):
+    """What carries messages both ways: the pipes of a child, or a stream and what is posted beside it."""
+
+    def alive(self) -> bool:
+        """Tell whether an answer could still come."""
+
+    def send(self, line: bytes, deadline: Deadline) -> bool:
+        """Send a message; False if the other side is gone."""
+
+    def line(self, deadline: Deadline, what: str) -> bytes | None:
+        """Return the next message, or None at the end."""
+
+    def close(self, patience: float = ...) -> None:
+        """End it."""
+
+
+C = TypeVar("C", bound=Carrier)
+
+
+class Channel(Generic[C]):
     """
-    The conversation with one process.
+    The conversation with one process, or over one long stream.
 
     Args:
-        child: The process.
+        child: The process, or what stands for it.
         server: The entry's name, for messages.
         client: Our side, which answers what a legacy server asks.
 
@@ -47,7 +66,7 @@ class Channel:
         version: The revision, once it is known.
     """
 
-    def __init__(self, child: Child, *, server: str, client: ClientSide) -> None:
+    def __init__(self, child: C, *, server: str, client: ClientSide) -> None:
         self.child = child
         self.era: str | None = None
         self.version: str | None = None

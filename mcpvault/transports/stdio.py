@@ -81,7 +81,7 @@ class StdioTransport:
         self._key = "stdio:" + hashlib.sha256(repr((self._command, cwd)).encode()).hexdigest()[:32]
         self._from_memory = False  # the era is what was remembered, and nothing has confirmed it yet
         self._deaths = 0
-        self._channel: Channel | None = None
+        self._channel: Channel[Child] | None = None
         self._lock = threading.RLock()  # one start at a time; requests do not hold it
 
     @property
@@ -147,7 +147,7 @@ class StdioTransport:
         with self._lock:
             self._drop()
 
-    def _opened(self, deadline: Deadline) -> Channel:
+    def _opened(self, deadline: Deadline) -> Channel[Child]:
         with self._lock:
             channel = self._channel
             if channel is not None and not channel.child.alive():
@@ -207,7 +207,7 @@ class StdioTransport:
         self._deaths = 0
         return replies.result_of(message, method, params, server=self._server)
 
-    def _lost(self, channel: Channel, method: str) -> RequestLostError:
+    def _lost(self, channel: Channel[Child], method: str) -> RequestLostError:
         ended = channel.child.ended()
         with self._lock:
             if self._channel is channel:
@@ -223,7 +223,7 @@ class StdioTransport:
         if channel is not None:
             channel.child.close(**patience)
 
-    def _spawn(self) -> Channel:
+    def _spawn(self) -> Channel[Child]:
         self._drop()
         if self._deaths >= _MOST_DEATHS:
             raise ConnectFailedError(
@@ -243,11 +243,11 @@ class StdioTransport:
         if self._verdicts is not None:
             self._verdicts.forget(self._key)
 
-    def _probe_again(self, channel: Channel, deadline: Deadline) -> None:
+    def _probe_again(self, channel: Channel[Child], deadline: Deadline) -> None:
         self._forget()
         self._probe(channel, deadline)
 
-    def _probe(self, channel: Channel, deadline: Deadline) -> None:
+    def _probe(self, channel: Channel[Child], deadline: Deadline) -> None:
         channel.era = None
         discover, params = new_id(), eras.modern_params(None, self.client.meta)
         patience = deadline.within(_PROBE)
@@ -274,11 +274,11 @@ class StdioTransport:
         if self._verdicts is not None and self._wanted == "auto" and channel.era is not None:
             self._verdicts.put(self._key, channel.era)
 
-    def _go_modern(self, channel: Channel, facts: Json) -> None:
+    def _go_modern(self, channel: Channel[Child], facts: Json) -> None:
         self._learn(facts)
         channel.era, channel.version = "modern", eras.MODERN
 
-    def _initialize(self, channel: Channel, deadline: Deadline, *, late: int | None = None) -> None:
+    def _initialize(self, channel: Channel[Child], deadline: Deadline, *, late: int | None = None) -> None:
         """Shake hands; *late* is the id of a question that may still be answered, and then settles the matter."""
         channel.era = None
         params = eras.initialize_params(capabilities=self.client.capabilities)

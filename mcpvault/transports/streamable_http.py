@@ -64,6 +64,7 @@ class StreamableHttpTransport:
         self.server_info: Json = {}
         self.capabilities: Json = {}
         self.instructions: str | None = None
+        self.refused = False  # ``initialize`` was, by its status: perhaps the server is an older one
         self._server = server
         self._wanted = era
         self._verdicts = verdicts
@@ -280,10 +281,12 @@ class StreamableHttpTransport:
     def _initialize(self, deadline: Deadline) -> None:
         result, session_id = self._endpoint.initialize(deadline)
         if isinstance(result, Rejected):
+            self.refused = True
             raise self._endpoint.rejection_error(
                 result,
                 "initialize",
-                hint="is this the MCP endpoint? servers of 2024-11-05 (HTTP+SSE) are not spoken to",
+                hint="is this the MCP endpoint? if the server is one of 2024-11-05 (HTTP+SSE), "
+                f"run: mcpvault set {self._server} transport sse",
             )
         version = eras.accepted(result, eras.LEGACY_HTTP, server=self._server)
         self._endpoint.settle(None, version, session_id)

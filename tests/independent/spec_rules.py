@@ -325,6 +325,7 @@ def judge(tree: Mapping[str, Any]) -> None:
         "proxies": table(dict.fromkeys(("http", "https"), proxy)),
         "tls": table(dict.fromkeys(("ca_file", "client_cert_file", "client_key_file"), ref)),
         "allow_http": boolean,
+        "transport": one_of("http", "sse", "auto"),
         "allow_private_hosts": each(host),
     }
     stdio: dict[str, Check] = {

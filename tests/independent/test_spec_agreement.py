@@ -98,6 +98,7 @@ NAMES = [
     *(
         "allow_http",
         "allow_private_hosts",
+        "transport",
         "era",
         "credential",
         "note",

@@ -1,7 +1,8 @@
 """
 A server that demands a bearer token, on whichever ``mcp`` SDK runs it: 2.x (2026-07-28 and older) or 1.x.
 
-Run by the Python of ``.peers/mcp2`` or ``.peers/mcp1`` with PORT and PEER_TOKEN in the environment.
+Run by the Python of ``.peers/mcp2`` or ``.peers/mcp1`` with PORT and PEER_TOKEN in the environment;
+PEER_TRANSPORT=sse lets the latter speak HTTP+SSE.
 """
 
 from __future__ import annotations
@@ -98,4 +99,4 @@ def greet(who: str) -> str:
 if MCPServer is not None:
     server.run(transport="streamable-http", host="127.0.0.1", port=PORT)
 else:
-    server.run(transport="streamable-http")
+    server.run(transport=os.environ.get("PEER_TRANSPORT", "streamable-http"))

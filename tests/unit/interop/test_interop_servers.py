@@ -168,12 +168,12 @@ def test_a_server_that_leads_nowhere_is_left_out(server: object) -> None:
 
 @pytest.mark.parametrize("key", ["type", "transport"])
 def test_transports_of_old_and_new(key: str) -> None:
-    """The new one is taken for granted, the old one is a task; neither is kept."""
+    """The new one is taken for granted; the old one is kept, and is a task."""
     for word in ("http", "streamable-http", "streamableHttp", "stdio"):
         assert () == http(**{key: word}).todo
     entry = http(**{key: "sse"})
 
-    assert ({"url": URL}, True) == (entry.tree, told(entry.todo, "HTTP+SSE"))
+    assert ({"url": URL, "transport": "sse"}, True) == (entry.tree, told(entry.todo, "HTTP+SSE"))
 
 
 # All together
