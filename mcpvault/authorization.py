@@ -199,6 +199,21 @@ class EntryAuthorization:
         self.source.hold(after)
         return before is None or before.generation != after.generation, self._tokens_of(after)
 
+    def due(self, *, expiring: float | None, adopt: bool) -> tuple[bool, TokenSet | None]:
+        """
+        Tell whether ``renew`` would replace the tokens, and which these are; nobody is asked and nothing is written.
+
+        Raises:
+            AuthorizationRequiredError: There is nothing to refresh with.
+        """
+        record = self._remembered.read()
+        held = record.tokens if record is not None else None
+        if self.settings.needs_person:
+            here = record.replaced(host=self.store.host) if record is not None and adopt else record
+            if (obstacle := self._remembered.obstacle(here)) is not None:
+                raise obstacle
+        return expiring is None or held is None or not held.fresh(self._remembered.now(), skew=expiring), held
+
     def logout(self, *, timeout: float, dry_run: bool = False) -> list[Revoked]:
         """Forget the tokens, then revoke them at the authorization server as well as it goes (RFC 7009)."""
         from mcpvault.oauth.revocation import revocations

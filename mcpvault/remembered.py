@@ -116,6 +116,12 @@ class Remembered:
         how = {"deadline": deadline, "clock": self.now, "rejected": rejected, "window": window, "insist": insist}
         return self._telling("refresh", sent, lambda: current(self.store, exchange, **how))
 
+    def obstacle(self, record: TokenRecord | None) -> McpVaultError | None:
+        """Return why the refresh token of *record* is not to be redeemed here, or None."""
+        from mcpvault.state.refresh import obstacle
+
+        return obstacle(self.store, record)
+
     def obtained(
         self,
         deadline: Deadline,

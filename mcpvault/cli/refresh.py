@@ -28,6 +28,7 @@ Example:
 @click.option("--jitter", type=durations.DURATION, metavar="15m", help="Wait a random part of this time first.")
 @click.option("--adopt", is_flag=True, help="This host takes over state that was copied from another.")
 @app.timeout_option
+@app.dry_run_option
 @app.json_option
 def command(
     servers: tuple[str, ...],
@@ -36,6 +37,7 @@ def command(
     jitter: float | None,
     adopt: bool,
     timeout: float | None,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """
@@ -49,7 +51,7 @@ def command(
     vault = app.open_vault()
     of_oauth = (name for name in vault.names() if vault.entry(name).auth.kind in OAUTH_KINDS)
     names = [*of_oauth] if everything else [*servers]
-    if jitter:
+    if jitter and not dry_run:
         time.sleep(random.uniform(0, jitter))  # noqa: S311  to spread load, not to hide anything
     facts: list[dict[str, Any]] = []
     failures: list[McpVaultError] = []
@@ -63,19 +65,23 @@ def command(
             authorization = vault.authorization(name)
             if everything and not authorization.has_grant():
                 continue
-            done, tokens = authorization.renew(expiring=expiring, adopt=adopt, timeout=timeout or 60.0)
+            if dry_run:
+                done, tokens = authorization.due(expiring=expiring, adopt=adopt)
+            else:
+                done, tokens = authorization.renew(expiring=expiring, adopt=adopt, timeout=timeout or 60.0)
         except McpVaultError as error:
             failures.append(error)
             facts.append({"server": name, "refreshed": False, "error": error.kind, "message": error.message})
             if not as_json:
                 output.note(f"{name}: {error.message}")
             continue
-        told = standing.granted(tokens, time.time())
-        facts.append({"server": name, "refreshed": done, **told})
+        told = standing.granted(tokens, time.time()) if tokens is not None else {}
+        facts.append({"server": name, "refreshed": done and not dry_run, "due": done, "dry_run": dry_run, **told})
         if not as_json:
-            left = told["expires_in"]
+            left = told.get("expires_in")
             until = "" if left is None else f", good for {standing.span(left)}"
-            output.raw(f"{name}: {'refreshed' if done else 'not due'}{until}")
+            did = "would be refreshed" if dry_run else "refreshed"
+            output.raw(f"{name}: {did if done else 'not due'}{until}")
     if as_json:
         output.json(facts)
     if failures:

@@ -58,20 +58,7 @@ class Refresh(Flight):
 
     def obstacle(self, record: TokenRecord | None) -> McpVaultError | None:
         """Return why this refresh token is not to be redeemed here, or None."""
-        if record is None or record.tokens is None:
-            return login_needed(self.store, "nobody has logged in")
-        if record.status == "dead":
-            return login_needed(self.store, _epitaph(record))
-        if record.host != self.store.host:
-            where = record.host_name or "another host"
-            error = login_needed(self.store, f"its grant belongs to {where}; two hosts cannot share a refresh token")
-            error.hint = (
-                f"{error.hint}; or, if {where} no longer uses it, run: mcpvault refresh {self.store.server} --adopt"
-            )
-            return error
-        if not record.refreshable:
-            return login_needed(self.store, "its access token has ended or is refused, and there is no refresh token")
-        return None
+        return obstacle(self.store, record)
 
     def renew(self, record: TokenRecord | None) -> TokenRecord:
         """Do what the table above says."""
@@ -200,6 +187,22 @@ class Refresh(Flight):
         self.store.write(dead)
         LOG.warning("%s: %s", self.store.server, _epitaph(dead))
         return dead
+
+
+def obstacle(store: TokenStore, record: TokenRecord | None) -> McpVaultError | None:
+    """Return why this refresh token is not to be redeemed here, or None."""
+    if record is None or record.tokens is None:
+        return login_needed(store, "nobody has logged in")
+    if record.status == "dead":
+        return login_needed(store, _epitaph(record))
+    if record.host != store.host:
+        where = record.host_name or "another host"
+        error = login_needed(store, f"its grant belongs to {where}; two hosts cannot share a refresh token")
+        error.hint = f"{error.hint}; or, if {where} no longer uses it, run: mcpvault refresh {store.server} --adopt"
+        return error
+    if not record.refreshable:
+        return login_needed(store, "its access token has ended or is refused, and there is no refresh token")
+    return None
 
 
 def _epitaph(record: TokenRecord) -> str:

@@ -220,6 +220,24 @@ def test_refresh_from_a_timer(house: OAuthHouse) -> None:
     assert "its credential is static" in house.run("refresh", "static", code=8).stderr
 
 
+def test_a_dry_run_says_what_would_be_refreshed(house: OAuthHouse) -> None:
+    """Nothing is redeemed, written or waited for; what stands in the way is told as it would be."""
+    assert "mcpvault login demo" in house.run("refresh", "demo", "--dry-run", code=3).stderr
+    house.log_in()
+    before = house.files()
+
+    said = house.run("refresh", "--all", "--expiring", "2h", "--jitter", "9h", "--dry-run").stdout
+    assert "demo: would be refreshed, good for 60 minutes\n" == said
+    [told] = json.loads(house.run("refresh", "demo", "--expiring", "5m", "--dry-run", "--json").stdout)
+    assert (False, False, True) == (told["refreshed"], told["due"], told["dry_run"])
+    assert (0, before) == (house.issuer.redemptions, house.files())
+
+    change(house, ends=-5, host="f" * 32, host_name="batch-2")
+    assert "batch-2" in house.run("refresh", "demo", "--dry-run", code=3).stderr
+    assert "would be refreshed" in house.run("refresh", "demo", "--adopt", "--dry-run").stdout
+    assert 0 == house.issuer.redemptions
+
+
 def test_refresh_tells_the_worst(house: OAuthHouse) -> None:
     """One grant that has ended does not keep the others from being refreshed; the exit code is 3."""
     with house.open().change() as vault:
