@@ -90,7 +90,7 @@ def show_prompts(
         )
         return
     given = {
-        key: _as_text(value) for key, value in typed.add_pairs(typed.from_text(text, read_stdin), pairs, None).items()
+        key: as_text(value) for key, value in typed.add_pairs(typed.from_text(text, read_stdin), pairs, None).items()
     }
     found = find([item.raw for item in session.list_prompts()], prompt, server=session.name, what="prompt")
     missing = [
@@ -101,7 +101,7 @@ def show_prompts(
             f"prompt {prompt!r}: missing {', '.join(map(repr, missing))}",
             hint="give each as -a name=text",
         )
-    result = session.get_prompt(prompt, {key: _as_text(value) for key, value in given.items()}).raw
+    result = session.get_prompt(prompt, {key: as_text(value) for key, value in given.items()}).raw
     output.say(render.messages(result), as_json=as_json, json=result)
 
 
@@ -267,7 +267,8 @@ def _names(session: Session) -> list[str] | None:
         return None
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return *value* as the text that arguments of prompts are."""
     import json
 
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

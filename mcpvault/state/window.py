@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
+from mcpvault.state.record import Facts
 from mcpvault.tokens import TokenSet
 
 
-def window_of(tokens: TokenSet) -> float:
+def window_of(tokens: TokenSet | Facts) -> float:
     """
     Return for how many seconds before its end a token is worth replacing: a tenth of its life, 30 s to 5 min.
 

@@ -37,6 +37,11 @@ _ASIDE = 0.5  # seconds for a process to end that never worked
 _MOST_DEATHS = 4  # of processes in a row that answered nothing, before no further one is started
 
 
+def verdict_key_of(command: Sequence[str], cwd: str | None) -> str:
+    """Return what the era of the server that *command* starts is remembered under."""
+    return "stdio:" + hashlib.sha256(repr(([*command], cwd)).encode()).hexdigest()[:32]
+
+
 class StdioTransport:
     """
     The conversation with one child process; started by ``open``, ended by ``close``.
@@ -78,7 +83,7 @@ class StdioTransport:
         self._wanted = era
         self._verdicts = verdicts
         self._largest = largest
-        self._key = "stdio:" + hashlib.sha256(repr((self._command, cwd)).encode()).hexdigest()[:32]
+        self._key = verdict_key_of(self._command, cwd)
         self._from_memory = False  # the era is what was remembered, and nothing has confirmed it yet
         self._deaths = 0
         self._channel: Channel[Child] | None = None

@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 _MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})  # what a server may ask back for
 
 
+def verdict_key_of(url: str) -> str:
+    """Return what the era of the server at *url* is remembered under."""
+    return url.partition("?")[0]
+
+
 class StreamableHttpTransport:
     """
     The conversation with one MCP endpoint.
@@ -68,7 +73,7 @@ class StreamableHttpTransport:
         self._server = server
         self._wanted = era
         self._verdicts = verdicts
-        self._key = verdict_key or exchange.url.partition("?")[0]
+        self._key = verdict_key or verdict_key_of(exchange.url)
         self._largest = largest
         self._endpoint = Endpoint(exchange, server=server, largest=largest)
         self._from_memory = False  # the era is what was remembered, and nothing has confirmed it yet

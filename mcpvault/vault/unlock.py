@@ -30,13 +30,14 @@ class AnchorStore(Protocol):
 
 
 class Unlocked(Record):
-    """The keys of an open vault."""
+    """The keys of an open vault; ``source`` says in words where the one came from that opened the slot."""
 
     slot: Slot
     vault_id: bytes
     private: bytes
     vault_key: bytes
     root_seed: bytes | None
+    source: str = ""
 
     _unprinted = frozenset({"private", "vault_key", "root_seed"})
 
@@ -50,7 +51,8 @@ def unlock(header: Header, key: Key | Callable[[Header], Key], *, trusted_roots:
         UntrustedRootError: Nothing vouches for the root: the pin is missing, or was made for another.
         TamperedError: The slot's boxes do not open.
     """
-    slot, private = _find_slot(header, key if isinstance(key, Key) else key(header))
+    key = key if isinstance(key, Key) else key(header)
+    slot, private = _find_slot(header, key)
     vault_id = slots.id_bytes(header.id)
     root = slots.id_bytes(header.root)
     _check_root(slot, private, vault_id, root, trusted_roots)
@@ -60,7 +62,9 @@ def unlock(header: Header, key: Key | Callable[[Header], Key], *, trusted_roots:
         raise TamperedError(
             f"vault.slots: the boxes of slot {slot.id!r} do not open", hint="restore the file from its history"
         )
-    return Unlocked(slot=slot, vault_id=vault_id, private=private, vault_key=vault_key, root_seed=seed)
+    return Unlocked(
+        slot=slot, vault_id=vault_id, private=private, vault_key=vault_key, root_seed=seed, source=key.source
+    )
 
 
 def _find_slot(header: Header, key: Key) -> tuple[Slot, bytes]:

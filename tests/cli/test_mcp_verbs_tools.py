@@ -150,3 +150,23 @@ def test_help_shows_an_example(house: House) -> None:
         *("login", "logout", "status", "refresh", "probe"),
     ):
         assert f"mcpvault {verb}" in house.run(verb, "--help").stdout.split("Example", 1)[1]
+
+
+def test_an_argument_is_completed(house: House) -> None:
+    """``complete`` prints what the server suggests, one a line, for prompts and templates; ``--json`` its own words."""
+    by_prompt = ("complete", "demo", "--prompt", "greet", "who")
+
+    assert ("Ada\nAlan\n", "Ada\n") == (house.run(*by_prompt).stdout, house.run(*by_prompt, "Ad").stdout)
+    assert {"values": ["Alan"]} == json.loads(house.run(*by_prompt, "Al", "--json").stdout)
+    house.run("complete", "demo", "--resource", "fake://number/{n}", "n", "A", "-a", "m=1")
+    sent = json.loads(house.server.called("completion/complete")[-1].body)["params"]
+    assert {"type": "ref/resource", "uri": "fake://number/{n}"} == sent["ref"]
+    assert ({"name": "n", "value": "A"}, {"arguments": {"m": "1"}}) == (sent["argument"], sent["context"])
+
+
+def test_completion_needs_to_know_whose_argument_it_is(house: House) -> None:
+    """Neither or both of ``--prompt`` and ``--resource`` is a usage error, and the server is asked nothing."""
+    house.run("complete", "demo", "who", code=2)
+    house.run("complete", "demo", "who", "--prompt", "greet", "--resource", "x:y", code=2)
+
+    assert [] == house.server.requests

@@ -62,7 +62,8 @@ JSON = [
     "show child", "get demo", "history demo", "due", "edit", "remove demo --yes", "sign --yes", "trust --accept --yes",
     "approve child --yes", "slots list", "slots add x --new-key-file x.key", "slots keygen h.key", "import mcp.json",
     "client connect https://new.example.com/mcp --name new", "client sessions list", "client sessions switch demo",
-    "client disconnect demo", "client disconnect --all --yes", "exit-codes", "completion bash",
+    "client disconnect demo", "client disconnect --all --yes", "exit-codes", "completion bash", "explain demo",
+    "explain child",
     "headers demo", "token demo", "inject mcp.json", "inject mcp.json --out out",
     "run --set T=demo --dry-run --json -- true",
 ]  # fmt: skip
