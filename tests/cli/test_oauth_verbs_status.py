@@ -103,7 +103,9 @@ def test_every_state_is_told_without_a_key(house: OAuthHouse) -> None:
     change(house, "dead", ends=-7200, status="dead", trouble=TROUBLE.replaced(reason="invalid_grant"), intent=INTENT)
     change(house, "lost", ends=-7200, status="ambiguous", intent=INTENT.replaced(ended="died"))
     change(house, "busy", ends=-7200, status="refreshing", intent=INTENT)
-    change(house, "troubled", trouble=TROUBLE)
+    begun = int(time.time())
+    trouble = TROUBLE.replaced(since=begun, until=begun + 200)
+    change(house, "troubled", trouble=trouble)
     change(house, "foreign", ends=-7200, host="f" * 32, host_name="batch-2")
     with house.open().change() as vault:
         vault.set_plain("moved", "auth.client_id", "another")
@@ -133,7 +135,7 @@ def test_every_state_is_told_without_a_key(house: OAuthHouse) -> None:
     assert "mcpvault refresh foreign --adopt" in found["foreign"]["hint"]
     assert "nightly (pid 4711) on batch-1" in found["lost"]["redemption"]
     assert found["lost"]["redemption"] in found["busy"]["notes"][0]
-    assert TROUBLE.fields() == found["troubled"]["trouble"]
+    assert trouble.fields() == found["troubled"]["trouble"]
     assert "3 times in a row; nobody asks until" in found["troubled"]["notes"][0]
     assert "client_id" in found["moved"]["notes"][0]
     rows = {row.split("\t")[0]: row.split("\t")[1:] for row in house.run("status").stdout.splitlines()}

@@ -18,7 +18,8 @@ from spec_rules import parse as parse_by_the_page
 import vault_schema
 
 KIT = Path(__file__).parents[2] / "vault_schema" / "testkit"
-BATCH = 1000  # vaults to a seed
+BATCH = 250  # vaults to a seed
+PARTS = 12  # into which the texts are dealt
 
 TEXTS = [
     *(
@@ -201,7 +202,7 @@ def agree(data: bytes) -> None:
     assert (page is None) == (program is None), f"{page} / {program}\n{data.decode()}"
 
 
-@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(n, marks=pytest.mark.storm) for n in range(3, 100))])
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(n, marks=pytest.mark.storm) for n in range(3, 400))])
 def test_both_judge_damaged_vaults_alike(seed: int) -> None:
     """Whatever is written where, both take the vault or both refuse it."""
     chance = random.Random(seed)
@@ -218,11 +219,11 @@ def places(vault: dict[str, Any]) -> list[Callable[[Any], None]]:
     ]
 
 
-@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.storm) for n in (1, 2, 3))])
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.storm) for n in range(1, PARTS))])
 def test_both_judge_each_text_in_each_place_alike(part: int) -> None:
     """A borderline text, in any field of any kind of entry, is taken by both or by none."""
     for place in range(len(places(tree("every-kind")))):
-        for text in TEXTS[part::4]:
+        for text in TEXTS[part::PARTS]:
             vault = tree("every-kind")
             places(vault)[place](text)
             agree(tomli_w.dumps(vault).encode())

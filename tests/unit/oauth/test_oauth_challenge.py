@@ -188,10 +188,10 @@ def test_nothing_makes_it_raise(header: str) -> None:
     "piece", ['a="', "a ", "a=", "=", '"', "\\", ",", " ", "a=b ", 'a="\\', "a/", "a b=", "a\t", 'a="b",', "ab=="]
 )
 def test_hostile_text_takes_linear_time(piece: str) -> None:
-    """A megabyte of any repeated piece is read at once."""
-    header = "Bearer " + piece * ((1 << 20) // len(piece))
+    """128 KiB of any repeated piece are read at once: by a time that grows with the square, it would be minutes."""
+    header = "Bearer " + piece * ((1 << 17) // len(piece))
 
-    start = time.perf_counter()
+    start = time.process_time()
     parse(header)
 
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 10
