@@ -31,6 +31,7 @@ def http_session(
         ConfigurationError: The entry wants the caller's own authentication and none was given.
     """
     with Loading():
+        from mcpvault.http.auth import auth_for
         from mcpvault.http.policy import OriginPolicy, Timeouts
         from mcpvault.http.session import new_session
 
@@ -57,7 +58,11 @@ def http_session(
         allow_private_hosts=entry.allow_private_hosts,
     )
     static = None if auth is not None or tokens is not None else entry.credential
-    return new_session(policy, static, headers=entry.headers, auth=auth, tokens=tokens, env=env)
+    headers = entry.headers
+    if tokens is not None and entry.oauth is None:
+        auth_for(policy, entry.credential, headers=headers, auth=None)  # judged as what does not change is
+        headers = {}  # the source has them: one of them may be what is rotated
+    return new_session(policy, static, headers=headers, auth=auth, tokens=tokens, env=env)
 
 
 def transport(

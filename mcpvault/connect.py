@@ -28,6 +28,7 @@ from mcpvault import carriers, entries
 from mcpvault.auditing import Auditor, unlocking
 from mcpvault.deadline import Deadline
 from mcpvault.errors import NotApprovedError, UnknownFieldError
+from mcpvault.fallback import following
 from mcpvault.host_state import roots_trusted, state_of
 from mcpvault.mcp.session import AuthState, Session
 from mcpvault.places import Places, locate
@@ -224,8 +225,7 @@ class Vault:
         """
         Return a session with the server *name*; its first call connects.
 
-        *interactive* may be ``tty``: a call that finds no grant may let the person at the terminal log in. The rest is
-        as for ``connect``.
+        *interactive* ``tty``: a call without a grant may let the person at the terminal log in. The rest: ``connect``.
 
         Raises:
             UnknownServerError, UnresolvedReferenceError, BindingMismatchError: As ``resolve``.
@@ -240,7 +240,7 @@ class Vault:
             )
         own, provider = entries.told_apart(auth)
         grant = self._authorization(entry, provider, interactive) if entry.oauth is not None and own is None else None
-        tokens = grant.source if grant is not None else None
+        tokens = grant.source if grant is not None else following(self, entry, own)
         transport = carriers.transport(entry, env=self.env, verdicts=FileVerdicts(self.state), auth=own, tokens=tokens)
         seconds = float(entry.timeout.total) if timeout is None else timeout
         return Session(
@@ -268,7 +268,8 @@ class Vault:
         entry = self._http(name)
         own, provider = entries.told_apart(auth)
         grant = self._authorization(entry, provider) if entry.oauth is not None and own is None else None
-        return carriers.http_session(entry, env=self.env, auth=own, tokens=grant.source if grant else None)
+        tokens = grant.source if grant else following(self, entry, own)
+        return carriers.http_session(entry, env=self.env, auth=own, tokens=tokens)
 
     def headers(self, name: str) -> Mapping[str, Secret]:
         """

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,7 +17,8 @@ from urllib.parse import urlsplit
 from mcpvault.authorization import EntryAuthorization
 from mcpvault.deadline import Deadline
 from mcpvault.entries import Concrete
-from mcpvault.errors import BindingMismatchError, ConfigurationError
+from mcpvault.errors import BindingMismatchError, ConfigurationError, McpVaultError
+from mcpvault.fallback import other_settings, used
 from mcpvault.oauth.settings import Settings
 from mcpvault.remembered import Remembered
 from mcpvault.state.host import host_id, host_name
@@ -94,7 +96,14 @@ def authorization_in(
     """
 
     def again() -> Settings:
+        with suppress(McpVaultError):  # what was believed before is still good
+            vault.file.reread()
         return _settings_of(vault.resolve(entry.name))
+
+    def others(refused: Settings) -> Iterator[Settings]:
+        for stage, settings in other_settings(vault, entry.name, refused):
+            yield settings
+            used(vault, entry.name, stage)
 
     check_sharing(vault.document, entry.name)
     return authorization_of(
@@ -105,6 +114,7 @@ def authorization_in(
         provider=provider,
         interactive=interactive,
         again=again,
+        others=others,
         tell=partial(vault.audit, server=entry.name),
     )
 
@@ -158,6 +168,7 @@ def authorization_of(
     provider: OAuthProvider | None = None,
     interactive: str | None = None,
     again: Callable[[], Settings] | None = None,
+    others: Callable[[Settings], Iterator[Settings]] | None = None,
     remedy: str | None = None,
     tell: Callable[..., None] | None = None,
 ) -> EntryAuthorization:
@@ -172,6 +183,7 @@ def authorization_of(
         provider: A caller's own way through a login.
         interactive: ``never`` or ``tty``, instead of the entry's.
         again: Reads the settings once more; see ``Latest``.
+        others: Yields the settings to try where those of its argument are refused (``invalid_client``), in a rotation.
         remedy: As for ``EntryAuthorization``.
         tell: As for ``Remembered``.
 
@@ -205,6 +217,12 @@ def authorization_of(
 
         return Grants(settings, reach_of(entry, settings, env), allow_http=entry.allow_http, latest=latest)
 
+    def other_ways() -> Iterator[Grants]:
+        from mcpvault.grants import Grants
+
+        for each in others(settings) if others is not None else ():
+            yield Grants(each, reach_of(entry, each, env), allow_http=entry.allow_http)
+
     def waiting() -> PendingStore:
         from mcpvault.state.pending import PendingStore
 
@@ -212,7 +230,7 @@ def authorization_of(
 
     return EntryAuthorization(
         settings,
-        Remembered(store, ways, tell=tell),
+        Remembered(store, ways, tell=tell, others=other_ways),
         waiting,
         env=env,
         provider=provider,

@@ -6,14 +6,14 @@ Decides nothing about when: that is ``state.refresh``'s. Nothing here is loaded 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from mcpvault.deadline import Deadline
 from mcpvault.http.asking import Asker
 from mcpvault.http.failures import was_sent
 from mcpvault.oauth import dpop, flows
-from mcpvault.oauth.token_response import read_token
-from mcpvault.oauth.wire import Answer
+from mcpvault.oauth.token_response import error_of, read_token
+from mcpvault.oauth.wire import Answer, json_object
 from mcpvault.secret import Secret
 from mcpvault.state.record import KeptAnswer, TokenRecord
 from mcpvault.state.redemption import Exchange
@@ -23,7 +23,7 @@ Reach = Callable[[Deadline], Asker]
 
 
 def exchange_of(
-    client_of: Callable[[TokenRecord], flows.Client],
+    clients_of: Callable[[TokenRecord], Iterator[flows.Client]],
     reach: Reach,
     *,
     now: Callable[[], float],
@@ -33,17 +33,25 @@ def exchange_of(
     Return the exchange of one entry.
 
     Args:
-        client_of: The client that the record's tokens were issued to, with its keys.
+        clients_of: Yields the client that the record's tokens were issued to, with its keys; then the same client
+            with other keys, which is asked for only where it is not believed with those.
         reach: Who sends, within a deadline.
         now: Unix seconds.
         on_redeem: Called with the generation whose token is about to be redeemed.
     """
 
     def redeem(record: TokenRecord, deadline: Deadline) -> Answer:
+        on_redeem(record.generation)
+        clients = clients_of(record)
+        answer = redeem_as(next(clients), record, deadline)
+        # Who is not believed is told so before the grant is looked at: the token is not spent (RFC 6749 §5.2).
+        while is_disbelief(answer) and (client := next(clients, None)) is not None:
+            answer = redeem_as(client, record, deadline)
+        return answer
+
+    def redeem_as(client: flows.Client, record: TokenRecord, deadline: Deadline) -> Answer:
         from mcpvault.http import tokens as door
 
-        on_redeem(record.generation)
-        client = client_of(record)
         registration, held = client.registration, record.tokens
         assert registration is not None and held is not None and held.refresh_token is not None  # noqa: S101
         nonce: str | None = None
@@ -73,7 +81,7 @@ def exchange_of(
                     return answer
 
     def read(kept: KeptAnswer, record: TokenRecord) -> TokenSet:
-        client = client_of(record)
+        client = next(clients_of(record))
         held = record.tokens
         return read_token(
             Answer(status=kept.status, headers=kept.headers, body=kept.body),
@@ -85,6 +93,11 @@ def exchange_of(
         )
 
     return Exchange(redeem=redeem, was_sent=was_sent, read=read)
+
+
+def is_disbelief(answer: Answer) -> bool:
+    """Tell whether the authorization server does not take the client for who it says it is."""
+    return error_of(json_object(answer.body)) == "invalid_client"
 
 
 def _text(value: str | Secret) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import McpVaultError, VaultError
+from mcpvault.errors import AuthorizationFailedError, McpVaultError, VaultError
 from mcpvault.secret import Secret
 from mcpvault.state.record import TokenRecord
 from mcpvault.state.tokens import TokenStore
@@ -39,6 +39,7 @@ class Remembered:
         ways: Makes the ways to a grant, when one is needed: most runs have a token.
         now: Unix seconds.
         tell: Writes an event down: its name, then ``secrets``, ``gen``, ``ok``, ``why``.
+        others: Yields ways with another proof of the client, for when its own is refused.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Remembered:
         ways: Callable[[], Grants],
         now: Callable[[], float] = time.time,
         tell: Callable[..., None] | None = None,
+        others: Callable[[], Iterator[Grants]] = lambda: iter(()),
     ) -> None:
         self.store = store
+        self._others = others
         self.now = now
         self.tell = tell or _nobody_is_told
         self._ways = ways
@@ -112,7 +115,7 @@ class Remembered:
         from mcpvault.state.refresh import current
 
         sent: list[int] = []
-        exchange = exchange_of(self.client_of, self.grants.reach, now=self.now, on_redeem=sent.append)
+        exchange = exchange_of(self._clients_of, self.grants.reach, now=self.now, on_redeem=sent.append)
         how = {"deadline": deadline, "clock": self.now, "rejected": rejected, "window": window, "insist": insist}
         return self._telling("refresh", sent, lambda: current(self.store, exchange, **how))
 
@@ -147,7 +150,7 @@ class Remembered:
 
         def fetch(record: TokenRecord | None, within: Deadline) -> TokenRecord:
             asked.append(record.generation if record else 0)
-            grant = self.grants.by_machine(self.known(), seen, scope, within)
+            grant = self._believed(lambda ways: ways.by_machine(self.known(), seen, scope, within))
             known = record or TokenRecord(generation=0, status="none", host=self.store.host)
             return known.replaced(
                 issuer=grant.server.issuer,
@@ -160,6 +163,27 @@ class Remembered:
         insist = insist or scope is not None
         how = {"deadline": deadline, "clock": self.now, "rejected": outdated, "insist": insist}
         return self._telling("obtain", asked, lambda: obtain(self.store, fetch, **how))
+
+    def _believed(self, ask: Callable[[Grants], Grant]) -> Grant:
+        """Ask, and once more with each other proof where the authorization server does not believe the client."""
+        refusal: AuthorizationFailedError | None = None
+        try:
+            return ask(self.grants)
+        except AuthorizationFailedError as error:
+            refusal = error
+        for ways in self._others() if refusal.error == "invalid_client" else ():
+            try:
+                return ask(ways)
+            except AuthorizationFailedError as error:
+                refusal = error
+        raise refusal
+
+    def _clients_of(self, record: TokenRecord) -> Iterator[Client]:
+        """Yield the client that the tokens were issued to, then itself with each other proof."""
+        yield self.client_of(record)
+        for ways in self._others():
+            if record.server is not None:
+                yield ways.as_client(record.server, record.registration, self.proof_key(record))
 
     def _telling(self, event: str, asked: list[int], act: Callable[[], TokenRecord]) -> TokenRecord:
         """Do it, and write it down where it was this process that asked."""

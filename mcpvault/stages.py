@@ -49,8 +49,9 @@ def at_stage(entry: ServerEntry, stage: Stage) -> ServerEntry:
     with_it = {
         "client_id": journal.pending_client_id if pending else journal.previous_client_id,
         "key_id": journal.pending_key_id if pending else journal.previous_key_id,
+        "registration_client_uri": journal.pending_client_uri if pending else journal.previous_client_uri,
     }
-    changed = {name: value for name, value in with_it.items() if value is not None}
+    changed = {name: value or None for name, value in with_it.items() if value is not None}
     return entry.replaced(auth=entry.auth.replaced(**changed)) if changed else entry
 
 

@@ -171,6 +171,8 @@ class Rotation(Record):
     command: tuple[str, ...] = ()
     pending_client_id: str | None = None
     previous_client_id: str | None = None
+    pending_client_uri: str | None = None
+    previous_client_uri: str | None = None
     pending_key_id: str | None = None
     previous_key_id: str | None = None
 

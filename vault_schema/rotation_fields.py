@@ -38,6 +38,8 @@ ROTATION_FIELDS: Final = (
     field("rotation.command", "texts", "the program and arguments of the rotator exec"),
     field("rotation.pending_client_id", "text", "the client_id that the new secret belongs to", form="client id"),
     field("rotation.previous_client_id", "text", "the client_id that the old secret belongs to", form="client id"),
+    field("rotation.pending_client_uri", "text", "the registration_client_uri of the new client", form="issuer"),
+    field("rotation.previous_client_uri", "text", "the registration_client_uri of the old client", form="issuer"),
     field("rotation.pending_key_id", "text", "the key_id of the new key"),
     field("rotation.previous_key_id", "text", "the key_id of the old key"),
 )  # fmt: skip

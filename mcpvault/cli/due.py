@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,13 +37,16 @@ def command(names: tuple[str, ...], fail: bool, path: str | None, as_json: bool)
     Needs no key, sends nothing and verifies nothing. The rule is policy.max_age of the entry or of the vault; a secret
     is near policy.warn before that (14d). Open rotations are listed with their step.
     """
+    from mcpvault.host_state import state_of
+    from mcpvault.places import locate
     from mcpvault.upkeep.due import FAILING, due, metrics
     from mcpvault.vault.documents import entry_of
 
     document, now = app.peek(), time.time()
     for name in names:
         entry_of(document, name)
-    items = [item for item in due(document, now) if not names or item.server in names]
+    state = state_of(locate(os.environ, app.vault_path()), document)
+    items = [item for item in due(document, now, state) if not names or item.server in names]
     if path is not None:
         _write(path, metrics(items, now))
     elif as_json:
@@ -59,7 +63,15 @@ def _row(item: Item) -> tuple[str, ...]:
     age = "" if item.age_days is None else f"{item.age_days}d"
     rule = "" if item.max_age_days is None else f" of {item.max_age_days}d"
     until = f" until {item.journal_until}" if item.journal_until and item.journal == "grace" else ""
-    notes = (item.reason, f"ends {item.not_after}" if item.not_after else None, item.owner, item.runbook, item.problem)
+    needed = f"this host fell back {item.fallbacks} times" if item.fallbacks else None
+    notes = (
+        item.reason,
+        needed,
+        f"ends {item.not_after}" if item.not_after else None,
+        item.owner,
+        item.runbook,
+        item.problem,
+    )
     journal = f"{item.journal}{until}" if item.journal else ""
     return item.server, item.field, item.state, age + rule, journal, "; ".join(filter(None, notes))
 
@@ -68,8 +80,6 @@ def _write(path: str, text: str) -> None:
     if path == "-":
         output.raw(text.rstrip("\n"))
         return
-    import os
-
     target, problem = Path(path), ""
     beside = target.with_name(f".{target.name}.tmp.{os.getpid()}")
     try:

@@ -48,10 +48,10 @@ class ClientKey:
         ConfigurationError: The key cannot be read, is of another kind, or cannot sign with *alg*.
     """
 
-    __slots__ = ("_key", "algorithms", "kid")
+    __slots__ = ("algorithms", "key", "kid")
 
     def __init__(self, pem: Secret, *, alg: str | None = None, kid: str | None = None) -> None:
-        self._key, able = _load(pem)
+        self.key, able = _load(pem)
         if alg is not None and alg not in able:
             raise ConfigurationError(f"the private key signs with {' or '.join(able)}, not with {alg!r}")
         self.algorithms = able if alg is None else (alg,)
@@ -85,7 +85,7 @@ class ClientKey:
     def sign(self, claims: Mapping[str, Any], *, alg: str, header: Mapping[str, Any] | None = None) -> Secret:
         """Return *claims* as a signed JWT; *header* adds members to ``alg`` and ``kid``."""
         named = {} if self.kid is None else {"kid": self.kid}
-        return Secret(compact(self._key, {"alg": alg, **named, **(header or {})}, to_json(claims)))
+        return Secret(compact(self.key, {"alg": alg, **named, **(header or {})}, to_json(claims)))
 
 
 def compact(key: PrivateKey, header: Mapping[str, Any], payload: bytes) -> str:

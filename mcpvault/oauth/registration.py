@@ -57,6 +57,7 @@ def register(
     software_version: str,
     application_type: ApplicationType = "native",
     grant_types: Sequence[str] = GRANT_TYPES,
+    methods: Sequence[str] = _METHODS,
     server_name: str | None = None,
 ) -> Flow[Registration]:
     """
@@ -72,6 +73,7 @@ def register(
         software_version: Of mcpvault.
         application_type: ``native`` for what runs on a person's machine, ``web`` for a remote web application.
         grant_types: ``refresh_token`` is among them where refresh tokens are wanted (A46).
+        methods: The ways in which the client can prove itself, in the order of preference.
         server_name: The entry, for messages.
 
     Raises:
@@ -100,10 +102,10 @@ def register(
         raise ConfigurationError(
             f"{server.issuer}: has no registration_endpoint, and {other}", hint=by_hand, server=server_name
         )
-    method = _method(server.token_endpoint_auth_methods_supported)
+    method = _method(server.token_endpoint_auth_methods_supported, methods)
     if method is None:
         raise ConfigurationError(
-            f"{server.issuer}: registers no client that proves itself in one of these ways: {', '.join(_METHODS)}",
+            f"{server.issuer}: registers no client that proves itself in one of these ways: {', '.join(methods)}",
             hint=by_hand,
             server=server_name,
         )
@@ -176,9 +178,9 @@ def _check_client_metadata_url(url: str) -> None:
         raise ConfigurationError(f"auth.client_metadata_url: {wrong}")
 
 
-def _method(supported: Sequence[str] | None) -> str | None:
+def _method(supported: Sequence[str] | None, methods: Sequence[str]) -> str | None:
     """Return the client authentication to register for; None where the server has none that is possible here."""
-    return next((method for method in _METHODS if supported is None or method in supported), None)
+    return next((method for method in methods if supported is None or method in supported), None)
 
 
 def _request(endpoint: str, metadata: Mapping[str, Any]) -> Ask:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mcpvault.deadline import Deadline
@@ -18,13 +19,20 @@ from mcpvault.rotation.rotator import Case
 from mcpvault.secret import Secret
 from mcpvault.stages import Stage, version_of
 from mcpvault.state.host import host_name
+from mcpvault.state.memory import MemoryState
 from mcpvault.vault import stages
 from vault_schema import Rotation, ServerEntry
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
+    from mcpvault.tokens import AuthorizationServer
     from mcpvault.vault.change import Change
+
+
+# What comes into use with a secret: the journal's word, and the entry's.
+COMPANIONS = {"client_id": "client_id", "key_id": "key_id", "client_uri": "registration_client_uri"}
+STAGED = ("auth.registration_access_token",)
 
 
 class Conditions(Record):
@@ -89,11 +97,15 @@ class Ground:
         entry = self.entry
         there = [each for each in ("current", "pending", "previous") if version_of(entry, journal.field, each)]
         concrete = self.vault.resolve(self.name, stage=stage if stage in there else "current")
-        reach = None
+        oauth: dict[str, Any] = {}
         if concrete.oauth is not None:
-            from mcpvault.oauth_entry import reach_of
+            from mcpvault.oauth_entry import authorization_of, reach_of, unsealed
 
-            reach = reach_of(concrete, concrete.oauth, self.vault.env)
+            def discover(deadline: Deadline) -> AuthorizationServer:
+                grant = authorization_of(concrete, state=MemoryState(), sealing=unsealed(), env=self.vault.env)
+                return grant.grants.discover(None, deadline).server
+
+            oauth = {"reach": reach_of(concrete, concrete.oauth, self.vault.env), "discover": discover}
         return Case(
             id=journal.id,
             entry=entry,
@@ -104,7 +116,8 @@ class Ground:
             given=self.conditions.given,
             command=journal.command,
             env=self.vault.env,
-            reach=reach,
+            open=partial(self.vault.file.secret, self.name),
+            **oauth,
         )
 
     def write(
@@ -128,13 +141,31 @@ class Ground:
                 edit(change)
             told = journals.after(journal, step, by=self.by, now=self.now(), **members)
             stages.write_journal(change, self.name, told)
+        self.vault.audit("rotate", server=self.name, field=journal.field, step=step, rotation=journal.id)
         return self.journal()
 
-    def keep_companions(self, change: Change, client_id: str | None, key_id: str | None) -> None:
-        """Put what belongs to the secret that comes into use into the entry."""
-        for leaf, value in (("client_id", client_id), ("key_id", key_id)):
-            if value is not None:
-                change.set_plain(self.name, f"auth.{leaf}", value)
+    def keep_companions(self, change: Change, journal: Rotation, stage: str) -> None:
+        """Put what belongs to the secret that comes into use into the entry: the journal's members of *stage*."""
+        for ours, theirs in COMPANIONS.items():
+            value = getattr(journal, f"{stage}_{ours}")
+            if value:
+                change.set_plain(self.name, f"auth.{theirs}", value)
+            elif value is not None and getattr(self.entry.auth, theirs) is not None:
+                change.unset(self.name, f"auth.{theirs}")
+
+    def moved(self, journal: Rotation, stage: str, to: str) -> dict[str, str | None]:
+        """Return the journal's members after what is at *stage* has come into use, and what was in use is at *to*."""
+        told: dict[str, str | None] = {}
+        for ours, theirs in COMPANIONS.items():
+            known = getattr(journal, f"{stage}_{ours}") is not None
+            told[f"{stage}_{ours}"] = None
+            told[f"{to}_{ours}"] = (getattr(self.entry.auth, theirs) or "") if known else None
+        return {name: value for name, value in told.items() if value or name.endswith("key_id") or value is None}
+
+    def fields(self, journal: Rotation, stage: str) -> list[str]:
+        """Return the fields that are rotated together: the secret's, and what is staged beside it."""
+        beside = [each for each in STAGED if version_of(self.entry, each, stage) and each != journal.field]
+        return [journal.field, *beside] if version_of(self.entry, journal.field, stage) else beside
 
     @property
     def by(self) -> str:

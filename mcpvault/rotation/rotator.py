@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, NoReturn, Protocol, cast, runtime_checkable
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import ConfigurationError
@@ -24,9 +24,14 @@ from vault_schema.record import Record
 if TYPE_CHECKING:
     from mcpvault.http.asking import Asker
     from mcpvault.oauth.settings import Settings
+    from mcpvault.tokens import AuthorizationServer
     from vault_schema import ServerEntry
 
 GROUP = "mcpvault.rotators"
+
+
+def _nothing(*_: object, **__: object) -> NoReturn:
+    raise ConfigurationError("this entry has no such thing")
 
 
 class Case(Record):
@@ -44,6 +49,8 @@ class Case(Record):
         command: Of the rotator ``exec``.
         env: The environment.
         reach: Who carries out requests to the authorization server, within a deadline.
+        open: Opens another sealed field of the entry, at a stage.
+        discover: Returns what the authorization server says of itself.
     """
 
     id: str
@@ -56,6 +63,8 @@ class Case(Record):
     command: tuple[str, ...] = ()
     env: Mapping[str, str] = MappingProxyType({})
     reach: Callable[[Deadline], Asker] | None = None
+    open: Callable[..., Secret] = _nothing
+    discover: Callable[[Deadline], AuthorizationServer] = _nothing
 
     @property
     def place(self) -> str:
@@ -79,13 +88,16 @@ class Minted(Record):
     """
     A new secret, and what the vault is to keep with it.
 
-    ``secrets`` are further fields that were replaced at the same time and are in use from now on.
+    ``client_id``, ``key_id`` and ``client_uri`` (``registration_client_uri``) come into use with the secret, and so
+    does what is in ``staged``, by field; what is in ``secrets`` has replaced the old in this moment.
     """
 
     secret: Secret
     not_after: str | None = None
     client_id: str | None = None
     key_id: str | None = None
+    client_uri: str | None = None
+    staged: Mapping[str, Secret] = MappingProxyType({})
     secrets: Mapping[str, Secret] = MappingProxyType({})
 
 
@@ -122,14 +134,12 @@ def usual(entry: ServerEntry, field: str) -> str:
     """Return the name of the rotator that fits *field* where the policy names none."""
     if entry.policy.rotator is not None:
         return entry.policy.rotator
-    if entry.policy.command:
-        return "exec"
     if entry.auth.kind in OAUTH_KINDS:
         if field == "auth.private_key":
             return "private-key"
         if field == "auth.client_secret" and entry.auth.registration_access_token is not None:
             return "client-secret"
-    return "manual"
+    return "exec" if entry.policy.command else "manual"
 
 
 def rotator(name: str) -> Rotator:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from mcpvault.durations import moment, seconds, stamp
 from mcpvault.errors import McpVaultError, PolicyError
 from mcpvault.rotation import verification
-from mcpvault.rotation.ground import Ground
+from mcpvault.rotation.ground import COMPANIONS, Ground
 from mcpvault.rotation.rotator import Minted, rotator
 from mcpvault.secret import Secret
+from mcpvault.state.fallbacks import counted
 from mcpvault.vault import stages
 from vault_schema import Rotation
 
@@ -31,12 +32,18 @@ def mint(on: Ground, journal: Rotation) -> bool:
     """Ask for a new secret, and keep it as ``pending`` before anything else happens."""
     case, maker = on.case(journal, "current"), rotator(journal.rotator)
     journal = on.write(journal, "minted", attempt=journal.attempt + 1)
-    minted = maker.mint(case.replaced(attempt=journal.attempt), on.deadline())
+    try:
+        minted = maker.mint(case.replaced(attempt=journal.attempt), on.deadline())
+    except PolicyError as error:  # nothing was made, and nothing will be
+        undo(on, journal, error.message)
+        raise
 
     def edit(change: Change) -> None:
         until = minted.not_after or _end_of(minted.secret)
         stages.drop(change, on.name, journal.field, "pending")
         change.set_secret(on.name, journal.field, minted.secret, stage="pending", not_after=until)
+        for field, secret in minted.staged.items():
+            change.set_secret(on.name, field, secret, stage="pending")
         for field, secret in minted.secrets.items():
             change.set_secret(on.name, field, secret)
 
@@ -54,7 +61,7 @@ def verify(on: Ground, journal: Rotation) -> bool:
     if lost is None:
         on.write(journal, "verified", problem=None)
         return True
-    if maker.plan(case).keeps_old:
+    if maker.plan(case).keeps_old or not isinstance(on.look("current"), McpVaultError):
         undo(on, journal, lost)
         told, hint = "rolled back", "the old one is in use as before"
     else:
@@ -66,16 +73,14 @@ def verify(on: Ground, journal: Rotation) -> bool:
 
 def promote(on: Ground, journal: Rotation) -> bool:
     """Let everybody use the new secret, from the next reading of the vault on."""
-    auth = on.entry.auth
-    moved: dict[str, str | None] = {"pending_client_id": None, "pending_key_id": None}
-    moved["previous_client_id"] = auth.client_id if journal.pending_client_id else None
-    moved["previous_key_id"] = auth.key_id if journal.pending_key_id else None
 
     def edit(change: Change) -> None:
-        stages.promote(change, on.name, journal.field)
-        on.keep_companions(change, journal.pending_client_id, journal.pending_key_id)
+        for field in on.fields(journal, "pending"):
+            stages.promote(change, on.name, field)
+        on.keep_companions(change, journal, "pending")
 
-    on.write(journal, "promoted", edit, until=stamp(on.now() + (seconds(journal.grace or "") or 0)), **moved)
+    until = stamp(on.now() + (seconds(journal.grace or "") or 0))
+    on.write(journal, "promoted", edit, until=until, **on.moved(journal, "pending", "previous"))
     return True
 
 
@@ -96,6 +101,8 @@ def revoke(on: Ground, journal: Rotation) -> bool:
     """End the old secret, when the grace is over."""
     if stamp(on.now()) < (journal.until or ""):
         return False
+    times, last, _ = counted(on.vault.state, on.name, journal.id)
+    on.remark(f"this host fell back {times} times, last at {stamp(last or 0)}" if times else None)
     journal = on.write(journal, "grace", attempt=journal.attempt + 1)
     case = on.case(journal, "previous").replaced(attempt=journal.attempt)
     on.remark(rotator(journal.rotator).revoke(case, on.deadline()))
@@ -118,9 +125,10 @@ def see_it_dead(on: Ground, journal: Rotation) -> bool:
         raise outcome
 
     def edit(change: Change) -> None:
-        stages.drop(change, on.name, journal.field, "previous")
+        for field in on.fields(journal, "previous"):
+            stages.drop(change, on.name, field, "previous")
 
-    on.write(journal, "done", edit, problem=None, previous_client_id=None, previous_key_id=None)
+    on.write(journal, "done", edit, problem=None, **_without("previous"))
     return False
 
 
@@ -139,18 +147,15 @@ def _alive(on: Ground, journal: Rotation) -> bool:
 
 def undo(on: Ground, journal: Rotation, why: str) -> None:
     """Bring the old secret back into use, then end the new one."""
-    auth, promoted = on.entry.auth, journal.step in ("promoted", "grace")
+    promoted = journal.step in ("promoted", "grace")
 
     def edit(change: Change) -> None:
+        for field in on.fields(journal, "previous") if promoted else ():
+            stages.demote(change, on.name, field)
         if promoted:
-            stages.demote(change, on.name, journal.field)
-            on.keep_companions(change, journal.previous_client_id, journal.previous_key_id)
+            on.keep_companions(change, journal, "previous")
 
-    moved: dict[str, str | None] = {}
-    if promoted:
-        moved = {"previous_client_id": None, "previous_key_id": None}
-        moved["pending_client_id"] = auth.client_id if journal.previous_client_id else None
-        moved["pending_key_id"] = auth.key_id if journal.previous_key_id else None
+    moved = on.moved(journal, "previous", "pending") if promoted else {}
     journal = on.write(journal, "stored" if promoted else journal.step, edit, undo=True, problem=why, **moved)
     give_up(on, journal)
 
@@ -162,9 +167,10 @@ def give_up(on: Ground, journal: Rotation) -> bool:
         on.remark(rotator(journal.rotator).withdraw(case, on.deadline()))
 
     def edit(change: Change) -> None:
-        stages.drop(change, on.name, journal.field, "pending")
+        for field in on.fields(journal, "pending"):
+            stages.drop(change, on.name, field, "pending")
 
-    on.write(journal, "aborted", edit, undo=None, pending_client_id=None, pending_key_id=None)
+    on.write(journal, "aborted", edit, undo=None, **_without("pending"))
     return False
 
 
@@ -199,5 +205,9 @@ def _end_of(secret: Secret) -> str | None:
 
 
 def _with_it(minted: Minted) -> dict[str, str]:
-    found = {"pending_client_id": minted.client_id, "pending_key_id": minted.key_id}
+    found = {f"pending_{ours}": getattr(minted, ours) for ours in COMPANIONS}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _without(stage: str) -> dict[str, None]:
+    return dict.fromkeys(f"{stage}_{ours}" for ours in COMPANIONS)

@@ -7,13 +7,15 @@ Decides the state of each secret by policy, by its issuer's date, and by marks. 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcpvault.durations import moment, seconds
+from mcpvault.state.fallbacks import counted
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
-    from vault_schema import Document, Rotation, ServerEntry, Version
+    from mcpvault.state.store import StateStore
+    from vault_schema import Document, ServerEntry, Version
 
 # The worst first. expired: its issuer has ended it; overdue: older than its policy allows; due: somebody has marked it;
 # near: one of these soon; unknown: a reference, whose value others keep; ok: the rest.
@@ -28,7 +30,7 @@ class Item(Record):
     How one secret stands; ``due_at`` in Unix seconds, None where no rule says.
 
     ``reason`` is what decided (``policy``, ``not_after``, a mark's own words), ``journal`` the step of its open
-    rotation.
+    rotation; ``fallbacks`` is how often this host needed the other version in it, ``last_fallback`` when last.
     """
 
     server: str
@@ -45,20 +47,22 @@ class Item(Record):
     journal_started: str | None = None
     journal_until: str | None = None
     problem: str | None = None
+    fallbacks: int = 0
+    last_fallback: int | None = None
 
 
-def due(document: Document, now: float) -> list[Item]:
-    """Return every secret of the vault, the worst first."""
-    found = [item for name in document.server_names for item in _of(document, document.server(name), now)]
+def due(document: Document, now: float, state: StateStore | None = None) -> list[Item]:
+    """Return every secret of the vault, the worst first; *state* is asked for what this host has counted."""
+    found = [item for name in document.server_names for item in _of(document, document.server(name), now, state)]
     return sorted(found, key=lambda item: (STATES.index(item.state), item.due_at or 2**53, item.server, item.field))
 
 
-def _of(document: Document, entry: ServerEntry, now: float) -> Iterator[Item]:
+def _of(document: Document, entry: ServerEntry, now: float, state: StateStore | None) -> Iterator[Item]:
     common = document.header.policy
     base = Item(server=entry.name, field="", state="unknown", owner=entry.owner or common.owner)
     base = base.replaced(runbook=entry.runbook or common.runbook)
     for path, _, held in document.secrets(entry.name):
-        item = base.replaced(field=path, **_journal(entry.rotation, path))
+        item = base.replaced(field=path, **_journal(entry, path, state))
         if isinstance(held, str):
             yield item.replaced(reason="a reference")
             continue
@@ -68,11 +72,14 @@ def _of(document: Document, entry: ServerEntry, now: float) -> Iterator[Item]:
         yield _judged(item, current, limit, warn, now)
 
 
-def _journal(rotation: Rotation | None, field: str) -> dict[str, str | None]:
+def _journal(entry: ServerEntry, field: str, state: StateStore | None) -> dict[str, Any]:
+    rotation = entry.rotation
     if rotation is None or rotation.field != field:
         return {}
-    told: dict[str, str | None] = {"problem": rotation.problem}
+    told: dict[str, Any] = {"problem": rotation.problem}
     if rotation.open:
+        if state is not None:
+            told["fallbacks"], told["last_fallback"], _ = counted(state, entry.name, rotation.id)
         told |= {
             "journal": rotation.step,
             "journal_started": rotation.started,

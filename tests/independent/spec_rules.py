@@ -41,6 +41,7 @@ FIELD = re.compile(r"[a-z_]+(?:\.[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128})?")
 CLIENT_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,510}[\x21-\x7e])?")
 SECRET_FIELD = re.compile(r"(?:auth|headers|env)\.[\x21-\x7e]{1,128}")
 STEPS = ("planned", "minted", "stored", "verified", "promoted", "grace", "revoked", "done", "aborted")
+PLAIN_URL = re.compile(r"(?i:https?)://[^\s/?#@$\x00-\x1f\x7f-\U0010ffff]+(?:[/?](?!.*\$\{)[\x21-\x22\x24-\x7e]*)?")
 ABSOLUTE = re.compile(r"/[^\x00-\x1f\x7f]*")
 X_DEPTH = 16
 
@@ -244,6 +245,12 @@ def absolute_path(value: Any, place: str) -> None:
     matching(ABSOLUTE)(value, place)
 
 
+def plain_url(value: Any, place: str) -> None:
+    """Judge the URL of a registration (§10.3)."""
+    text(value, place)
+    matching(PLAIN_URL)(value, place)
+
+
 def judge_rotation(value: Any, place: str) -> None:
     """Judge the journal of a rotation (§10.4)."""
     client_id = matching(CLIENT_ID)
@@ -255,6 +262,7 @@ def judge_rotation(value: Any, place: str) -> None:
             "undo": boolean,
             "command": each(word),
             **dict.fromkeys(("pending_client_id", "previous_client_id"), client_id),
+            **dict.fromkeys(("pending_client_uri", "previous_client_uri"), plain_url),
             **dict.fromkeys(("pending_key_id", "previous_key_id"), text),
         },
         {

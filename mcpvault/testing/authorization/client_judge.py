@@ -55,7 +55,8 @@ def authenticated(issuer: Issuer, request: Recorded, parameters: Parameters) -> 
     if method not in issuer.policy.auth_methods:
         raise _unknown(method, f"this server does not do {method}")
     if method in SECRET_METHODS:
-        if not hmac.compare_digest((client.secret or "").encode(), secret.encode()):
+        old = client.old_secret if issuer.now() < client.old_secret_ends_at else None
+        if not any(hmac.compare_digest((held or "").encode(), secret.encode()) for held in (client.secret, old)):
             raise _unknown(method, "the secret is wrong")
         if client.secret_expires_at and issuer.now() >= client.secret_expires_at:
             raise _unknown(method, "the secret has expired")

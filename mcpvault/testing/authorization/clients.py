@@ -32,6 +32,8 @@ class Client:
     source: str = "preregistered"
     secret: str | None = None
     secret_expires_at: float = 0  # Unix seconds; 0: never
+    old_secret: str | None = None  # good until old_secret_ends_at
+    old_secret_ends_at: float = 0  # Unix seconds
     access_token: str | None = None  # RFC 7592
     used_jti: set[str] = field(default_factory=set)
 
@@ -62,7 +64,11 @@ class Client:
 
     @property
     def keys(self) -> list[Json]:
-        """Its public keys."""
+        """Its public keys, as they are published just now where ``jwks_uri`` names a place on this host."""
+        uri = urlsplit(str(self.metadata.get("jwks_uri", "")))
+        if uri.hostname in LOOPBACK:
+            found = _fetch(uri)
+            return list(found.get("keys", ())) if isinstance(found, dict) else []
         return list(self.metadata.get("jwks", {}).get("keys", ()))
 
 

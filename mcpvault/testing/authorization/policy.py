@@ -42,6 +42,7 @@ class Policy:
         substituted: Members of a registration that the server puts in place of the client's.
         secret_lifetime: Seconds for which a registered secret is good, or None for ever.
         renew_secrets: Whether an update of a registration makes a new secret and access token for it.
+        old_secret_lifetime: Seconds for which the secret before a renewed one stays good.
         client_id_metadata: Whether a client may be the URL of its own metadata document.
         application_type_checked: Whether a client that does not say "native" may not have loopback redirect URIs.
         any_loopback_port: Whether a loopback redirect URI matches with every port (RFC 8252 §7.3).
@@ -86,6 +87,7 @@ class Policy:
     substituted: Mapping[str, Any] = field(default_factory=dict)
     secret_lifetime: float | None = None
     renew_secrets: bool = False
+    old_secret_lifetime: float = 0
     client_id_metadata: bool = False
     application_type_checked: bool = True
     any_loopback_port: bool = False

@@ -69,6 +69,7 @@ def manage(issuer: Issuer, request: Recorded) -> Reply:
 def _renew(issuer: Issuer, client: Client) -> None:
     lifetime = issuer.policy.secret_lifetime
     if client.auth_method in SECRET_METHODS:
+        client.old_secret, client.old_secret_ends_at = client.secret, issuer.now() + issuer.policy.old_secret_lifetime
         client.secret = new_secret()
         client.secret_expires_at = 0 if lifetime is None else issuer.now() + lifetime
 
