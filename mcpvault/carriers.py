@@ -6,7 +6,6 @@ Decides what of the entry each of them is given. Leaves sending to ``mcpvault.ht
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -75,15 +74,13 @@ def transport(
 ) -> Transport:
     """Return the carrier for an entry: a child process, Streamable HTTP, or HTTP+SSE where the entry says so."""
     if entry.kind == "stdio":
-        from mcpvault.transports.environment import child_environment
         from mcpvault.transports.stdio import StdioTransport
 
         return StdioTransport(
             entry.command,
             entry.args,
-            env=child_environment(
-                env, {name: held.reveal() for name, held in entry.env.items()}, windows=os.name == "nt"
-            ),
+            env=env,
+            given=entry.env,
             cwd=entry.cwd,
             server=entry.name,
             era=entry.era,

@@ -107,6 +107,11 @@ class Conversation(Standing):
         """How the server wants to be used."""
         return self._transport.instructions
 
+    @property
+    def stderr_tail(self) -> str:
+        """The last that a stdio server wrote to stderr, live secrets masked; it outlives the process."""
+        return getattr(self._transport, "stderr_tail", "")
+
     def _open(self, deadline: Deadline) -> None:
         if self._closed:
             raise RuntimeError("the session is closed")

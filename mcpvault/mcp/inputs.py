@@ -70,7 +70,7 @@ def reply(message: Json, callbacks: Callbacks, *, server: str) -> bytes:
     """Return the response to a request of a legacy server."""
     params = message.get("params")
     result = result_for(message["method"], params if isinstance(params, dict) else {}, callbacks, server=server)
-    head = {"jsonrpc": "2.0", "id": message["id"]}
+    head = jsonrpc.head_of_reply(message)
     if isinstance(result, Refusal):
         return jsonrpc.encode({**head, "error": {"code": result.code, "message": result.message}})
     return jsonrpc.encode({**head, "result": result})

@@ -51,10 +51,18 @@ def reply_to(message: Json) -> bytes:
     "The receiver MUST respond promptly with an empty response" -- MCP 2025-11-25, ping.
     Whatever else it asks for was never declared.
     """
-    head = {**_HEAD, "id": message["id"]}
+    head = head_of_reply(message)
     if message["method"] == "ping":
         return encode({**head, "result": {}})
     return encode({**head, "error": {"code": METHOD_NOT_FOUND, "message": "method not found"}})
+
+
+def head_of_reply(request: Json) -> Json:
+    """Return what the answer to a server's *request* begins with."""
+    id_ = request["id"]
+    usable = type(id_) in (int, float) or (isinstance(id_, str) and id_.encode("utf-8", "ignore").decode() == id_)
+    # "If there was an error in detecting the id in the Request object, it MUST be Null." -- JSON-RPC 2.0 §5
+    return {**_HEAD, "id": id_ if usable else None}
 
 
 def encode(message: Json) -> bytes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mcpvault.secret import Secret
+
 INHERITED = frozenset({"HOME", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "LANG"})
 _WINDOWS = frozenset({"SYSTEMROOT", "SYSTEMDRIVE", "TEMP", "TMP", "USERPROFILE", "PATHEXT", "COMSPEC", "APPDATA"})
 OURS = ("MCPVAULT_KEY", "CREDENTIALS_DIRECTORY")
 
 
-def child_environment(env: Mapping[str, str], given: Mapping[str, str], *, windows: bool = False) -> dict[str, str]:
+def child_environment(env: Mapping[str, str], given: Mapping[str, Secret], *, windows: bool = False) -> dict[str, str]:
     """
     Return the whole environment of a child: the few inherited variables, then *given*.
 
@@ -19,6 +21,7 @@ def child_environment(env: Mapping[str, str], given: Mapping[str, str], *, windo
         windows: Whether the child runs there.
 
     The vault's key and systemd's credentials folder never pass, not even when *given* names them.
+    What is returned holds secrets in clear: pass it on, and keep it in no variable.
     """
     kept = {
         name: value
@@ -27,4 +30,5 @@ def child_environment(env: Mapping[str, str], given: Mapping[str, str], *, windo
         if (name in INHERITED or name.startswith("LC_") or (windows and name.upper() in _WINDOWS))
         and not value.startswith("()")
     }
-    return {name: value for name, value in {**kept, **given}.items() if not name.startswith(OURS)}
+    own = {name: held.reveal() for name, held in given.items()}
+    return {name: value for name, value in {**kept, **own}.items() if not name.startswith(OURS)}

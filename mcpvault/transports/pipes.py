@@ -21,7 +21,8 @@ from typing import IO, NoReturn
 from mcpvault.deadline import Deadline
 from mcpvault.errors import ConfigurationError, ConnectFailedError, McpVaultError, MessageTooLargeError
 from mcpvault.quoting import quote
-from mcpvault.secret import redact
+from mcpvault.secret import Secret, redact
+from mcpvault.transports.environment import child_environment
 
 _CHUNK = 64 * 1024  # bytes
 _STDERR_KEPT = 32 * 1024  # bytes
@@ -32,14 +33,15 @@ _MOMENT = 0.1  # seconds for a child that has closed its stdout to end
 
 
 def start(
-    command: Sequence[str], *, env: Mapping[str, str], cwd: str | None, server: str
+    command: Sequence[str], *, env: Mapping[str, str], given: Mapping[str, Secret], cwd: str | None, server: str
 ) -> subprocess.Popen[bytes] | ConfigurationError:
     """
     Start a program with three pipes, in a process group of its own.
 
     Args:
         command: Program and arguments; no shell.
-        env: Its whole environment.
+        env: Our environment, of which it gets the little that every child gets.
+        given: The variables that are its own.
         cwd: The folder it starts in, or None for ours.
         server: The entry's name, for messages.
 
@@ -54,7 +56,7 @@ def start(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=dict(env),
+            env=child_environment(env, given),
             cwd=cwd,
             bufsize=0,
             start_new_session=True,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import (
@@ -27,6 +28,7 @@ from mcpvault.mcp import era as eras
 from mcpvault.mcp import jsonrpc, replies
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.wire import Json, Notify, VerdictStore
+from mcpvault.secret import Secret
 from mcpvault.transports.bodies import LARGEST
 from mcpvault.transports.channel import Channel, new_id
 from mcpvault.transports.outcomes import outcome_of, raised
@@ -49,7 +51,8 @@ class StdioTransport:
     Args:
         command: The program.
         args: Its arguments.
-        env: Its whole environment; see ``environment.child_environment``.
+        env: Our environment, of which it gets the little that every child gets.
+        given: The variables that are its own; they stay secrets here, so that what it says of them is masked.
         cwd: The folder it starts in.
         server: The entry's name, for messages.
         era: ``auto`` probes; ``modern`` and ``legacy`` are taken as said.
@@ -66,6 +69,7 @@ class StdioTransport:
         args: Sequence[str] = (),
         *,
         env: Mapping[str, str],
+        given: Mapping[str, Secret] = MappingProxyType({}),
         cwd: str | None = None,
         server: str,
         era: str = "auto",
@@ -77,7 +81,8 @@ class StdioTransport:
         self.instructions: str | None = None
         self.client = ClientSide(server)
         self._command = [command, *args]
-        self._env = dict(env)
+        self._env = env
+        self._given = given
         self._cwd = cwd
         self._server = server
         self._wanted = era
@@ -87,6 +92,7 @@ class StdioTransport:
         self._from_memory = False  # the era is what was remembered, and nothing has confirmed it yet
         self._deaths = 0
         self._channel: Channel[Child] | None = None
+        self._child: Child | None = None  # the last one, for what it said
         self._lock = threading.RLock()  # one start at a time; requests do not hold it
 
     @property
@@ -101,8 +107,8 @@ class StdioTransport:
 
     @property
     def stderr_tail(self) -> str:
-        """The last that the server wrote to stderr, live secrets masked."""
-        return self._channel.child.stderr_tail if self._channel is not None else ""
+        """The last that the server wrote to stderr, live secrets masked; it outlives the process."""
+        return self._child.stderr_tail if self._child is not None else ""
 
     def open(self, deadline: Deadline) -> None:
         """
@@ -237,8 +243,8 @@ class StdioTransport:
                 server=self._server,
             )
         self._deaths += 1
-        process = raised(start(self._command, env=self._env, cwd=self._cwd, server=self._server))
-        child = Child(process, server=self._server, largest=self._largest)
+        process = raised(start(self._command, env=self._env, given=self._given, cwd=self._cwd, server=self._server))
+        self._child = child = Child(process, server=self._server, largest=self._largest)
         self._channel = Channel(child, server=self._server, client=self.client)
         return self._channel
 

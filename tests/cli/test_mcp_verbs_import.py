@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,10 +79,20 @@ def test_move_leaves_no_secret_behind(house: House) -> None:
 
 
 def test_an_imported_command_needs_approval(house: House) -> None:
-    """A command from somebody's file does not run before an admin has looked at it."""
-    house.run("import", str(source(house, {"mcpServers": {"tool": {"command": "echo", "args": ["hi"]}}})))
+    """A command from somebody's file runs nothing before an admin has seen all of it, and is a server afterwards."""
+    ran, long = house.home / "ran", "--word=" + "y" * 3000
+    script = f"touch {ran}; exec {sys.executable} -m mcpvault.testing.stdio_server"
+    entry = {"command": "sh", "args": ["-c", script, long], "env": {"REGION": "eu"}, "cwd": str(house.home)}
+    house.run("import", str(source(house, {"mcpServers": {"tool": entry}})))
 
-    assert "mcpvault approve" in house.run("tools", "tool", code=8).stderr
+    for verb in (["tools", "tool"], ["call", "tool", "echo", "{}"]):
+        assert "run: mcpvault approve tool" in house.run(*verb, code=8).stderr
+    assert not ran.exists()
+
+    shown = house.run("approve", "tool", "--yes").stderr
+    assert [] == [part for part in (script, long, "REGION", str(house.home)) if part not in shown]
+    assert "environment" in house.run("tools", "tool").stdout
+    assert ran.exists()
 
 
 def test_what_exists_is_not_overwritten(house: House) -> None:

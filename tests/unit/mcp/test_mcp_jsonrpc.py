@@ -134,6 +134,12 @@ def test_requests_of_the_server_are_answered() -> None:
     assert (7, -32601) == (no["id"], no["error"]["code"])
 
 
+@pytest.mark.parametrize("id_", ["\ud800s", {"a": 1}, [1], True, None], ids=repr)
+def test_an_id_that_cannot_be_said_back_is_null(id_: Any) -> None:
+    """A server's request with an impossible id is answered without one, and does not end our own call."""
+    assert json.loads(jsonrpc.reply_to({"id": id_, "method": "ping"}))["id"] is None
+
+
 def test_an_error_becomes_an_exception_with_the_servers_facts() -> None:
     """Code and data are the server's; its words stand in the message as one quoted line."""
     message = {"id": 1, "error": {"code": -32000, "message": "no\x1b[31m\r\nluck" + "!" * 500, "data": {"why": [1]}}}

@@ -1,0 +1,404 @@
+"""A server as a child process: its lines, its era, its end, its stderr and its environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcpvault import Callbacks, Secret, Session
+from mcpvault.deadline import Deadline
+from mcpvault.errors import (
+    ConfigurationError,
+    ConnectFailedError,
+    DeadlineExceededError,
+    McpVaultError,
+    MessageTooLargeError,
+    RemoteProtocolError,
+    RequestLostError,
+    UnsupportedVersionError,
+)
+from mcpvault.transports import stdio
+from mcpvault.transports.stdio import StdioTransport
+
+SERVER = str(Path(__file__).with_name("odd_stdio_server.py"))
+TOKEN = "canary-Zq81LmVx0aTrW3"
+
+
+class Remembered(dict[str, str]):
+    """Verdicts in memory."""
+
+    def put(self, key: str, era: str) -> None:
+        """Remember."""
+        self[key] = era
+
+    def forget(self, key: str) -> None:
+        """Forget."""
+        self.pop(key, None)
+
+
+class Running:
+    """A session with one odd server, and what the server wrote down."""
+
+    def __init__(self, session: Session, transport: StdioTransport, journal: Path) -> None:
+        self.session, self.transport, self._journal = session, transport, journal
+
+    def echo(self, message: str = "hi", **options: Any) -> str:
+        """Call the tool."""
+        return self.session.call_tool("echo", {"message": message}, **options).text()
+
+    @property
+    def came(self) -> list[str]:
+        """What reached the servers, starts included."""
+        return self._journal.read_text().split() if self._journal.exists() else []
+
+    def starts(self) -> int:
+        """How many processes there were."""
+        return self.came.count("start")
+
+
+Run = Callable[..., Running]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Open a session with a server of some habit: ``run(habit, word…, env={}, **options of the transport)``."""
+    with ExitStack() as stack:
+
+        def opened(
+            *words: str, env: dict[str, str] | None = None, callbacks: Callbacks | None = None, **options: Any
+        ) -> Running:
+            journal = tmp_path / "journal"
+            given = {name: Secret(value) for name, value in {"JOURNAL": str(journal), **(env or {})}.items()}
+            transport = StdioTransport(
+                sys.executable, ["-IS", SERVER, *words], env=os.environ, given=given, server="odd", **options
+            )
+            session = Session(transport, name="odd", timeout=20, callbacks=callbacks)
+            stack.callback(session.close)
+            return Running(session, transport, journal)
+
+        yield opened
+
+
+def gone(pid: int) -> bool:
+    """Tell whether a process has ended; it may wait for its parent to notice."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state == "Z"
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Wait until *condition* holds, for seconds at most."""
+    ends = time.monotonic() + 10
+    while not condition() and time.monotonic() < ends:
+        time.sleep(0.01)
+    return condition()
+
+
+# Framing
+
+
+@pytest.mark.parametrize("habit", [["byte-by-byte"], ["crlf"], ["noise", "3"], ["noise", "900"], ["modern"]], ids=str)
+def test_only_a_line_feed_ends_a_message(run: Run, habit: list[str]) -> None:
+    """However the bytes come, and whatever is printed between messages, text comes back as it went."""
+    message = 'one\ntwo\r\nthree \u2028 \u2029 \x85 \v \f "\\" \N{WAVING HAND SIGN} \x00'
+
+    assert message == run(*habit).echo(message)
+
+
+@pytest.mark.parametrize("habit", [["noise", "1001"], ["garbled"], ["batch"]], ids=lambda habit: habit[0])
+def test_what_is_no_message_is_not_borne_for_ever(run: Run, habit: list[str]) -> None:
+    """Too many lines of noise, a message that is broken and a batch where there are none end the call, typed."""
+    with pytest.raises(RemoteProtocolError):
+        run(*habit).echo()
+
+
+def test_batches_are_read_where_the_revision_has_them(run: Run) -> None:
+    """2025-03-26 lets a server put a notification and an answer into one line."""
+    heard: list[str] = []
+    server = run(
+        "batch",
+        env={"REVISION": "2025-03-26"},
+        callbacks=Callbacks(on_notification=lambda method, _: heard.append(method)),
+    )
+
+    assert ("hi", ["n"]) == (server.echo(), heard)
+
+
+def test_the_oldest_revision_is_spoken_on_stdio(run: Run) -> None:
+    """2024-11-05 is accepted, a revision that nobody knows is not."""
+    server = run("proper", env={"REVISION": "2024-11-05"})
+
+    assert ("hi", "2024-11-05") == (server.echo(), server.session.protocol_version)
+    with pytest.raises(UnsupportedVersionError):
+        run("proper", env={"REVISION": "2019-01-01"}).echo()
+
+
+# Limits
+
+
+def test_a_line_without_end_is_refused(run: Run) -> None:
+    """A line longer than the limit ends the call, and is not kept."""
+    server = run("endless", largest=1 << 20)
+    with pytest.raises(MessageTooLargeError):
+        server.echo()
+
+    assert len(server.transport._child._buffer) < 4 << 20  # type: ignore[union-attr]
+
+
+def test_a_line_may_be_as_long_as_the_limit(run: Run) -> None:
+    """One message just below the limit is read, and one above it is not."""
+    assert 60_000 == len(run("proper", largest=64 * 1024).echo("x" * 60_000))
+    with pytest.raises(MessageTooLargeError):
+        run("proper", largest=64 * 1024).echo("x" * 600_000)
+
+
+def test_a_full_pipe_in_every_direction_is_no_deadlock(run: Run) -> None:
+    """A large request to a server that first fills stderr is written and answered."""
+    message = "x" * (2 << 20)
+
+    assert message == run("talk").echo(message)
+
+
+def test_a_server_that_does_not_read_holds_nobody(run: Run) -> None:
+    """Writing to a full pipe ends at the deadline."""
+    server = run("deaf")
+    with pytest.raises(DeadlineExceededError):
+        server.echo(timeout=1)  # it was answered nothing, and reads no more
+    begin = time.monotonic()
+    with pytest.raises(McpVaultError):
+        server.echo("x" * (2 << 20), timeout=0.5)
+
+    assert time.monotonic() - begin < 5
+
+
+# Era
+
+
+def test_the_probe_survives_a_server_that_ends(run: Run) -> None:
+    """A server that exits on a request before initialize is started again and is legacy; the next run knows that."""
+    verdicts = Remembered()
+    server = run("exit-on-probe", verdicts=verdicts)
+
+    assert ("hi", "legacy", 2) == (server.echo(), server.session.era, server.starts())
+    assert ["legacy"] == list(verdicts.values())
+
+    again = run("exit-on-probe", verdicts=verdicts)
+    assert ("hi", 3) == (again.echo(), again.starts())
+
+
+def test_a_silent_server_is_legacy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer to the probe within its time means initialize, in the same process."""
+    monkeypatch.setattr(stdio, "_PROBE", 0.3)
+    server = run("silent-probe")
+
+    assert ("hi", "legacy", 1) == (server.echo(), server.session.era, server.starts())
+
+
+def test_a_late_answer_counts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A modern server that was slow to start is modern, although initialize was on its way."""
+    monkeypatch.setattr(stdio, "_PROBE", 0.3)
+    server = run("late-probe")
+
+    assert ("hi", "modern", 1) == (server.echo(), server.session.era, server.starts())
+
+
+@pytest.mark.parametrize("code", [-32601, -32602, -32600, -32603, -32700, -32000, -32002, 0, 1, 404])
+def test_any_error_leads_to_initialize(run: Run, code: int) -> None:
+    """Falling back hangs on no code: whatever a server does not understand, it is asked to initialize."""
+    server = run("probe-error", str(code))
+
+    assert ("hi", "legacy", 1) == (server.echo(), server.session.era, server.starts())
+
+
+def test_what_was_remembered_and_fails_is_asked_anew(run: Run) -> None:
+    """A server that was replaced by one of the other era is spoken to in that, and the memory is corrected."""
+    verdicts = Remembered()
+    run("modern", verdicts=verdicts).echo()
+    (key,) = verdicts
+    wrong = Remembered({key: "legacy"})
+    server = run("modern", verdicts=wrong)
+
+    assert ("hi", "modern") == (server.echo(), server.session.era)
+    assert ["modern"] == list(wrong.values())
+
+
+def test_an_era_that_is_given_is_not_asked_for(run: Run) -> None:
+    """``era="legacy"`` saves the probe."""
+    server = run("exit-on-probe", era="legacy")
+
+    assert ("hi", 1) == (server.echo(), server.starts())
+    assert "server/discover" not in server.came
+
+
+# The end
+
+
+def test_a_lost_call_is_never_repeated(run: Run) -> None:
+    """A process that ends on a call loses it: the error says so and why, and the call reached one server once."""
+    for habit in ("die", "die-mid-answer"):
+        server = run(habit)
+        before = server.came.count("tools/call")
+        with pytest.raises(RequestLostError) as caught:
+            server.echo()
+        assert 1 == server.came.count("tools/call") - before
+        assert "ended with status 3" in caught.value.message
+
+
+def test_restarts_are_bounded(run: Run) -> None:
+    """A server that dies on every call is started four times, and then no more."""
+    server = run("die")
+    for _ in range(4):
+        with pytest.raises(RequestLostError):
+            server.echo()
+    starts = server.starts()
+    for _ in range(2):
+        with pytest.raises(ConnectFailedError) as caught:
+            server.echo()
+
+    assert (4, 4) == (starts, server.starts())
+    assert "ended 4 times" in caught.value.message
+
+
+def test_a_read_is_repeated_once(run: Run) -> None:
+    """A list that was lost is asked for again, once; if it is lost again, that is told."""
+    server = run("die-on-list")
+    with pytest.raises(RequestLostError):
+        server.session.list_tools()
+
+    assert (2, 2) == (server.starts(), server.came.count("tools/list"))
+
+
+def test_a_server_that_ends_between_calls_is_started_again(run: Run) -> None:
+    """Nothing was lost, so nobody hears of it."""
+    server = run("proper")
+    server.echo()
+    child = server.transport._child
+    assert child is not None
+    os.kill(child.pid, 9)
+    assert until(lambda: not child.alive())
+
+    assert ("again", 2) == (server.echo("again"), server.starts())
+
+
+def test_a_command_that_ends_at_once_is_told_with_its_words(run: Run) -> None:
+    """What cannot start says why on stderr, and the error repeats that."""
+    with pytest.raises(ConnectFailedError) as caught:
+        run("die-at-once").echo()
+
+    assert "cannot go on" in caught.value.message
+
+
+@pytest.mark.parametrize("command", ["/nowhere/to/be/found", "/etc/passwd", "nul\0"], ids=["none", "no program", "nul"])
+def test_a_command_that_cannot_be_started_is_a_fault_of_the_entry(command: str) -> None:
+    """The error is exit 8 and names the command."""
+    transport = StdioTransport(command, env=os.environ, server="odd")
+    with pytest.raises(ConfigurationError) as caught:
+        transport.open(Deadline(5))
+
+    assert 8 == caught.value.exit_code
+    assert repr(command) in caught.value.message
+
+
+def test_closing_ends_the_whole_family(run: Run) -> None:
+    """A grandchild that holds every pipe ends with the server, and closing does not wait for the pipes."""
+    server = run("family")
+    grandchild, child = int(server.echo()), server.transport._child
+    assert child is not None
+    assert not gone(grandchild)
+
+    begin = time.monotonic()
+    server.session.close()
+
+    assert time.monotonic() - begin < 4
+    assert gone(child.pid)
+    assert until(lambda: gone(grandchild))
+
+
+def test_a_server_that_will_not_go_is_killed(run: Run) -> None:
+    """One that ignores the end of stdin and SIGTERM is killed."""
+    server = run("stay")
+    server.echo()
+    child = server.transport._child
+    assert child is not None
+    child.close(patience=0.1)
+
+    assert gone(child.pid)
+
+
+def test_nothing_is_left_open(run: Run) -> None:
+    """Descriptors are as many after many sessions as before, however they ended."""
+
+    def count() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    run("proper").echo()
+    begin = count() - 3  # the pipes of the first
+    for habit in ("proper", "die", "exit-on-probe", "die-at-once", "garbled"):
+        server = run(habit)
+        with pytest.raises(McpVaultError) if habit not in ("proper", "exit-on-probe") else ExitStack():
+            server.echo()
+        server.session.close()
+
+    assert begin + 3 == count()
+
+
+# Cancellation
+
+
+def test_a_call_that_is_given_up_is_cancelled(run: Run) -> None:
+    """The server hears that nobody waits any more, and the session goes on."""
+    server = run("silent")
+    with pytest.raises(DeadlineExceededError):
+        server.echo(timeout=0.5)
+
+    assert until(lambda: "notifications/cancelled" in server.came)
+    assert ["echo"] == [tool.name for tool in server.session.list_tools()]
+    assert 1 == server.starts()
+
+
+# stderr and environment
+
+
+def test_stderr_is_drained_masked_and_at_hand(run: Run) -> None:
+    """Megabytes on stderr hold up nothing; the last of it can be read, without the secret in it."""
+    server = run("talk", env={"TOKEN": TOKEN})
+    server.echo()
+
+    assert until(lambda: "the token is [redacted]" in server.session.stderr_tail)
+    assert TOKEN not in server.session.stderr_tail
+    assert len(server.session.stderr_tail) <= 8 * 1024
+
+
+def test_stderr_outlives_the_process(run: Run) -> None:
+    """What a server said before it died is there afterwards, masked, in the error too."""
+    server = run("die", env={"TOKEN": TOKEN})
+    with pytest.raises(RequestLostError) as caught:
+        server.echo()
+
+    assert "cannot go on: [redacted]\n" == server.session.stderr_tail
+    assert "cannot go on: [redacted]" in caught.value.message
+    assert TOKEN not in f"{caught.value!r}{vars(caught.value)}"
+
+
+def test_secrets_go_into_the_environment_and_nowhere_else(run: Run) -> None:
+    """The child has the secret in its environment, not in its arguments, and our own environment is not changed."""
+    server = run("proper", env={"TOKEN": TOKEN})
+    server.echo()
+    child = server.transport._child
+    assert child is not None
+    place = Path(f"/proc/{child.pid}")
+
+    assert f"TOKEN={TOKEN}".encode() in place.joinpath("environ").read_bytes().split(b"\0")
+    assert TOKEN.encode() not in place.joinpath("cmdline").read_bytes()
+    assert TOKEN not in json.dumps(dict(os.environ))
+    assert TOKEN not in repr(vars(server.transport))
