@@ -30,6 +30,7 @@ from mcpvault.deadline import Deadline
 from mcpvault.errors import NotApprovedError, UnknownFieldError
 from mcpvault.fallback import following
 from mcpvault.host_state import roots_trusted, state_of
+from mcpvault.kept_tasks import kept_tasks
 from mcpvault.mcp.session import AuthState, Session
 from mcpvault.places import Places, locate
 from mcpvault.secret import Secret
@@ -244,8 +245,9 @@ class Vault:
         transport = carriers.transport(entry, env=self.env, verdicts=FileVerdicts(self.state), auth=own, tokens=tokens)
         seconds = float(entry.timeout.total) if timeout is None else timeout
         return Session(
-            transport, name=name, timeout=seconds, on_event=on_event, callbacks=callbacks, authorization=grant
-        )
+            transport, name=name, timeout=seconds, on_event=on_event, callbacks=callbacks, authorization=grant,
+            tasks=lambda: kept_tasks(self, name),
+        )  # fmt: skip
 
     def authorization(self, name: str) -> EntryAuthorization:
         """

@@ -74,6 +74,13 @@ def _live_values() -> Iterable[str]:
     return sorted((v for v in values if len(v) >= _SHORTEST_REDACTED), key=len, reverse=True)
 
 
+def stand_in(text: str) -> str:
+    """Return eight hex digits that stand for a value nobody can guess, where that must not be shown."""
+    from hashlib import sha256
+
+    return sha256(b"mcpvault/1/stand-in\0" + text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
 def redact(text: str) -> str:
     """Return *text* with every live secret of six characters or more masked, as it is and as a form spells it."""
     from urllib.parse import quote_plus

@@ -25,6 +25,7 @@ Example:
 @click.argument("arguments", required=False)
 @offers.pairs_option
 @save_option
+@click.option("--detach", is_flag=True, help="Let the server make a task of it, and do not wait; see: mcpvault tasks.")
 @quiet_options
 @app.timeout_option
 @app.json_option
@@ -34,6 +35,7 @@ def command(
     arguments: str | None,
     pairs: tuple[str, ...],
     folder: str | None,
+    detach: bool,
     quiet: bool,
     log_level: str | None,
     timeout: float | None,
@@ -50,4 +52,4 @@ def command(
     """
     with Meanwhile(quiet=quiet or as_json, log_level=log_level) as meanwhile:
         opening = app.session(server, timeout, meanwhile.callbacks())
-        offers.call_tool(opening, meanwhile, tool, arguments, pairs, folder=folder, as_json=as_json)
+        offers.call_tool(opening, meanwhile, tool, arguments, pairs, folder=folder, detach=detach, as_json=as_json)

@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "prompts": ("mcpvault.cli.prompts", "List a server's prompts, or fill one in."),
     "complete": ("mcpvault.cli.complete", "Say what an argument of a prompt may become."),
     "call": ("mcpvault.cli.call", "Call a tool once."),
+    "tasks": ("mcpvault.cli.tasks", "Take up what a server went on with by itself."),
     "run": ("mcpvault.cli.run", "Run a program with secrets in its environment."),
     "headers": ("mcpvault.cli.headers", "Print a server's headers for another client."),
     "token": ("mcpvault.cli.token", "Print a credential for another program."),

@@ -20,6 +20,7 @@ from mcpvault.errors import McpVaultError, RpcError, ServerError, ToolError, Unk
 
 if TYPE_CHECKING:
     from mcpvault.cli.meanwhile import Meanwhile
+    from mcpvault.cli.saving import Folder
     from mcpvault.mcp.session import Session
 
 Json = dict[str, Any]
@@ -113,10 +114,13 @@ def call_tool(
     pairs: Sequence[str],
     *,
     folder: str | None = None,
+    detach: bool = False,
     as_json: bool,
 ) -> None:
     """
     Call *tool* and print what it returned; with *folder* save there what is no text.
+
+    With *detach* a task that the server makes of the call is left to it, and its handle printed.
 
     The arguments are read before anything is opened. The list of tools is asked for only where
     a ``key=value`` needs its types, or where the server did not like the call.
@@ -142,18 +146,23 @@ def call_tool(
             tools = [item.raw for item in session.list_tools()]
             schema = find(tools, tool, server=server, what="tool").get("inputSchema")
             arguments, listed = typed.add_pairs(arguments, pairs, schema), True
-        result = _called(session, meanwhile, tool, arguments, listed=listed)
-    meanwhile.close()
-    if place is not None:
-        result = {**result, "content": place.keep(result.get("content") or (), tool)}
-    _show_result(result, tool, server, saved=place is not None, as_json=as_json)
+        result = _called(session, meanwhile, tool, arguments, listed=listed, detach=detach)
+    if "task" in result and detach:
+        handle = result["task"]
+        output.say(handle, as_json=as_json, json=result)
+        output.note(f"the server goes on with it; its result: mcpvault tasks {server} {handle}")
+        return
+    show_result(result, meanwhile, tool, server, place=place, as_json=as_json)
 
 
-def _called(session: Session, meanwhile: Meanwhile, tool: str, arguments: Json, *, listed: bool) -> Json:
+def _called(session: Session, meanwhile: Meanwhile, tool: str, arguments: Json, *, listed: bool, detach: bool) -> Json:
     refused: ServerError | None = None
     result: Json = {}
     try:
-        result = session.call_tool(tool, arguments, on_progress=meanwhile.on_progress).raw
+        if detach:
+            result = _submitted(session, tool, arguments)
+        else:
+            result = session.call_tool(tool, arguments, on_progress=meanwhile.on_progress).raw
     except UnknownToolError as error:
         refused = error
     except RpcError as error:
@@ -170,7 +179,26 @@ def _called(session: Session, meanwhile: Meanwhile, tool: str, arguments: Json, 
     return result
 
 
-def _show_result(result: Json, tool: str, server: str, *, saved: bool, as_json: bool) -> None:
+def _submitted(session: Session, tool: str, arguments: Json) -> Json:
+    from mcpvault.mcp.tasks import Task
+
+    begun = session.submit_tool(tool, arguments)
+    return {"task": begun.handle, "status": begun.status} if isinstance(begun, Task) else begun.raw
+
+
+def show_result(
+    result: Json, meanwhile: Meanwhile, tool: str, server: str, *, place: Folder | None = None, as_json: bool
+) -> None:
+    """
+    Print what a tool returned; save in *place* what is no text.
+
+    Raises:
+        ToolError: The tool reported a failure; its text has been printed on stderr.
+    """
+    meanwhile.close()
+    saved = place is not None
+    if place is not None:
+        result = {**result, "content": place.keep(result.get("content") or (), tool)}
     failed = result.get("isError") is True
     structured = result.get("structuredContent")
     texts, notes = render.blocks(result.get("content") or ())

@@ -19,7 +19,7 @@ from mcpvault.mcp import types
 from mcpvault.mcp.callbacks import NOBODY, Callbacks, LogMessage
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.standing import AuthState, Standing
-from mcpvault.mcp.wire import Authorization, Json, Transport
+from mcpvault.mcp.wire import Authorization, Json, TaskMemory, Transport
 
 if TYPE_CHECKING:
     from mcpvault.mcp.caching import ResultCache
@@ -41,6 +41,7 @@ class Conversation(Standing):
         on_event: Called with each new ``AuthState``.
         callbacks: What the server may ask for, and what is to be heard.
         authorization: Obtains the grant, where there is one to obtain.
+        tasks: Returns where the ids of tasks are kept for other runs, when there is one to keep.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class Conversation(Standing):
         on_event: Callable[[AuthState], None] | None = None,
         callbacks: Callbacks | None = None,
         authorization: Authorization | None = None,
+        tasks: Callable[[], TaskMemory] | None = None,
     ) -> None:
         super().__init__(name, timeout, on_event, authorization)
         self._callbacks = callbacks or NOBODY
         self._client = transport.client = ClientSide(name, self._callbacks)
         self._transport = transport
+        self._tasks = tasks
         self._cache: ResultCache | None = None
         self._changes = 0  # how often the server said that something kept may be stale
         self._level_told = False

@@ -124,7 +124,7 @@ class Session(Conversation):
                 self._cache.forget("tools/list")
             raise
         if result.get("resultType") == "task":
-            answer = self._task_of(result).finish(deadline)
+            answer = self._task_of(result, name).finish(deadline)
         else:
             answer = types.call_tool_result(result, server=self.name)
         if tool is not None and tool.output_schema is not None and not answer.is_error:
@@ -139,7 +139,8 @@ class Session(Conversation):
         """
         Call a tool and do not wait where the server makes a task of it: return the task, or else the result.
 
-        Keep the task's ``id``: another run takes it up with ``task(id)``.
+        A session of a vault remembers the task until its end was seen: another run finds it among ``tasks()``.
+        Without a vault keep its ``id``, and take it up with ``task(id)``.
 
         Raises:
             McpVaultError: As ``call_tool``.
@@ -150,10 +151,15 @@ class Session(Conversation):
         modern = self._transport.era == "modern"
         result = self._request("tools/call", params, deadline, meta=self._client.with_tasks() if modern else None)
         if result.get("resultType") == "task":
-            from mcpvault.mcp.tasks import Task
-
-            return Task.of(result, self)
+            return self._begun(result, name)
         return types.call_tool_result(result, server=self.name)
+
+    def tasks(self) -> list[Task]:
+        """Return the tasks that this host remembers and whose end nobody has seen, oldest first; nothing is asked."""
+        from mcpvault.mcp.tasks import Task
+
+        held = self._tasks().all() if self._tasks is not None else ()
+        return [Task(each.id.reveal(), self, tool=each.tool, created=each.created) for each in held]
 
     def task(self, task_id: str) -> Task:
         """Return the task *task_id* that an earlier call, perhaps of another process, has begun; nothing is asked."""
@@ -252,13 +258,18 @@ class Session(Conversation):
             self.list_tools(timeout=deadline.remaining())
         return self._schemas.get(name)
 
-    def _task_of(self, result: Json) -> Task:
+    def _task_of(self, result: Json, tool: str) -> Task:
         """Return the task that a server has made of a call, and tell the caller of it."""
         on_task = self._callbacks.on_task
         if on_task is None or self._transport.era != "modern":
             raise RemoteProtocolError(f"{self.name}: tools/call: a task, which was not asked for", server=self.name)
+        task = self._begun(result, tool)
+        on_task(task)
+        return task
+
+    def _begun(self, result: Json, tool: str) -> Task:
         from mcpvault.mcp.tasks import Task
 
-        task = Task.of(result, self)
-        on_task(task)
+        task = Task.of(result, self, tool=tool)
+        task.keep()
         return task

@@ -9,18 +9,21 @@ Spec: MCP tasks extension ``io.modelcontextprotocol/tasks``.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import RemoteProtocolError, RequestLostError, ToolError, TransportError
+from mcpvault.errors import McpVaultError, RemoteProtocolError, RequestLostError, ToolError, TransportError
 from mcpvault.mcp import jsonrpc, types
-from mcpvault.mcp.wire import Json
+from mcpvault.mcp.wire import Json, TaskMemory
 from mcpvault.quoting import quote
-from mcpvault.secret import Secret
+from mcpvault.secret import Secret, stand_in
 
 if TYPE_CHECKING:
     from mcpvault.mcp.session import Session
 
+LOG = logging.getLogger("mcpvault")
 STATUSES = frozenset({"working", "input_required", "completed", "failed", "cancelled"})
 _USUAL, _SHORTEST, _LONGEST = 1.0, 0.02, 60.0  # seconds between two questions
 _MOST_FAILURES = 5  # questions in a row that brought no answer
@@ -34,17 +37,29 @@ class Task:
     Attributes:
         id: The server's name for it; keep it to take the task up again, and keep it to yourself.
         raw: What the server last said of it.
+        tool: The tool that it is of, where that is known.
+        created: When it was begun, in Unix seconds, where that was kept.
     """
 
-    def __init__(self, task_id: str, session: Session, raw: Json | None = None) -> None:
+    def __init__(
+        self,
+        task_id: str,
+        session: Session,
+        raw: Json | None = None,
+        *,
+        tool: str | None = None,
+        created: int | None = None,
+    ) -> None:
         self.id = task_id
+        self.tool = tool
+        self.created = created
         self.raw: Json = raw or {}
         self._session = session
         self._answered: set[str] = set()
         self._sheltered = Secret(task_id)  # as long as it lives, messages mask the id
 
     @classmethod
-    def of(cls, result: Json, session: Session) -> Task:
+    def of(cls, result: Json, session: Session, *, tool: str) -> Task:
         """
         Return the task of a CreateTaskResult.
 
@@ -54,10 +69,15 @@ class Task:
         task_id = result.get("taskId")
         if not isinstance(task_id, str) or not task_id:
             raise RemoteProtocolError(f"{session.name}: tools/call: a task without an id", server=session.name)
-        return cls(task_id, session, _checked(result, session.name))
+        return cls(task_id, session, _checked(result, session.name), tool=tool)
 
     def __repr__(self) -> str:
         return f"Task({self.status!r})"
+
+    @property
+    def handle(self) -> str:
+        """What stands for the id where that must not be shown: eight digits made of it."""
+        return stand_in(self.id)
 
     @property
     def status(self) -> str:
@@ -92,8 +112,25 @@ class Task:
         return self._wait(self._session._deadline(timeout))
 
     def cancel(self, *, timeout: float | None = None) -> None:
-        """Tell the server that the result is no longer wanted; whether it stops, it decides."""
+        """Tell the server that the result is no longer wanted; whether it stops, it decides. Then forget it."""
         self._ask("tasks/cancel", {}, self._session._deadline(timeout))
+        self.forget()
+
+    def keep(self) -> None:
+        """Remember it for other runs; where that does not work it is said in the log, and the task goes on."""
+        tool = self.tool or ""
+        self._remember(lambda memory: memory.keep(self.id, tool))
+
+    def forget(self) -> None:
+        """Remember it no more; the server is not told."""
+        self._remember(lambda memory: memory.forget(self.id))
+
+    def _remember(self, change: Callable[[TaskMemory], None]) -> None:
+        if self._session._tasks is not None:
+            try:
+                change(self._session._tasks())
+            except McpVaultError as error:
+                LOG.warning("%s: what is remembered of tasks was not changed: %s", self._session.name, error.message)
 
     def finish(self, deadline: Deadline) -> types.CallToolResult:
         """Wait as a call does: Ctrl-C, or a callback that fails, cancels the task too."""
@@ -120,6 +157,7 @@ class Task:
                     raise
             if self.status == "input_required":
                 self._give_inputs(deadline)
+        self.forget()
         return self._result()
 
     def _interval(self) -> float:

@@ -7,7 +7,7 @@ Leaves carrying to ``mcpvault.http`` and ``mcpvault.transports``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mcpvault.deadline import Deadline
@@ -100,6 +100,35 @@ class VerdictStore(Protocol):
 
     def forget(self, key: str) -> None:
         """Forget *key*."""
+
+
+class KeptTask(Protocol):
+    """A task that was begun, perhaps by another process."""
+
+    @property
+    def id(self) -> Secret:
+        """The server's name for it."""
+
+    @property
+    def tool(self) -> str:
+        """The tool that it is of."""
+
+    @property
+    def created(self) -> int:
+        """When it was begun, in Unix seconds."""
+
+
+class TaskMemory(Protocol):
+    """Which tasks of a server are on their way; ids may be as good as credentials."""
+
+    def keep(self, task_id: str, tool: str) -> None:
+        """Remember a task of *tool*."""
+
+    def forget(self, task_id: str) -> None:
+        """Forget it."""
+
+    def all(self) -> Sequence[KeptTask]:
+        """Return what is remembered, oldest first."""
 
 
 class Authorization(Protocol):
