@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mcpvault import carriers, entries
 from mcpvault.auditing import Auditor, unlocking
 from mcpvault.deadline import Deadline
-from mcpvault.errors import NotApprovedError, UnknownFieldError
+from mcpvault.errors import UnknownFieldError
 from mcpvault.fallback import following
 from mcpvault.host_state import roots_trusted, state_of
 from mcpvault.kept_tasks import kept_tasks
@@ -232,13 +232,7 @@ class Vault:
             UnknownServerError, UnresolvedReferenceError, BindingMismatchError: As ``resolve``.
             NotApprovedError: The command was imported and nobody has approved it.
         """
-        entry = self.resolve(name)
-        if not entry.approved:
-            raise NotApprovedError(
-                f"{name}: its command was imported and has not been approved",
-                hint=f"run: mcpvault approve {name}",
-                server=name,
-            )
+        entry = entries.approved(self.resolve(name))
         own, provider = entries.told_apart(auth)
         grant = self._authorization(entry, provider, interactive) if entry.oauth is not None and own is None else None
         tokens = grant.source if grant is not None else following(self, entry, own)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from mcpvault import credentials
 from mcpvault.credentials import Credential, check_header
-from mcpvault.errors import BindingMismatchError, ConfigurationError, UnknownFieldError
+from mcpvault.errors import BindingMismatchError, ConfigurationError, NotApprovedError, UnknownFieldError
 from mcpvault.secret import Secret
 from mcpvault.stages import Stage, at_stage, field_at
 from mcpvault.vault.vaultfile import VaultFile
@@ -234,6 +234,22 @@ def _credential(entry: ServerEntry, secret: Secret | None, username: str | None,
     if auth.kind == "header":
         return credentials.header(secret, origin=origin, name=auth.name or "")
     return credentials.basic(username or "", secret, origin=origin)
+
+
+def approved(entry: Concrete) -> Concrete:
+    """
+    Return *entry* unless it is a command that nobody has looked at.
+
+    Raises:
+        NotApprovedError: It was imported and has not been approved.
+    """
+    if not entry.approved:
+        raise NotApprovedError(
+            f"{entry.name}: its command was imported and has not been approved",
+            hint=f"run: mcpvault approve {entry.name}",
+            server=entry.name,
+        )
+    return entry
 
 
 def of_http(entry: Concrete) -> Concrete:
