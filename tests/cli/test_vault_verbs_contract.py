@@ -56,6 +56,40 @@ def test_the_overview_lists_every_verb(home: Home) -> None:
     assert [] == [verb for verb, (_, line) in VERBS.items() if f"  {verb} " not in shown or line not in shown]
 
 
+def options(words: tuple[str, ...]) -> set[str]:
+    """Return the options of the verb *words*."""
+    command: click.Command = group
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), word) or command
+    return {spelling for parameter in command.params for spelling in parameter.opts}
+
+
+VERBS_ALONE = [words for words in sub_verbs(group) if words and not any(
+    other[: len(words)] == words and other != words for other in sub_verbs(group)
+)]  # fmt: skip
+# They change no file of ours and nothing at an issuer; a login is a person's consent, and asked for as such.
+READING = {
+    verb.strip()
+    for verb in """
+    get, list, show, history, slots list, login, status, tools, resources, prompts, call, complete, headers, token,
+    probe, explain, due, forecast, audit show, audit verify, scan, git textconv, export, stdio, shell, demo, exit-codes,
+    completion, client sessions list, client prompts get, client prompts list, client resources list,
+    client resources read, client tools call, client tools describe, client tools list
+    """.split(",")
+}
+WITHOUT_JSON = {"stdio", "shell"}  # what they print is the protocol's, or a person's
+
+
+@pytest.mark.parametrize("words", VERBS_ALONE, ids=" ".join)
+def test_every_verb_has_json_and_those_that_change_something_a_dry_run(words: tuple[str, ...]) -> None:
+    """``--json`` everywhere; ``--dry-run`` wherever a file of ours or something at an issuer is changed."""
+    found, verb = options(words), " ".join(words)
+
+    assert ("--json" in found) or verb in WITHOUT_JSON
+    assert ("--dry-run" in found) or verb in READING
+
+
 JSON = [
     "init --vault other.toml", "add new https://new.example.com/mcp", "set demo note x",
     "set child env.DB_PASSWORD --unset", "get demo url", "get demo auth.token --reveal", "list", "show demo",
