@@ -32,6 +32,7 @@ Rule: no message, hint or attribute of this module ever holds a secret.
     │   └── UnsupportedVersionError       5
     ├── VaultError                        6
     │   ├── AuditBrokenError              6
+    │   ├── RetiredKeyError               6
     │   ├── RollbackError                 6
     │   ├── TamperedError                 6
     │   ├── UntrustedRootError            6
@@ -226,6 +227,10 @@ class VaultError(McpVaultError):
 
 class AuditBrokenError(VaultError):
     """A line of the audit log was changed, moved or taken away: keep a copy and find out by whom."""
+
+
+class RetiredKeyError(VaultError):
+    """It was sealed under a vault key that has been given up, because others know it."""
 
 
 class RollbackError(VaultError):

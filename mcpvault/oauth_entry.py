@@ -17,7 +17,13 @@ from urllib.parse import urlsplit
 from mcpvault.authorization import EntryAuthorization
 from mcpvault.deadline import Deadline
 from mcpvault.entries import Concrete
-from mcpvault.errors import BindingMismatchError, ConfigurationError, McpVaultError
+from mcpvault.errors import (
+    BindingMismatchError,
+    ConfigurationError,
+    McpVaultError,
+    RetiredKeyError,
+    TamperedError,
+)
 from mcpvault.fallback import other_settings, used
 from mcpvault.oauth.settings import Settings
 from mcpvault.remembered import Remembered
@@ -25,7 +31,8 @@ from mcpvault.state.host import host_id, host_name
 from mcpvault.state.record import Bound
 from mcpvault.state.store import StateStore
 from mcpvault.state.tokens import TokenStore
-from mcpvault.vault.state_sealing import seal_state, unseal_state
+from mcpvault.vault.epochs import keys_of, reopened
+from mcpvault.vault.state_sealing import epoch_of, seal_state, unseal_state
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import origin_of
 from vault_schema.record import Record
@@ -70,14 +77,43 @@ class Latest:
         return self._settings
 
 
+class _Epochs:
+    """
+    Seals state with the newest vault key that this process has met, and opens what an earlier one has sealed.
+
+    A vault may get a new key while sessions go on: whoever meets state of a later epoch opens the vault again.
+    """
+
+    def __init__(self, file: VaultFile) -> None:
+        self._file = file
+
+    def seal(self, data: bytes, associated: bytes) -> str:
+        file = self._file
+        return seal_state(file.keys.vault_key, file.document.header.epoch, data, associated)
+
+    def unseal(self, line: str, associated: bytes) -> bytes:
+        file, epoch = self._file, epoch_of(line)
+        if epoch is not None and epoch > file.document.header.epoch:
+            self._file = file = reopened(file)
+        keys = keys_of(file, epoch) if epoch is not None else [file.keys.vault_key]
+        if not keys:
+            raise RetiredKeyError(
+                f"sealed in epoch {epoch} of the vault, whose key was given up; the vault is at "
+                f"{file.document.header.epoch}",
+                hint="log in again",
+            )
+        for key in keys[:-1]:
+            try:
+                return unseal_state(key, line, associated)
+            except TamperedError:
+                continue
+        return unseal_state(keys[-1], line, associated)
+
+
 def sealing_of(file: VaultFile) -> Sealing:
     """Return how the state of an open vault is sealed."""
-    key, header = file.keys.vault_key, file.document.header
-    return Sealing(
-        header.id,
-        lambda data, associated: seal_state(key, header.epoch, data, associated),
-        lambda line, associated: unseal_state(key, line, associated),
-    )
+    epochs = _Epochs(file)
+    return Sealing(file.document.header.id, epochs.seal, epochs.unseal)
 
 
 def unsealed() -> Sealing:

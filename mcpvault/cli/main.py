@@ -30,6 +30,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "trust": ("mcpvault.cli.trust", "Tell this host which vault to believe."),
     "approve": ("mcpvault.cli.approve", "Look at an imported command and allow it."),
     "slots": ("mcpvault.cli.slots", "The keys that open the vault."),
+    "rekey": ("mcpvault.cli.rekey", "Give the vault a new key."),
+    "migrate": ("mcpvault.cli.migrate", "Bring the vault to the newest format."),
     "login": ("mcpvault.cli.login", "Log in to a server that wants OAuth."),
     "logout": ("mcpvault.cli.logout", "Give a grant back and forget its tokens."),
     "status": ("mcpvault.cli.status", "Say how the credentials stand; needs no key."),

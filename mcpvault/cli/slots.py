@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mcpvault.cli import app, output, secret_input
+from mcpvault.cli import app, output
+from mcpvault.cli.slots_change import made_slot, remove, reseal
+from mcpvault.cli.slots_change import role as change_role
 from mcpvault.errors import UsageError
+
+if TYPE_CHECKING:
+    from mcpvault.vault.slots import Role
 
 EXAMPLE = """
 Example:
@@ -17,12 +23,13 @@ Example:
   mcpvault slots keygen /etc/mcpvault/host.key      on the host; prints its public key
   mcpvault slots add web01 --recipient mvp1-…       by an admin, anywhere
   mcpvault slots add alice --passphrase --role admin
+  mcpvault slots remove web01                       a new key for the vault, and every secret is due
 """
 
 
 @click.group(epilog=EXAMPLE)
 def command() -> None:
-    """Show and add the keys that open the vault."""
+    """Show, add, change and remove the keys that open the vault."""
 
 
 @command.command("list", epilog=EXAMPLE)
@@ -60,35 +67,17 @@ def add_slot(
     as_json: bool,
 ) -> None:
     """Add a way into the vault. A reader opens it; an admin also changes it."""
-    from mcpvault.vault import keyfiles
-    from mcpvault.vault.keysources import store_in_keyring
-    from mcpvault.vault.slots import NewSlot, RawKey, Role
-
     if sum((recipient is not None, new_key_file is not None, passphrase, keyring)) != 1:
         raise UsageError("expected one of --recipient, --new-key-file, --passphrase, --keyring")
     vault = app.open_for_change()
     as_role: Role = "admin" if role == "admin" else "reader"
-    raw = RawKey.generate()
-    if recipient is not None:
-        new = NewSlot.recipient(slot, recipient, role=as_role)
-    elif passphrase:
-        new = NewSlot.passphrase(slot, secret_input.new_passphrase(), role=as_role)
-    elif keyring:
-        user = f"{vault.document.header.id}/{slot}"
-        new = NewSlot.keyring(slot, raw, service="mcpvault", user=user, role=as_role)
-    else:
-        keyfiles.check_apart(Path(new_key_file or "").absolute(), vault.places.vault_path)
-        new = NewSlot.raw(slot, raw, role=as_role)
+    new, keep = made_slot(vault, slot, recipient, new_key_file, passphrase=passphrase, keyring=keyring, role=as_role)
     with vault.change(dry_run=True) as trial:  # what cannot be is refused before a key is kept anywhere
         trial.add_slot(new)
     if not dry_run:
         with vault.change() as change:
             change.add_slot(new)
-            # The key is kept before the slot exists: a slot without its key would be a lie.
-            if new_key_file is not None:
-                keyfiles.write(Path(new_key_file).absolute(), raw.text)
-            if keyring:
-                store_in_keyring("mcpvault", f"{vault.document.header.id}/{slot}", raw.text)
+            keep()  # before the slot exists: a slot without its key would be a lie
     facts = {"slot": slot, "kind": new.kind, "role": role, "root": vault.file.root_fingerprint, "dry_run": dry_run}
     output.say(f"{'would add' if dry_run else 'added'} slot {slot} ({role})", as_json=as_json, json=facts)
     if recipient is not None and not as_json:
@@ -110,3 +99,8 @@ def keygen(path: str, dry_run: bool, as_json: bool) -> None:
     identity = HostIdentity.generate()
     keyfiles.write(Path(path).absolute(), identity.text)
     output.say(identity.public, as_json=as_json, json={"path": path, "public": identity.public, "dry_run": False})
+
+
+command.add_command(remove, "remove")
+command.add_command(change_role, "role")
+command.add_command(reseal, "reseal")

@@ -96,13 +96,14 @@ def trusted_roots(directory: StateStore) -> frozenset[str]:
     return frozenset(data.decode("ascii", "replace").split()) if data else frozenset()
 
 
-def trust_root(directory: StateStore, fingerprint: str) -> None:
+def trust_root(directory: StateStore, *fingerprints: str) -> None:
     """
-    Record that this host vouches for *fingerprint* (``mvr1-…``).
+    Record that this host vouches for *fingerprints* (``mvr1-…``), and no longer for others.
+
+    A vault has one root; there are two while a new one takes the place of the old.
 
     Raises:
         PermissionsError: The state folder cannot be written.
     """
     with directory.lock("anchor"):
-        roots = sorted({*trusted_roots(directory), fingerprint})
-        directory.replace(_ROOTS, "".join(f"{root}\n" for root in roots).encode())
+        directory.replace(_ROOTS, "".join(f"{root}\n" for root in sorted({*fingerprints})).encode())

@@ -7,6 +7,7 @@ Decides the shape, and what of it stands in clear. Leaves the file to ``token_fi
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
@@ -21,6 +22,7 @@ from vault_schema.record import Record
 # dead: only a login helps.
 Status = Literal["none", "ok", "refreshing", "ambiguous", "dead"]
 STATUSES = ("none", "ok", "refreshing", "ambiguous", "dead")
+GIVEN_UP = "key_compromised"  # the reason for which a grant is dead after mcpvault rekey --compromised
 _LATEST = 2**53
 _NO_CLIENT = frozenset({"invalid_client", "unauthorized_client"})  # RFC 6749 §5.2
 
@@ -168,6 +170,33 @@ class TokenRecord(Record):
             intent=self.intent,
             trouble=self.trouble,
         )
+
+
+def dead_for_its_key(facts: Facts, record: TokenRecord | None) -> TokenRecord:
+    """
+    Return the record of a grant that nobody may use any more, because others may know the key that it was sealed with.
+
+    Of the *record*, where it can be read, the refresh token stays, so that a logout can revoke it.
+    """
+    tokens = record.tokens if record else None
+    if tokens is not None:
+        tokens = tokens.replaced(access_token=Secret("")) if tokens.refresh_token else None
+    now = int(time.time())
+    return TokenRecord(
+        generation=facts.generation,
+        status="dead" if facts.status != "none" else "none",
+        host=facts.host,
+        host_name=facts.host_name,
+        origin=facts.origin,
+        issuer=facts.issuer,
+        resource=facts.resource,
+        entries=facts.entries,
+        tokens=tokens,
+        registration=record.registration if record else None,
+        server=record.server if record else None,
+        dpop_key=record.dpop_key if record else None,
+        trouble=Trouble(failures=1, since=now, until=now, reason=GIVEN_UP),
+    )
 
 
 def _whole(seconds: float | None) -> int | None:

@@ -27,7 +27,7 @@ from mcpvault.errors import McpVaultError, TransportError
 from mcpvault.state import brake, journal
 from mcpvault.state.flight import LOG, Flight
 from mcpvault.state.grants import login_needed
-from mcpvault.state.record import TokenRecord
+from mcpvault.state.record import GIVEN_UP, TokenRecord
 from mcpvault.state.redemption import Exchange, redeem
 from mcpvault.state.tokens import TokenStore
 
@@ -191,10 +191,10 @@ class Refresh(Flight):
 
 def obstacle(store: TokenStore, record: TokenRecord | None) -> McpVaultError | None:
     """Return why this refresh token is not to be redeemed here, or None."""
+    if record is not None and record.status == "dead":
+        return login_needed(store, _epitaph(record))
     if record is None or record.tokens is None:
         return login_needed(store, "nobody has logged in")
-    if record.status == "dead":
-        return login_needed(store, _epitaph(record))
     if record.host != store.host:
         where = record.host_name or "another host"
         error = login_needed(store, f"its grant belongs to {where}; two hosts cannot share a refresh token")
@@ -209,6 +209,8 @@ def _epitaph(record: TokenRecord) -> str:
     """Return why a grant is dead: who, where and when, as far as that is known."""
     reason = record.trouble.reason if record.trouble else "unknown"
     intent = record.intent
+    if reason == GIVEN_UP:
+        return "its grant was sealed under a vault key that others may know, and is not used any more"
     if intent is None:
         return f"its grant has ended ({reason})"
     if reason == "lost":

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Literal
 
-from mcpvault.errors import BusyError, VaultError, VaultFormatError
+from mcpvault.errors import BusyError, RetiredKeyError, VaultError, VaultFormatError
 from mcpvault.secret import Secret
 from mcpvault.state import token_file
 from mcpvault.state.memory import MemoryState
-from mcpvault.state.record import Bound, Facts, TokenRecord
+from mcpvault.state.record import Bound, Facts, TokenRecord, dead_for_its_key
 from mcpvault.state.store import StateStore
 from mcpvault.state.token_file import Seal, Unseal
 
@@ -96,6 +96,8 @@ class TokenStore:
                 record = token_file.record_in(
                     data, vault_id=self.vault_id, credential=self.credential, unseal=self._unseal, place=name
                 )
+            except RetiredKeyError:
+                record = self._given_up(data, name)
             except VaultError as error:
                 error.server, error.login_command = self.server, f"mcpvault login {self.server}"
                 error.hint = f"it is kept as it is; to replace it, run: {error.login_command}"
@@ -188,6 +190,10 @@ class TokenStore:
         with suppress(VaultFormatError):
             facts = peek(self._store, self.credential)
         return facts.generation if facts else 0
+
+    def _given_up(self, data: bytes, name: str) -> TokenRecord:
+        """Return the record of a grant that was sealed under a key that others know: it has ended."""
+        return dead_for_its_key(token_file.facts_in(data, place=name), None)
 
     def _fitting(self, record: TokenRecord) -> TokenRecord:
         """Return *record*, without its grant and client where they are for something else than the entry is now."""

@@ -131,7 +131,7 @@ def _is_newest(vault: VaultFile, seen: Mapping[str, str | int] | None) -> bool:
 
 def _write(vault: VaultFile, standing: bytes | None, serial: int, *, keep_previous: bool) -> None:
     document = vault.document
-    text = rewrite(document.text, document.tree, signed_tree(vault, document.tree, serial=serial))
+    text = rewrite(document.text, document.tree, signed_tree(vault.keys, document.tree, serial=serial))
     signed = parsed(text.encode(), vault.path)
     with file.write_lock(vault.path):
         if _bytes(vault.path) != standing:

@@ -18,8 +18,10 @@ from mcpvault.errors import BindingMismatchError, ConfigurationError, RoleError,
 from mcpvault.secret import Secret
 from mcpvault.vault import file, primitives, sealing, unlock
 from mcpvault.vault.documents import entry_of, judged, timestamp
+from mcpvault.vault.key_change import KeyChange
+from mcpvault.vault.rekeying import sealed_fields
 from mcpvault.vault.sealing import SealContext
-from mcpvault.vault.slots import NewSlot
+from mcpvault.vault.unlock import Unlocked
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import Document, SchemaError, binding_for, rewrite, spec_for
 
@@ -48,8 +50,8 @@ def changing(vault: VaultFile, *, dry_run: bool) -> Iterator[Change]:
         document = _finished(vault, change)
         if document is vault.document:
             return
-        file.replace(vault.path, change.text.encode())
-    vault.adopt(document)
+        file.replace(vault.path, change.text.encode(), forget=change.keys is not vault.keys)
+    vault.adopt(document, change.keys)
 
 
 def _finished(vault: VaultFile, change: Change) -> Document:
@@ -59,7 +61,7 @@ def _finished(vault: VaultFile, change: Change) -> Document:
         return before
     signable = True
     try:
-        resigned = signed_tree(vault, change.tree, serial=before.header.serial + 1)
+        resigned = signed_tree(change.keys, change.tree, serial=before.header.serial + 1)
     except ValueError:  # a date, a fraction, half of a surrogate pair: nothing that can be signed
         signable = False
     if not signable:
@@ -69,9 +71,8 @@ def _finished(vault: VaultFile, change: Change) -> Document:
     return judged(change.text, resigned, before)
 
 
-def signed_tree(vault: VaultFile, tree: Mapping[str, Any], *, serial: int) -> dict[str, Any]:
+def signed_tree(keys: Unlocked, tree: Mapping[str, Any], *, serial: int) -> dict[str, Any]:
     """Return a copy of *tree* with *serial* and the MAC and signature that belong to it."""
-    keys = vault.keys
     if keys.root_seed is None:
         raise RoleError(f"slot {keys.slot.id!r} is a reader's", hint="use an admin's key")
     head = {**tree["vault"], "serial": serial}
@@ -82,7 +83,7 @@ def signed_tree(vault: VaultFile, tree: Mapping[str, Any], *, serial: int) -> di
     return signed
 
 
-class Change:
+class Change(KeyChange):
     """
     An edit in progress. ``tree`` is a copy: entries are copied when they are first touched.
 
@@ -90,12 +91,8 @@ class Change:
     """
 
     def __init__(self, vault: VaultFile) -> None:
-        self.vault = vault
+        super().__init__(vault)
         self.text = vault.document.text
-        tree = vault.document.tree
-        self.tree: dict[str, Any] = {**tree, "vault": dict(tree["vault"])}
-        if "servers" in tree:
-            self.tree["servers"] = dict(tree["servers"])
         self._own: set[str] = set()
 
     def _entry(self, name: str) -> dict[str, Any]:
@@ -215,27 +212,8 @@ class Change:
         if not_after is not None:
             new["not_after"] = not_after
         new["bound"] = list(self._binding(name, field))
-        new["sealed"] = sealing.seal(self.vault.keys.vault_key, secret, self._context(name, field, new))
+        new["sealed"] = sealing.seal(self.keys.vault_key, secret, self._context(name, field, new))
         _put(entry, field, sorted([*kept, new], key=lambda v: -int(v["v"])))
-
-    def add_slot(self, new: NewSlot) -> None:
-        """
-        Add a way in.
-
-        Raises:
-            ConfigurationError: There is a slot of that id, or of that key.
-        """
-        seed = self.vault.keys.root_seed
-        slots: Sequence[Mapping[str, Any]] = self.tree["vault"]["slots"]
-        pub = primitives.encode(new.public)
-        for slot in slots:
-            if slot["id"].lower() == new.id.lower() or slot["pub"] == pub:
-                raise ConfigurationError(
-                    f"vault.slots: there is a slot {slot['id']!r} with that {'key' if slot['pub'] == pub else 'name'}"
-                )
-        if seed is not None:
-            table = new.table(self.tree["vault"], self.vault.keys.vault_key, seed, created=timestamp(self.vault.now))
-            self.tree["vault"]["slots"] = [*slots, table]
 
     def set_allow_commands(self, allowed: bool) -> None:
         """Let ``${cmd:[…]}`` references of this vault run, or not."""
@@ -257,33 +235,31 @@ class Change:
         raise ConfigurationError(f"servers.{name}.{fault}", server=name)
 
     def _context(self, name: str, field: str, version: Mapping[str, Any]) -> SealContext:
-        epoch = self.vault.document.header.epoch
-        return SealContext(self.vault.keys.vault_id, epoch, name, field, version["v"], tuple(version["bound"]))
+        epoch = self.tree["vault"]["epoch"]
+        return SealContext(self.keys.vault_id, epoch, name, field, version["v"], tuple(version["bound"]))
 
     def _bound_to(self, name: str, field: str) -> bool:
         """Tell whether a sealed value of the entry is for what *field* says."""
         kinds = {"url": "url.origin", "args": "command"}
-        return any(self._binding(name, path)[0] == kinds.get(field, field) for path, _ in self._sealed(name))
+        return any(self._binding(name, path)[0] == kinds.get(field, field) for path, _ in self.sealed(name))
 
     def _rebound(self, name: str, field: str, value: Any) -> list[str]:
         """Return the sealed fields that would be for something else if *field* were *value*."""
         after = copy.deepcopy(self.tree["servers"][name])
         _put(after, field, value)
-        return [path for path, _ in self._sealed(name) if self._binding(name, path, after) != self._binding(name, path)]
+        return [path for path, _ in self.sealed(name) if self._binding(name, path, after) != self._binding(name, path)]
 
-    def _sealed(self, name: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-        for table, held in self.tree["servers"][name].items():
-            if isinstance(held, dict):
-                for leaf, value in held.items():
-                    versions = isinstance(value, list) and value and isinstance(value[0], dict) and "sealed" in value[0]
-                    if versions and spec_for(f"{table}.{leaf}"):
-                        yield f"{table}.{leaf}", value
+    def sealed(self, name: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Yield the sealed fields of the entry *name* as the change has them, each with its versions."""
+        entry = self.tree["servers"][name]
+        for table, leaf in sealed_fields(entry):
+            yield f"{table}.{leaf}", entry[table][leaf]
 
     def _opened(self, name: str) -> dict[str, list[Secret]]:
-        key = self.vault.keys.vault_key
+        key = self.keys.vault_key
         return {
             path: [sealing.unseal(key, v["sealed"], self._context(name, path, v)) for v in versions]
-            for path, versions in self._sealed(name)
+            for path, versions in self.sealed(name)
         }
 
     def _reseal(self, name: str, field: str, secrets: Sequence[Secret]) -> None:
@@ -291,7 +267,7 @@ class Change:
         versions = []
         for version, secret in zip(_get(self._entry(name), field), secrets, strict=True):
             moved = {**version, "bound": bound}
-            moved["sealed"] = sealing.seal(self.vault.keys.vault_key, secret, self._context(name, field, moved))
+            moved["sealed"] = sealing.seal(self.keys.vault_key, secret, self._context(name, field, moved))
             versions.append(moved)
         _put(self._entry(name), field, versions)
 

@@ -108,12 +108,19 @@ def write_lock(path: Path, *, timeout: float = 10.0) -> Iterator[None]:
         lock.release()
 
 
-def replace(path: Path, data: bytes, *, keep_previous: bool = True) -> None:
+def replace(path: Path, data: bytes, *, keep_previous: bool = True, forget: bool = False) -> None:
     """
     Put *data* in place of the file, durably and in one step, and keep the old one as ``<name>.prev``.
 
     A link is followed, so that a file kept by a dotfile tool stays where it is. Call it under
     ``write_lock``; it also clears temporary files that dead writers left behind.
+
+    Args:
+        path: The file.
+        data: Its new content.
+        keep_previous: Keep the old one.
+        forget: Keep no old one at all. They are gone before the new file is in place, so that no crash
+            leaves them beside it.
 
     Raises:
         PermissionsError: The folder or the disk refuses; the old file is untouched.
@@ -125,7 +132,9 @@ def replace(path: Path, data: bytes, *, keep_previous: bool = True) -> None:
         _reap(real)
         old = real.stat() if real.exists() else None
         _write_new(temporary, data, old)
-        if keep_previous and old is not None:
+        if forget:
+            _forget(real, temporary)
+        elif keep_previous and old is not None:
             _link_previous(real)
         os.replace(temporary, real)
         _sync_folder(real.parent)
@@ -138,6 +147,14 @@ def replace(path: Path, data: bytes, *, keep_previous: bool = True) -> None:
             f"{path}: not written: {problem.strerror or 'the system refused'}; the old file is untouched",
             hint=f"check space and permissions of {real.parent}",
         )
+
+
+def _forget(real: Path, but: Path) -> None:
+    """Delete every older generation; whoever else made a temporary file here is dead, for the lock is ours."""
+    for old in (real.with_name(real.name + ".prev"), *leftovers(real)):
+        if old != but:
+            old.unlink(missing_ok=True)
+    _sync_folder(real.parent)
 
 
 def _write_new(path: Path, data: bytes, like: os.stat_result | None) -> None:

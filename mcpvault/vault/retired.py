@@ -38,11 +38,13 @@ def seal_key(
 
 def keys_of(header: Header, vault_key: bytes, vault_id: bytes, epoch: int) -> list[bytes]:
     """Return the vault keys that *header* keeps of an earlier *epoch*: none, one, or after a merge several."""
-    opened = (_open(row.key, vault_key, vault_id, header.epoch, epoch) for row in header.retired if row.epoch == epoch)
+    rows = [row.key for row in header.retired if row.epoch == epoch]
+    opened = (open_key(row, vault_key, vault_id, header.epoch, epoch) for row in rows)
     return [key for key in opened if key is not None]
 
 
-def _open(line: str, vault_key: bytes, vault_id: bytes, epoch: int, retired: int) -> bytes | None:
+def open_key(line: str, vault_key: bytes, vault_id: bytes, epoch: int, retired: int) -> bytes | None:
+    """Return the vault key of the epoch *retired* in a line of ``seal_key``, or None if it does not open."""
     _, _, salt, sealed = line.split(".")
     drawn, ciphertext = primitives.decode(salt), primitives.decode(sealed)
     if drawn is None or ciphertext is None:

@@ -9,7 +9,7 @@ Spec: house rule 4.4; SPEC §8.4.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from mcpvault.errors import BindingMismatchError, RoleError, VaultChangedError
@@ -29,7 +29,7 @@ def sign(
     key: Key | Callable[[Header], Key],
     accept: Callable[[Sequence[Difference]], bool],
     anchor: AnchorStore | None = None,
-    trusted_roots: Container[str] = (),
+    trusted_roots: Collection[str] = (),
     now: Callable[[], float] = time.time,
 ) -> VaultFile | None:
     """
@@ -73,7 +73,7 @@ def sign(
         seen = max(seen, document.header.serial, unlock.anchored_serial(keys, anchor))
         if before is not None:
             seen = max(seen, before.document.header.serial)
-        text = rewrite(document.text, document.tree, signed_tree(vault, document.tree, serial=seen + 1))
+        text = rewrite(document.text, document.tree, signed_tree(vault.keys, document.tree, serial=seen + 1))
         signed = parsed(text.encode(), path)
         # The file on disk was never believed; the generation kept beside it was.
         file.replace(path, text.encode(), keep_previous=False)

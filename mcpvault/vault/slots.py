@@ -175,6 +175,34 @@ class NewSlot(Record):
         return out
 
 
+def reboxed(
+    slot: Mapping[str, Any], header: Mapping[str, Any], vault_key: bytes, root_seed: bytes, *, private: bytes | None
+) -> dict[str, Any]:
+    """
+    Return the table of *slot* with boxes for the keys and the role that it now has.
+
+    Its pin stays while the root is the same; for another root only the owner's *private* key can make one.
+
+    Args:
+        slot: The table as it stands, its ``role`` as it shall be.
+        header: The vault's id, its epoch from now on, and its root until now.
+        vault_key: The key of that epoch.
+        root_seed: The root from now on.
+        private: The slot's private key where it is at hand, else None.
+    """
+    vault_id, epoch, public = id_bytes(header["id"]), header["epoch"], id_bytes(slot["pub"])
+    root = primitives.ed25519_public(root_seed)
+    out = {name: value for name, value in slot.items() if name != "sbox"}
+    out["box"] = _boxed(vault_key, public, _info("slot", vault_id, epoch, slot["id"], slot["kind"]))
+    if slot["role"] == "admin":
+        out["sbox"] = _boxed(root_seed, public, _info("root", vault_id, epoch, slot["id"], slot["kind"]))
+    if private is not None:
+        out["pin"] = primitives.encode(pin(private, vault_id, root))
+    elif primitives.encode(root) != header["root"]:
+        out.pop("pin", None)
+    return out
+
+
 def private_of_raw(text: Secret, salt: bytes, *, kind: str = "raw") -> bytes:
     """Return the X25519 private key of a raw or keyring slot (SPEC §6.3)."""
     return primitives.hkdf(key_bytes(text), salt, f"mcpvault/1/slot-x25519/{kind}")

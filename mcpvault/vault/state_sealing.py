@@ -24,6 +24,12 @@ def seal_state(vault_key: bytes, epoch: int, data: bytes, associated_data: bytes
     return f"mv1.{epoch}.{primitives.encode(salt)}.{primitives.encode(sealed)}"
 
 
+def epoch_of(line: str) -> int | None:
+    """Return the epoch that a line of ``seal_state`` says it was sealed in, or None if it is no such line."""
+    parts = re.fullmatch(_LINE, line)
+    return int(parts[1]) if parts else None
+
+
 def unseal_state(vault_key: bytes, line: str, associated_data: bytes) -> bytes:
     """
     Open a line of ``seal_state`` in its place.

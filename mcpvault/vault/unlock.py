@@ -9,7 +9,7 @@ Spec: SPEC §8.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from mcpvault.errors import RollbackError, TamperedError, UntrustedRootError, WrongKeyError
@@ -42,7 +42,7 @@ class Unlocked(Record):
     _unprinted = frozenset({"private", "vault_key", "root_seed"})
 
 
-def unlock(header: Header, key: Key | Callable[[Header], Key], *, trusted_roots: Container[str]) -> Unlocked:
+def unlock(header: Header, key: Key | Callable[[Header], Key], *, trusted_roots: Collection[str]) -> Unlocked:
     """
     Return the keys behind the slot that *key*, or what it finds for the header, opens.
 
@@ -53,6 +53,27 @@ def unlock(header: Header, key: Key | Callable[[Header], Key], *, trusted_roots:
     """
     key = key if isinstance(key, Key) else key(header)
     slot, private = _find_slot(header, key)
+    return _opened(header, slot, private, trusted_roots, key.source)
+
+
+def unlock_again(header: Header, keys: Unlocked, *, trusted_roots: Collection[str]) -> Unlocked:
+    """
+    Return the keys of another generation of the vault that *keys* opened.
+
+    Raises:
+        WrongKeyError: The slot is no longer there.
+        UntrustedRootError, TamperedError: As ``unlock``.
+    """
+    public = primitives.encode(primitives.x25519_public(keys.private))
+    slot = next((slot for slot in header.slots if slot.pub == public), None)
+    if slot is None:
+        raise WrongKeyError(
+            f"slot {keys.slot.id!r} was removed from the vault", hint="ask an admin; this process opened it before"
+        )
+    return _opened(header, slot, keys.private, trusted_roots, keys.source)
+
+
+def _opened(header: Header, slot: Slot, private: bytes, trusted_roots: Collection[str], source: str) -> Unlocked:
     vault_id = slots.id_bytes(header.id)
     root = slots.id_bytes(header.root)
     _check_root(slot, private, vault_id, root, trusted_roots)
@@ -62,9 +83,7 @@ def unlock(header: Header, key: Key | Callable[[Header], Key], *, trusted_roots:
         raise TamperedError(
             f"vault.slots: the boxes of slot {slot.id!r} do not open", hint="restore the file from its history"
         )
-    return Unlocked(
-        slot=slot, vault_id=vault_id, private=private, vault_key=vault_key, root_seed=seed, source=key.source
-    )
+    return Unlocked(slot=slot, vault_id=vault_id, private=private, vault_key=vault_key, root_seed=seed, source=source)
 
 
 def _find_slot(header: Header, key: Key) -> tuple[Slot, bytes]:
@@ -93,11 +112,17 @@ def _private(slot: Slot, key: Key) -> bytes | None:
     return None
 
 
-def _check_root(slot: Slot, private: bytes, vault_id: bytes, root: bytes, trusted_roots: Container[str]) -> None:
+def _check_root(slot: Slot, private: bytes, vault_id: bytes, root: bytes, trusted_roots: Collection[str]) -> None:
     shown = slots.root_fingerprint(root)
-    if slot.pin is not None and primitives.same(slots.id_bytes(slot.pin), slots.pin(private, vault_id, root)):
-        return
     if shown in trusted_roots:
+        return
+    if trusted_roots:
+        # A removed admin still has the old root, and an old file with our pin for it.
+        raise UntrustedRootError(
+            f"vault.root: {shown} is not the root that this host vouches for ({', '.join(sorted(trusted_roots))})",
+            hint=f"ask an admin for the fingerprint; only if it is the same, run: mcpvault trust {shown}",
+        )
+    if slot.pin is not None and primitives.same(slots.id_bytes(slot.pin), slots.pin(private, vault_id, root)):
         return
     if slot.pin is not None:
         raise UntrustedRootError(
@@ -170,12 +195,15 @@ def anchored_serial(keys: Unlocked, anchor: AnchorStore | None) -> int:
     return serial if primitives.same(expected.encode(), str(record["tag"]).encode()) else 0
 
 
-def check_anchor(document: Document, keys: Unlocked, anchor: AnchorStore | None) -> None:
+def check_anchor(
+    document: Document, keys: Unlocked, anchor: AnchorStore | None, *, trusted_roots: Collection[str] = ()
+) -> None:
     """
     Compare the file with what this host has seen, and remember it if it is newer.
 
     Raises:
         RollbackError: The file is older than one seen here, or of the same serial and different.
+        UntrustedRootError: It has another root than the one seen here, and nobody has confirmed it on this host.
     """
     if anchor is None:
         return
@@ -190,6 +218,12 @@ def check_anchor(document: Document, keys: Unlocked, anchor: AnchorStore | None)
             raise RollbackError(f"the vault was rolled back: serial {header.serial}, seen here {serial}", hint=hint)
         if header.serial == serial and header.mac != mac:
             raise RollbackError(f"the vault forked: another file of serial {serial} was seen here", hint=hint)
+        shown = slots.root_fingerprint(slots.id_bytes(header.root))
+        if header.root != record["root"] and shown not in trusted_roots:
+            raise UntrustedRootError(
+                f"vault.root: {shown} is new; an admin was removed, or somebody has forged this file",
+                hint=f"ask an admin for the fingerprint; only if it is the same, run: mcpvault trust {shown}",
+            )
         if header.serial == serial:
             return
     anchor.advance(keys.slot.id, anchor_record(header, keys))

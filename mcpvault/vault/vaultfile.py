@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,9 @@ from mcpvault.errors import (
     ConfigurationError,
     RollbackError,
     UnknownFieldError,
-    VaultChangedError,
 )
 from mcpvault.secret import Secret
-from mcpvault.vault import file, primitives, retired, sealing, slots, unlock
+from mcpvault.vault import file, primitives, sealing, slots, unlock
 from mcpvault.vault.documents import entry_of, judged, read_document, timestamp
 from mcpvault.vault.keysources import Key
 from mcpvault.vault.sealing import SealContext
@@ -56,11 +55,18 @@ class VaultFile:
     """
 
     def __init__(
-        self, path: Path, document: Document, keys: Unlocked, anchor: AnchorStore | None, now: Callable[[], float]
+        self,
+        path: Path,
+        document: Document,
+        keys: Unlocked,
+        anchor: AnchorStore | None,
+        now: Callable[[], float],
+        trusted_roots: Collection[str] = (),
     ) -> None:
         self.path = path
         self.document = document
         self.now = now
+        self.trusted_roots = trusted_roots
         self._keys = keys
         self._anchor = anchor
 
@@ -71,7 +77,7 @@ class VaultFile:
         *,
         key: Key | Callable[[Header], Key],
         anchor: AnchorStore | None = None,
-        trusted_roots: Container[str] = (),
+        trusted_roots: Collection[str] = (),
         now: Callable[[], float] = time.time,
         document: Document | None = None,
     ) -> VaultFile:
@@ -82,7 +88,8 @@ class VaultFile:
             path: The vault file.
             key: The key, or a callable that finds it once the header is known.
             anchor: What this host has seen; None checks nothing.
-            trusted_roots: Root fingerprints (``mvr1-…``) that this host vouches for.
+            trusted_roots: Root fingerprints (``mvr1-…``) that this host vouches for; if there are any, no
+                other is believed.
             now: The clock, Unix seconds.
             document: The parsed file where the caller has read it already.
 
@@ -95,14 +102,14 @@ class VaultFile:
         keys = unlock.unlock(document.header, key, trusted_roots=trusted_roots)
         unlock.verify(document, keys)
         try:
-            unlock.check_anchor(document, keys, anchor)
+            unlock.check_anchor(document, keys, anchor, trusted_roots=trusted_roots)
         except RollbackError:
             # Another process may have written file and anchor between our reading of the two.
             again = read_document(path)
             if again.text == document.text:
                 raise
             return cls.open(path, key=key, anchor=anchor, trusted_roots=trusted_roots, now=now, document=again)
-        return cls(path, document, keys, anchor, now)
+        return cls(path, document, keys, anchor, now, trusted_roots)
 
     @classmethod
     def create(cls, path: Path, *, new_slots: Sequence[NewSlot], vault_id: bytes | None = None,
@@ -159,13 +166,6 @@ class VaultFile:
     def keys(self) -> Unlocked:
         """The keys of the open vault, for the other modules of this room."""
         return self._keys
-
-    def keys_of(self, epoch: int) -> list[bytes]:
-        """Return the vault keys of *epoch*: the one of the vault's own, those that it keeps of an earlier one."""
-        header, keys = self.document.header, self._keys
-        if epoch == header.epoch:
-            return [keys.vault_key]
-        return retired.keys_of(header, keys.vault_key, keys.vault_id, epoch)
 
     @property
     def anchor(self) -> AnchorStore | None:
@@ -291,20 +291,14 @@ class VaultFile:
         Take over what another process has written since; tell whether there was anything.
 
         Raises:
-            VaultChangedError: It has another key, root or slot since then: open it again.
-            VaultError: What is there now must not be believed; what was verified before stays.
+            VaultError: The slot is gone, or what is there must not be believed; what was verified before stays.
         """
         if file.read(self.path) == self.document.text.encode():
             return False
-        document = read_document(self.path)
-        now, known = document.header, self.document.header
-        if (now.id, now.root, now.epoch) != (known.id, known.root, known.epoch) or self.slot.pub not in {
-            slot.pub for slot in now.slots
-        }:
-            raise VaultChangedError(f"{self.path}: has other keys since it was opened", hint="open it again")
-        unlock.verify(document, self._keys)
-        unlock.check_anchor(document, self._keys, self._anchor)
-        self.document = document
+        from mcpvault.vault.epochs import reopened
+
+        again = reopened(self)
+        self.document, self._keys = again.document, again.keys
         return True
 
     def adopt(self, document: Document, keys: Unlocked | None = None) -> None:

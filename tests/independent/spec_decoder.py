@@ -27,6 +27,7 @@ class Seen(NamedTuple):
 
     serial: int
     mac: str
+    root: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def check_trust(
     """Believe the root for the slot's pin, or for the host's word (§8.3)."""
     expected = slot_pin(private, vault_id, root)
     pinned = "pin" in slot and hmac.compare_digest(b64(slot["pin"]) or b"", expected)
-    if not pinned and fingerprint(root) not in trusted:
+    if fingerprint(root) not in trusted if trusted else not pinned:
         raise Refused("untrusted", "vault.root", "nobody vouches for it")
 
 
@@ -166,4 +167,6 @@ def decode(data: bytes, given: str, text: str, *, trusted: Collection[str] = (),
     check_integrity(tree, vault_id, vault_key)
     if seen and (vault["serial"] < seen.serial or (vault["serial"] == seen.serial and vault["mac"] != seen.mac)):
         raise Refused("rollback", "vault.serial", "this host has seen another")
+    if seen and seen.root not in (None, vault["root"]) and fingerprint(root) not in trusted:
+        raise Refused("untrusted", "vault.root", "this host has seen another")
     return Opened(tree, vault_id, vault_key)

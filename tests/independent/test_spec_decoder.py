@@ -57,7 +57,7 @@ def everything(vector: Vector) -> None:
         given,
         vector.facts[given],
         trusted=trusted,
-        seen=Seen(int(seen[0]), seen[1]) if seen else None,
+        seen=Seen(int(seen[0]), *seen[1:]) if seen else None,
     )
     for server, field, stage, plaintext in vector.reveals:
         assert plaintext == vault.reveal(server, field, stage)

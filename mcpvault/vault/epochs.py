@@ -1,0 +1,33 @@
+"""
+An open vault and the epochs before and behind it: its earlier keys, and the same vault after a new key.
+
+Spec: SPEC §5.1, §9.6.
+"""
+
+from __future__ import annotations
+
+from mcpvault.vault import retired, unlock
+from mcpvault.vault.documents import read_document
+from mcpvault.vault.vaultfile import VaultFile
+
+
+def keys_of(vault: VaultFile, epoch: int) -> list[bytes]:
+    """Return the vault keys of *epoch*: the one of the vault's own, those that it keeps of an earlier one."""
+    header, keys = vault.document.header, vault.keys
+    if epoch == header.epoch:
+        return [keys.vault_key]
+    return retired.keys_of(header, keys.vault_key, keys.vault_id, epoch)
+
+
+def reopened(vault: VaultFile) -> VaultFile:
+    """
+    Return *vault* as its file is now, opened with the same slot: another process has written since.
+
+    Raises:
+        VaultError: As ``VaultFile.open``; the slot may have been removed.
+    """
+    document = read_document(vault.path)
+    keys = unlock.unlock_again(document.header, vault.keys, trusted_roots=vault.trusted_roots)
+    unlock.verify(document, keys)
+    unlock.check_anchor(document, keys, vault.anchor, trusted_roots=vault.trusted_roots)
+    return VaultFile(vault.path, document, keys, vault.anchor, vault.now, vault.trusted_roots)
