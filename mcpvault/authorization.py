@@ -31,6 +31,7 @@ from vault_schema.record import Record
 if TYPE_CHECKING:
     from mcpvault.grants import Grants
     from mcpvault.login import OAuthProvider
+    from mcpvault.login_plan import Plan
     from mcpvault.oauth.challenge import Challenge
     from mcpvault.state.pending import PendingStore
     from mcpvault.state.tokens import TokenStore
@@ -198,6 +199,12 @@ class EntryAuthorization:
             after = self._remembered.obtained(deadline, insist=True)
         self.source.hold(after)
         return before is None or before.generation != after.generation, self._tokens_of(after)
+
+    def plan(self, *, scope: str | None, timeout: float) -> Plan:
+        """Tell what a login would ask for; only metadata is read. Raises ``McpVaultError``."""
+        from mcpvault.login_plan import plan
+
+        return plan(self.settings, self._remembered.grants, self._remembered.known(), scope, Deadline(timeout))
 
     def due(self, *, expiring: float | None, adopt: bool) -> tuple[bool, TokenSet | None]:
         """

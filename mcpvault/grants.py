@@ -121,7 +121,7 @@ class Grants:
             McpVaultError: See ``mcpvault.oauth.registration.register``.
         """
         settings, server = self._settings, found.server
-        asked = self._asked(found, wanted)
+        asked = self.asked(found, wanted)
         held = known.registration
         if held is not None and not self._still_good(held, server, redirect_uris):
             held = None
@@ -155,7 +155,7 @@ class Grants:
             client.server,
             client.registration,
             resource=found.resource,
-            scope=self._asked(found, wanted),
+            scope=self.asked(found, wanted),
             redirect_uri=redirect_uri,
             now=self._now(),
             assume_pkce_s256=self._settings.assume_pkce_s256,
@@ -196,7 +196,7 @@ class Grants:
 
         found = self.discover(seen, deadline)
         client = self.client(found, known, (), deadline, wanted)
-        flow = device_flow(client, scope=self._asked(found, wanted), resource=found.resource, clock=self._now)
+        flow = device_flow(client, scope=self.asked(found, wanted), resource=found.resource, clock=self._now)
         with self.reach(deadline) as ask:
 
             def carry_out(step: Ask | ShowCode | Wait) -> Answer | None:
@@ -243,7 +243,8 @@ class Grants:
         """Return the client of an earlier grant, to refresh or to revoke with."""
         return self._as(server, self._preregistered(server, ()) or held, proof_key)
 
-    def _asked(self, found: Discovery, wanted: str | None) -> str | None:
+    def asked(self, found: Discovery, wanted: str | None) -> str | None:
+        """Return the scopes that are asked for first: *wanted*, else what entry, challenge or metadata say."""
         return wanted if wanted is not None else self._first_scope(found)
 
     def _first_scope(self, found: Discovery, *, refresh: bool = True) -> str | None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from mcpvault.cli import app, output, standing
+
+if TYPE_CHECKING:
+    from mcpvault.login_plan import Plan
 
 EXAMPLE = """
 Example:
@@ -28,16 +33,27 @@ PATIENCE = 600.0  # seconds
 )
 @click.option("--scope", metavar="SCOPES", help="Ask for these, separated by spaces, instead of what the server names.")
 @app.timeout_option
+@app.dry_run_option
 @app.json_option
-def command(server: str, method: str | None, scope: str | None, timeout: float | None, as_json: bool) -> None:
+def command(
+    server: str, method: str | None, scope: str | None, timeout: float | None, dry_run: bool, as_json: bool
+) -> None:
     """
     Log in to SERVER: a person consents in a browser, and scripts have tokens from then on.
 
     Without --method: the browser on a desktop, else a code for another device where the server offers that, else
     a URL to open anywhere and an address to paste back. Without a terminal and without --method nothing is
-    waited for (exit 3).
+    waited for (exit 3). With --dry-run it is told what would be asked of whom; only metadata is read.
     """
     vault = app.open_vault()
+    if dry_run:
+        planned = vault.authorization(server).plan(scope=scope, timeout=timeout or 30.0)
+        output.say(
+            "\n".join([f"would log in to {server}", *_lines(planned)]),
+            as_json=as_json,
+            json={"server": server, "dry_run": True, **planned.fields()},
+        )
+        return
     session = vault.session(server)
     try:
         session.authenticate(method, scope=scope, timeout=timeout or PATIENCE)
@@ -49,3 +65,12 @@ def command(server: str, method: str | None, scope: str | None, timeout: float |
         as_json=as_json,
         json={"server": server, **facts},
     )
+
+
+def _lines(planned: Plan) -> Iterator[str]:
+    yield f"  authorization server: {planned.issuer}"
+    yield f"  resource: {planned.resource or 'none named'}"
+    yield f"  scopes asked for: {planned.scope or 'none'}"
+    yield f"  client: {planned.client}{f' ({planned.client_id})' if planned.client_id else ''}"
+    if planned.ways:
+        yield f"  ways: {', '.join(planned.ways)}"

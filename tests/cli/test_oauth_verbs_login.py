@@ -145,6 +145,22 @@ def test_scopes_can_be_asked_for(house: OAuthHouse) -> None:
     assert "  scopes: mcp:read\n  asked for: mcp:read admin\n" in said
 
 
+def test_a_dry_run_asks_nobody(house: OAuthHouse) -> None:
+    """``--dry-run`` tells what would be asked of whom, by metadata alone: nothing is registered, opened or written."""
+    before = house.files()
+
+    said = house.run("login", "demo", "--dry-run").stdout
+
+    assert f"would log in to demo\n  authorization server: {house.issuer.issuer}\n" in said
+    assert f"  scopes asked for: {SCOPE}\n  client: would be registered\n  ways: loopback, paste, device\n" in said
+    assert ({"GET"}, before) == ({request.method for request in house.issuer.requests}, house.files())
+
+    house.log_in()
+    told = json.loads(house.run("login", "demo", "--scope", "admin", "--dry-run", "--json").stdout)
+    assert ("registered before", "admin", True) == (told["client"], told["scope"], told["dry_run"])
+    assert [told["client_id"]] == [client.client_id for client in house.issuer.clients]
+
+
 def test_a_refused_consent_is_exit_3(house: OAuthHouse) -> None:
     """The person's no is told as the authorization server words it, and nothing is kept."""
     house.issuer.policy.consent = "deny"
