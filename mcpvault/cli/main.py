@@ -46,6 +46,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "call": ("mcpvault.cli.call", "Call a tool once."),
     "tasks": ("mcpvault.cli.tasks", "Take up what a server went on with by itself."),
     "run": ("mcpvault.cli.run", "Run a program with secrets in its environment."),
+    "stdio": ("mcpvault.cli.stdio", "Be a stdio server for another MCP client."),
     "headers": ("mcpvault.cli.headers", "Print a server's headers for another client."),
     "token": ("mcpvault.cli.token", "Print a credential for another program."),
     "inject": ("mcpvault.cli.inject", "Fill the vault's references into a text."),

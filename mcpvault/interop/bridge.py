@@ -1,0 +1,281 @@
+"""
+A stdio MCP server in front of an HTTP entry of the vault: any MCP client works with no secret in its configuration.
+
+Decides which messages go where, under which ids, and what is called off. Leaves the eras' differences to
+``bridge_eras``, and credentials, connections and the server's era to the transport. Nothing of the client's but
+methods and parameters goes on: it has no headers, and its ids stay here. No browser is ever opened.
+
+Spec: MCP 2026-07-28 and 2025-11-25 "stdio", "Cancellation"; 2025-03-26 "Batching".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from mcpvault.deadline import Deadline
+from mcpvault.errors import McpVaultError, RemoteProtocolError, RpcError
+from mcpvault.interop import bridge_eras
+from mcpvault.interop.interruptible import CalledOffError, Interruptible
+from mcpvault.mcp import era, jsonrpc
+from mcpvault.mcp.callbacks import Callbacks
+from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.rounds import carried_on
+from mcpvault.mcp.wire import Json, Transport
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.elicitation import FormElicitation, UrlElicitation
+
+LOG = logging.getLogger("mcpvault.bridge")
+MOST_AT_ONCE = 64
+_PARSE_ERROR, _INVALID_REQUEST = -32700, -32600
+
+
+class Bridge:
+    """
+    One client on stdio, one server over HTTP.
+
+    Args:
+        transport: To the server, over *exchange*.
+        exchange: Whose requests can be called off.
+        name: The entry's name.
+        timeout: Seconds for one request; None: as long as it takes.
+        write: Takes one message for the client, in bytes without a line end; called by one thread at a time.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        exchange: Interruptible,
+        *,
+        name: str,
+        timeout: float | None,
+        write: Callable[[bytes], None],
+    ) -> None:
+        self._transport = transport
+        self._exchange = exchange
+        self._name = name
+        self._timeout = timeout
+        self._write = write
+        self._writing = threading.Lock()
+        self._ids = itertools.count(1)
+        self._running: dict[str, threading.Event] = {}  # the client's requests, by id
+        self._asked: dict[str, queue.SimpleQueue[Json | None]] = {}  # ours to the client, by id
+        self._workers = ThreadPoolExecutor(MOST_AT_ONCE, "bridge")
+        self._known: bool = False  # what the server is has been asked
+        self._opening = threading.Lock()
+        self._listener: threading.Thread | None = None
+        self._over = threading.Event()
+
+    def take(self, line: bytes) -> None:
+        """Take one line of the client's; whatever it holds, the answer is a message."""
+        if not line.strip():
+            return
+        message = jsonrpc.decode(line)
+        if isinstance(message, RemoteProtocolError):
+            self._send({"id": None, "error": {"code": _PARSE_ERROR, "message": "parse error"}})
+        elif isinstance(message, list) and message:  # 2025-03-26
+            self._workers.submit(self._batch, message)
+        else:
+            self._dispatch(message, self._send)
+
+    def close(self) -> None:
+        """Call everything off, and end the session with the server as well as it goes."""
+        self._over.set()
+        for event in [*self._running.values()]:
+            event.set()
+        for waiting in [*self._asked.values()]:
+            waiting.put(None)
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._transport.close()
+
+    def _dispatch(self, message: Any, send: Callable[[Json], None], *, here: bool = False) -> None:
+        if not isinstance(message, dict):
+            send({"id": None, "error": {"code": _INVALID_REQUEST, "message": "invalid request"}})
+            return
+        id_, method, params = message.get("id"), message.get("method"), message.get("params")
+        if method is None:
+            if (waiting := self._asked.get(str(id_))) is not None:
+                waiting.put(message)
+        elif not isinstance(method, str) or not isinstance(params, dict | None):
+            send({"id": id_, "error": {"code": _INVALID_REQUEST, "message": "invalid request"}})
+        elif "id" not in message:
+            self._notified(method, params or {})
+        elif here:
+            self._answer(id_, method, params, send)
+        else:
+            self._running[repr(id_)] = threading.Event()
+            self._workers.submit(self._answer, id_, method, params, send)
+
+    def _batch(self, messages: list[Any]) -> None:
+        answers: list[Json] = []
+        for message in messages:
+            self._dispatch(message, answers.append, here=True)
+        if answers:
+            self._out([{"jsonrpc": "2.0", **answer} for answer in answers])
+
+    def _notified(self, method: str, params: Json) -> None:
+        if method == "notifications/cancelled":
+            event = self._running.get(repr(params.get("requestId")))
+            if event is not None:
+                event.set()
+        elif method == "notifications/initialized" and self._listener is None:
+            self._listener = threading.Thread(target=self._listen, name="bridge-listener", daemon=True)
+            self._listener.start()
+
+    def _answer(self, id_: Any, method: str, params: Json | None, send: Callable[[Json], None]) -> None:
+        called_off = self._running.setdefault(repr(id_), threading.Event())
+        if called_off.is_set():
+            self._running.pop(repr(id_), None)
+            return
+        self._exchange.obey(called_off)
+        told: Json
+        try:
+            told = {"result": self._result(id_, method, params)}
+        except CalledOffError:
+            return  # "the receiver SHOULD NOT send a response for the cancelled request"
+        except McpVaultError as error:
+            told = {"error": bridge_eras.error_of(error)}
+        except Exception as error:
+            LOG.exception("%s: %s failed", self._name, method)
+            told = {"error": {"code": bridge_eras.INTERNAL_ERROR, "message": f"mcpvault: {type(error).__name__}"}}
+        finally:
+            self._exchange.obey(None)
+            self._running.pop(repr(id_), None)
+        if not called_off.is_set():
+            send({"id": id_, **told})
+
+    def _result(self, id_: Any, method: str, params: Json | None) -> Json:
+        deadline = Deadline(self._timeout)
+        modern = bridge_eras.is_modern(params)
+        if modern and (refusal := bridge_eras.unsupported(params)) is not None:
+            raise RpcError(refusal["message"], code=refusal["code"], data=refusal["data"])
+        if method == "ping" and not modern:
+            return {}
+        if method == "initialize":
+            self._introduce(params or {})
+            self._open(deadline)
+            return bridge_eras.initialize_result((params or {}).get("protocolVersion"), self._transport)
+        self._open(deadline)
+        if self._transport.era == "modern":
+            return self._of_modern(id_, method, params, deadline, modern=modern)
+        if method == "server/discover":
+            return bridge_eras.discover_result(self._transport)
+        return self._ask(method, bridge_eras.for_legacy(params) if modern else params, deadline)
+
+    def _of_modern(self, id_: Any, method: str, params: Json | None, deadline: Deadline, *, modern: bool) -> Json:
+        if modern and method == "subscriptions/listen":
+            return self._subscribed(id_, params or {})
+        if not modern and method == "logging/setLevel":
+            level = (params or {}).get("level")
+            self._transport.client.log_level = level if isinstance(level, str) else None
+            return {}
+        result = self._ask(method, params, deadline)
+        if modern or result.get("resultType", "complete") != "input_required":
+            return result
+        # A legacy client answers requests, and knows no rounds.
+        return carried_on(
+            lambda again: self._ask(method, again, deadline),
+            result,
+            params,
+            client=self._transport.client,
+            deadline=deadline,
+            what=method,
+            server=self._name,
+        )
+
+    def _ask(self, method: str, params: Json | None, deadline: Deadline) -> Json:
+        return self._transport.request(method, params, deadline=deadline, on_notification=self._heard)
+
+    def _open(self, deadline: Deadline) -> None:
+        with self._opening:
+            self._transport.open(deadline)
+            if not self._known and self._transport.era == "modern" and not self._transport.capabilities:
+                told = self._ask("server/discover", None, deadline)
+                facts = era.facts_of(told)
+                self._transport.server_info, self._transport.capabilities, self._transport.instructions = facts
+            self._known = True
+
+    def _introduce(self, params: Json) -> None:
+        """Declare to the server what the client can be asked for."""
+        can = params.get("capabilities")
+        can = can if isinstance(can, dict) else {}
+        modes = can.get("elicitation")
+        modes = modes if isinstance(modes, dict) else {"none": {}}
+
+        def elicit(asked: FormElicitation | UrlElicitation) -> Json | None:
+            return self._of_client("elicitation/create", asked.raw)
+
+        def sample(asked: Json) -> Json | None:
+            return self._of_client("sampling/createMessage", asked)
+
+        self._transport.client = ClientSide(
+            self._name,
+            Callbacks(
+                # "an empty capabilities object is equivalent to declaring support for form mode only" -- 2025-11-25
+                on_elicitation=elicit if not modes or "form" in modes else None,
+                on_url=elicit if "url" in modes else None,
+                on_sampling=sample if "sampling" in can else None,
+                roots=self._roots if "roots" in can else None,
+            ),
+        )
+
+    def _roots(self) -> list[Any]:
+        roots = (self._of_client("roots/list", None) or {}).get("roots")
+        return roots if isinstance(roots, list) else []
+
+    def _of_client(self, method: str, params: Json | None) -> Json | None:
+        """Ask the client; None where it says no, or has gone."""
+        id_ = f"mcpvault-{next(self._ids)}"
+        waiting = self._asked[id_] = queue.SimpleQueue()
+        try:
+            self._send({"id": id_, "method": method, **({} if params is None else {"params": params})})
+            told = None
+            with contextlib.suppress(queue.Empty):
+                told = None if self._over.is_set() else waiting.get(timeout=self._timeout)
+        finally:
+            del self._asked[id_]
+        result = (told or {}).get("result")
+        return result if isinstance(result, dict) else None
+
+    def _subscribed(self, id_: Any, params: Json) -> Json:
+        """Carry a subscription; the client knows it by its own request."""
+        for message in self._transport.listen(params, Deadline(None)):
+            facts = message.get("params")
+            facts = facts if isinstance(facts, dict) else {}
+            meta = {**(facts.get("_meta") or {}), era.META_SUBSCRIPTION: id_}
+            self._heard(str(message.get("method")), {**facts, "_meta": meta})
+        return {"resultType": "complete"}
+
+    def _listen(self) -> None:
+        """Carry what a server says by itself to a legacy client, as long as there is such a stream."""
+        wanted = {
+            f"{kind}ListChanged": True
+            for kind in ("tools", "prompts", "resources")
+            if isinstance(offered := self._transport.capabilities.get(kind), dict) and offered.get("listChanged")
+        }
+        if not wanted and self._transport.era == "modern":
+            return
+        self._exchange.obey(self._over)
+        with contextlib.suppress(McpVaultError, CalledOffError):
+            for message in self._transport.listen(wanted, Deadline(None)):
+                method, facts = message.get("method"), message.get("params")
+                if isinstance(method, str) and not method.startswith("notifications/subscriptions/"):
+                    self._heard(method, facts if isinstance(facts, dict) else {})
+
+    def _heard(self, method: str, params: Json) -> None:
+        self._send({"method": method, "params": params})
+
+    def _send(self, message: Json) -> None:
+        self._out({"jsonrpc": "2.0", **message})
+
+    def _out(self, message: Any) -> None:
+        data = jsonrpc.encode(message)
+        with self._writing, contextlib.suppress(OSError, ValueError):  # a client that has gone hears nothing
+            self._write(data)
