@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mcpvault.http import AuthBase
     from mcpvault.http.session import GuardedSession
     from mcpvault.http.token_auth import TokenSource
-    from mcpvault.mcp.wire import Transport, VerdictStore
+    from mcpvault.mcp.wire import HttpExchange, Transport, VerdictStore
 
 
 def http_session(
@@ -88,9 +88,16 @@ def transport(
         )
     with Loading():
         from mcpvault.http.exchange import RequestsExchange
-        from mcpvault.transports.streamable_http import StreamableHttpTransport
 
     exchange = RequestsExchange(http_session(entry, env=env, auth=auth, tokens=tokens), entry.url)
+    return over_http(exchange, entry, verdicts=verdicts)
+
+
+def over_http(exchange: HttpExchange, entry: Concrete, *, verdicts: VerdictStore | None) -> Transport:
+    """Return the carrier for an HTTP entry over *exchange*: Streamable HTTP, or HTTP+SSE where the entry says so."""
+    with Loading():
+        from mcpvault.transports.streamable_http import StreamableHttpTransport
+
     newer = StreamableHttpTransport(exchange, server=entry.name, era=entry.era, verdicts=verdicts)
     if entry.transport == "http":
         return newer

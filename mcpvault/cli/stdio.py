@@ -69,14 +69,13 @@ def _become(vault: Vault, entry: Concrete) -> None:
             hint=f"run: mcpvault approve {entry.name}",
             server=entry.name,
         )
-    given = {name: held.reveal() for name, held in entry.env.items()}
     problem = ""
     try:
         if entry.cwd:
             os.chdir(entry.cwd)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         words = [entry.command, *entry.args]
-        os.execvpe(entry.command, words, child_environment(vault.env, given))  # noqa: S606  no shell
+        os.execvpe(entry.command, words, child_environment(vault.env, entry.env))  # noqa: S606  no shell
     except OSError as error:
         problem = (error.strerror or "cannot be run").lower()
     raise ConfigurationError(f"servers.{entry.name}.command: {entry.command}: {problem}", server=entry.name)

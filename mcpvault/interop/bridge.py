@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, RemoteProtocolError, RpcError
 from mcpvault.interop import bridge_eras
+from mcpvault.interop.bridge_eras import Facts
 from mcpvault.interop.interruptible import CalledOffError, Interruptible
 from mcpvault.mcp import era, jsonrpc
 from mcpvault.mcp.callbacks import Callbacks
@@ -68,7 +69,8 @@ class Bridge:
         self._running: dict[str, threading.Event] = {}  # the client's requests, by id
         self._asked: dict[str, queue.SimpleQueue[Json | None]] = {}  # ours to the client, by id
         self._workers = ThreadPoolExecutor(MOST_AT_ONCE, "bridge")
-        self._known: bool = False  # what the server is has been asked
+        self._known = False  # what the server is has been asked
+        self._facts: Facts = ({}, {}, None)
         self._opening = threading.Lock()
         self._listener: threading.Thread | None = None
         self._over = threading.Event()
@@ -161,12 +163,14 @@ class Bridge:
         if method == "initialize":
             self._introduce(params or {})
             self._open(deadline)
-            return bridge_eras.initialize_result((params or {}).get("protocolVersion"), self._transport)
+            return bridge_eras.initialize_result(
+                (params or {}).get("protocolVersion"), self._transport.era, self._facts
+            )
         self._open(deadline)
         if self._transport.era == "modern":
             return self._of_modern(id_, method, params, deadline, modern=modern)
         if method == "server/discover":
-            return bridge_eras.discover_result(self._transport)
+            return bridge_eras.discover_result(self._facts)
         return self._ask(method, bridge_eras.for_legacy(params) if modern else params, deadline)
 
     def _of_modern(self, id_: Any, method: str, params: Json | None, deadline: Deadline, *, modern: bool) -> Json:
@@ -196,10 +200,13 @@ class Bridge:
     def _open(self, deadline: Deadline) -> None:
         with self._opening:
             self._transport.open(deadline)
-            if not self._known and self._transport.era == "modern" and not self._transport.capabilities:
+            if self._known:
+                return
+            if self._transport.era == "modern" and not self._transport.capabilities:
                 told = self._ask("server/discover", None, deadline)
-                facts = era.facts_of(told)
-                self._transport.server_info, self._transport.capabilities, self._transport.instructions = facts
+                self._facts = era.facts_of(told)
+            else:
+                self._facts = self._transport.server_info, self._transport.capabilities, self._transport.instructions
             self._known = True
 
     def _introduce(self, params: Json) -> None:
@@ -258,7 +265,7 @@ class Bridge:
         wanted = {
             f"{kind}ListChanged": True
             for kind in ("tools", "prompts", "resources")
-            if isinstance(offered := self._transport.capabilities.get(kind), dict) and offered.get("listChanged")
+            if isinstance(offered := self._facts[1].get(kind), dict) and offered.get("listChanged")
         }
         if not wanted and self._transport.era == "modern":
             return

@@ -12,8 +12,9 @@ from typing import Any
 
 from mcpvault.errors import LoginNeededError, McpVaultError, RpcError
 from mcpvault.mcp import era
-from mcpvault.mcp.wire import Json, Transport
+from mcpvault.mcp.wire import Json
 
+Facts = tuple[Json, Json, str | None]  # of a server: info, capabilities, instructions
 SERVER_ERROR = -32000
 INTERNAL_ERROR = -32603
 _PREFIX = "io.modelcontextprotocol/"
@@ -27,22 +28,24 @@ def is_modern(params: Json | None) -> bool:
     return isinstance(meta, dict) and era.META_VERSION in meta
 
 
-def initialize_result(requested: Any, transport: Transport) -> Json:
+def initialize_result(requested: Any, spoken: str | None, facts: Facts) -> Json:
     """Return the InitializeResult for a legacy client: its version where we know it, else our newest legacy one."""
     version = requested if isinstance(requested, str) and requested in era.LEGACY_STDIO else era.LEGACY
-    offered = {key: value for key, value in transport.capabilities.items() if key not in _OF_MODERN}
-    if transport.era == "modern" and isinstance(offered.get("resources"), dict):
+    info, capabilities, instructions = facts
+    offered = {key: value for key, value in capabilities.items() if key not in _OF_MODERN}
+    if spoken == "modern" and isinstance(offered.get("resources"), dict):
         offered["resources"] = {key: value for key, value in offered["resources"].items() if key != "subscribe"}
     found: Json = {
         "protocolVersion": version,
         "capabilities": offered,
-        "serverInfo": {"name": "unknown", "version": "0", **transport.server_info},
+        "serverInfo": {"name": "unknown", "version": "0", **info},
     }
-    return found if transport.instructions is None else {**found, "instructions": transport.instructions}
+    return found if instructions is None else {**found, "instructions": instructions}
 
 
-def discover_result(transport: Transport) -> Json:
+def discover_result(facts: Facts) -> Json:
     """Return the DiscoverResult for a modern client of a legacy server."""
+    info, capabilities, instructions = facts
     found: Json = {
         "resultType": "complete",
         "supportedVersions": [era.MODERN],
@@ -50,14 +53,14 @@ def discover_result(transport: Transport) -> Json:
             key: {k: v for k, v in value.items() if k not in ("subscribe", "listChanged")}
             if isinstance(value, dict)
             else value
-            for key, value in transport.capabilities.items()
+            for key, value in capabilities.items()
             if key not in _OF_MODERN
         },
         "ttlMs": 0,
         "cacheScope": "private",
-        "_meta": {_PREFIX + "serverInfo": transport.server_info},
+        "_meta": {_PREFIX + "serverInfo": info},
     }
-    return found if transport.instructions is None else {**found, "instructions": transport.instructions}
+    return found if instructions is None else {**found, "instructions": instructions}
 
 
 def for_legacy(params: Json | None) -> Json | None:

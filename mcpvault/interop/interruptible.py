@@ -28,12 +28,13 @@ class Interruptible:
 
     Args:
         exchange: Sends.
+        mine: Where each thread finds its event; shared with the exchanges for other URLs of the same origin.
     """
 
-    def __init__(self, exchange: HttpExchange) -> None:
+    def __init__(self, exchange: HttpExchange, mine: threading.local | None = None) -> None:
         self.url = exchange.url
         self._exchange = exchange
-        self._mine = threading.local()
+        self._mine = mine or threading.local()
 
     def obey(self, called_off: threading.Event | None) -> None:
         """Let the requests of this thread end when *called_off* is set."""
@@ -56,6 +57,10 @@ class Interruptible:
         return self._exchange.send(
             method, headers, body, deadline, safe=safe, meanwhile=_watching(event, meanwhile or _wait)
         )
+
+    def at(self, url: str) -> Interruptible:
+        """Return the exchange with another URL of the same origin, on the same connections."""
+        return Interruptible(self._exchange.at(url), self._mine)
 
     def close(self) -> None:
         """Close every connection."""
