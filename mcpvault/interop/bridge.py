@@ -23,7 +23,7 @@ from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, RemoteProtocolError, RpcError
 from mcpvault.interop import bridge_eras
 from mcpvault.interop.bridge_eras import Facts
-from mcpvault.interop.interruptible import CalledOffError, Interruptible
+from mcpvault.interop.interruptible import CalledOff, Interruptible
 from mcpvault.mcp import era, jsonrpc
 from mcpvault.mcp.callbacks import Callbacks
 from mcpvault.mcp.client_side import ClientSide
@@ -140,7 +140,7 @@ class Bridge:
         told: Json
         try:
             told = {"result": self._result(id_, method, params)}
-        except CalledOffError:
+        except CalledOff:
             return  # "the receiver SHOULD NOT send a response for the cancelled request"
         except McpVaultError as error:
             told = {"error": bridge_eras.error_of(error)}
@@ -270,7 +270,7 @@ class Bridge:
         if not wanted and self._transport.era == "modern":
             return
         self._exchange.obey(self._over)
-        with contextlib.suppress(McpVaultError, CalledOffError):
+        with contextlib.suppress(McpVaultError, CalledOff):
             for message in self._transport.listen(wanted, Deadline(None)):
                 method, facts = message.get("method"), message.get("params")
                 if isinstance(method, str) and not method.startswith("notifications/subscriptions/"):

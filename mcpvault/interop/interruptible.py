@@ -18,7 +18,7 @@ from mcpvault.mcp.wire import HttpAnswer, HttpExchange, Meanwhile, Readable
 _SLICE = 0.1  # seconds
 
 
-class CalledOffError(BaseException):
+class CalledOff(BaseException):
     """The request was called off. No ``Exception``: nobody on the way is to take it for a failure of the network."""
 
 
@@ -50,7 +50,7 @@ class Interruptible:
         safe: bool = False,
         meanwhile: Meanwhile | None = None,
     ) -> HttpAnswer:
-        """Send one request and return its answer; raises ``CalledOffError`` beside what the exchange raises."""
+        """Send one request and return its answer; raises ``CalledOff`` beside what the exchange raises."""
         event: threading.Event | None = getattr(self._mine, "event", None)
         if event is None or event.is_set():  # what follows a call-off is the word to the server about it
             return self._exchange.send(method, headers, body, deadline, safe=safe, meanwhile=meanwhile)
@@ -72,7 +72,7 @@ def _watching(event: threading.Event, wait: Meanwhile) -> Meanwhile:
         ends = None if seconds is None else time.monotonic() + seconds
         while True:
             if event.is_set():
-                raise CalledOffError
+                raise CalledOff
             left = _SLICE if ends is None else min(_SLICE, ends - time.monotonic())
             if left <= 0:
                 return False
