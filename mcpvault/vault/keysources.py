@@ -116,6 +116,11 @@ def _from_descriptor(number: str) -> Secret:
     if not number.isascii() or not number.isdigit() or len(number) > 9:
         raise ConfigurationError(f"MCPVAULT_KEY_FD: expected a number, got {number!r}")
     descriptor = int(number)
+    if descriptor in (1, 2):  # read and closed, they would take with them whatever is said afterwards
+        raise ConfigurationError(
+            f"MCPVAULT_KEY_FD: {descriptor} is where this program writes, not where a key comes from",
+            hint="open another: MCPVAULT_KEY_FD=3 … 3<file",
+        )
     with _descriptor_lock:
         if descriptor not in _read_descriptors:
             failed = False

@@ -143,3 +143,12 @@ def test_a_descriptor_that_was_not_passed_on_is_exit_8(place: Place) -> None:
         place.find(MCPVAULT_KEY_FD="9999")
 
     assert "pass_fds" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("number", ["1", "2", "01"])
+def test_no_key_comes_from_where_messages_go(place: Place, number: str) -> None:
+    """A descriptor is closed when it was read, and then nothing could be said any more."""
+    with pytest.raises(ConfigurationError, match="is where this program writes"):
+        place.find(MCPVAULT_KEY_FD=number)
+
+    os.fstat(int(number))
