@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from mcpvault.mcp.caching import ResultCache
 
 MOST_PAGES = 1_000
+MOST_VISITS = 5  # rounds of pages that a person must see before one request
 _INVALID_PARAMS = -32602
+_URL_REQUIRED = -32042
 _RESERVED = "io.modelcontextprotocol/"
 _TRACE = ("traceparent", "tracestate", "baggage")
 
@@ -184,7 +186,7 @@ class Conversation(Standing):
             return self._transport.request(method, asked, deadline=deadline, on_notification=notified, safe=safe)
 
         try:
-            result = ask(params)
+            result = ask(params) if self._callbacks.on_url is None else self._visiting(ask, method, params)
             if result.get("resultType", "complete") == "input_required":
                 result = self._carry_on(ask, result, method, params, deadline)
             elif keep and "ttlMs" in result and changes == self._changes:
@@ -194,6 +196,20 @@ class Conversation(Standing):
             raise
         self._become(AuthState.READY)
         return result
+
+    def _visiting(self, ask: Callable[[Json | None], Json], method: str, params: Json | None) -> Json:
+        """Ask, and again as long as a legacy server names pages to visit first: then it has carried nothing out."""
+        for _ in range(MOST_VISITS):
+            try:
+                return ask(params)
+            except RpcError as error:
+                if error.code != _URL_REQUIRED or self._transport.era != "legacy":
+                    raise
+                wanted = error.with_traceback(None)
+            from mcpvault.mcp.visits import visit
+
+            visit(wanted, self._callbacks, what=method, server=self.name)
+        raise wanted
 
     def _carry_on(
         self, ask: Callable[[Json], Json], result: Json, method: str, params: Json | None, deadline: Deadline

@@ -111,6 +111,63 @@ def test_a_url_is_visited_after_consent(era: str, talk: Talk) -> None:
     assert [(URL, "example.com", ())] == [(each.url, each.host, each.warnings) for each in seen]
 
 
+def visit_first(server: FakeMcpServer, *urls: object, **times: int) -> None:
+    """Let the server refuse calls until these pages were visited."""
+    pages = [{"mode": "url", "message": "agree", "url": url, "elicitationId": "e"} for url in urls]
+    server.misbehave("rpc-error", on="tools/call", code=-32042, message="visit", data={"elicitations": pages}, **times)
+
+
+def test_pages_are_visited_before_a_legacy_call(talk: Talk) -> None:
+    """``-32042`` names pages; once the person was at each, the call is sent again, under a new id."""
+    seen: list[str] = []
+
+    def visit(asked: UrlElicitation) -> Any:
+        seen.append(asked.url)
+        return asked.accept()
+
+    server, session = talk("legacy", Callbacks(on_url=visit))
+    visit_first(server, URL, f"{URL}&more", times=1)
+
+    assert "x" == session.call_tool("echo", {"message": "x"}).text()
+    assert [URL, f"{URL}&more"] == seen
+    assert 2 == len({request.message["id"] for request in server.called("tools/call")})
+
+
+def test_a_page_that_is_not_visited_ends_the_call(talk: Talk) -> None:
+    """Without consent nothing is sent again; without a callback, or in 2026-07-28, it is the server's own error."""
+    server, session = talk("legacy", Callbacks(on_url=lambda asked: asked.decline()))
+    visit_first(server, URL)
+    with pytest.raises(InputDeclinedError, match="a page must be visited first"):
+        session.call_tool("echo", {"message": "x"})
+    assert 1 == len(server.called("tools/call"))
+    for era, callbacks in (("legacy", None), ("modern", Callbacks(on_url=lambda asked: asked.accept()))):
+        server, session = talk(era, callbacks)
+        visit_first(server, URL)
+        with pytest.raises(RpcError) as caught:
+            session.call_tool("echo", {"message": "x"})
+        assert -32042 == caught.value.code
+
+
+@pytest.mark.parametrize("urls", [(), (7,), ("javascript:alert(1)",), (URL,) * 11])
+def test_pages_in_a_wrong_way_are_not_visited(urls: tuple[object, ...], talk: Talk) -> None:
+    """None, too many, or what is no URL: the server breaks the protocol, and nobody is asked."""
+    server, session = talk("legacy", Callbacks(on_url=lambda asked: pytest.fail("asked")))
+    visit_first(server, *urls)
+
+    with pytest.raises(RemoteProtocolError):
+        session.call_tool("echo", {"message": "x"})
+
+
+def test_there_is_an_end_to_visits(talk: Talk) -> None:
+    """A server that is never content gets its error told."""
+    server, session = talk("legacy", Callbacks(on_url=lambda asked: asked.accept()))
+    visit_first(server, URL)
+
+    with pytest.raises(RpcError):
+        session.call_tool("echo", {"message": "x"})
+    assert 5 == len(server.called("tools/call"))
+
+
 @ERAS
 def test_a_model_answers(era: str, talk: Talk) -> None:
     """The sampling callback gets the parameters and its message reaches the server."""
