@@ -1,0 +1,233 @@
+"""What goes over the wire in each era, how the era is found out, and what is remembered of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from mcpvault import Callbacks, Session
+from mcpvault._version import VERSION
+from mcpvault.errors import (
+    CredentialRejectedError,
+    DeadlineExceededError,
+    ForbiddenError,
+    RemoteProtocolError,
+    ServerUnavailableError,
+    UnsupportedVersionError,
+)
+from mcpvault.http.exchange import RequestsExchange
+from mcpvault.http.policy import OriginPolicy
+from mcpvault.http.session import new_session
+from mcpvault.testing import FakeMcpServer
+from mcpvault.transports.streamable_http import StreamableHttpTransport
+
+Start = Callable[..., FakeMcpServer]
+Speak = Callable[..., Session]
+Talk = Callable[..., tuple[FakeMcpServer, Session]]
+MODERN, LEGACY = "2026-07-28", "2025-11-25"
+META = "io.modelcontextprotocol/"
+REMOVED = {"initialize", "notifications/initialized", "ping", "logging/setLevel", "resources/subscribe"}
+
+
+class Verdicts(dict[str, str]):
+    """A memory of eras."""
+
+    def put(self, key: str, era: str) -> None:
+        """Remember."""
+        self[key] = era
+
+    def forget(self, key: str) -> None:
+        """Forget."""
+        self.pop(key, None)
+
+
+@pytest.fixture
+def speak() -> Iterator[Callable[..., Session]]:
+    """Open a session with a server: ``speak(server, verdicts, era)``."""
+    with ExitStack() as stack:
+
+        def opened(server: FakeMcpServer, verdicts: Verdicts | None = None, era: str = "auto") -> Session:
+            exchange = RequestsExchange(new_session(OriginPolicy(origin=server.url.removesuffix("/mcp"))), server.url)
+            transport = StreamableHttpTransport(exchange, server="x", era=era, verdicts=verdicts)
+            session = Session(transport, name="x", timeout=20)
+            stack.callback(session.close)
+            return session
+
+        yield opened
+
+
+def asked(server: FakeMcpServer) -> list[str]:
+    """Return the methods of all requests, HTTP's where there is no message."""
+    return [request.rpc_method or request.method for request in server.requests]
+
+
+def use(session: Session) -> None:
+    """Do a bit of everything."""
+    session.list_tools()
+    session.call_tool("echo", {"message": "x"})
+    session.read_resource("fake://text/greeting")
+    session.get_prompt("greet", {"who": "Ada"})
+    session.complete("who", "A", prompt="greet")
+    session.discover()
+    session.ping()
+
+
+def test_a_modern_request_stands_alone(talk: Talk) -> None:
+    """One POST a message; headers mirror the body; ids are fresh; nothing of what was removed."""
+    server, session = talk("modern", Callbacks(on_log=print))
+    use(session)
+    session.set_log_level("error")
+    session.close()
+
+    assert {"POST"} == {request.method for request in server.requests}
+    assert set() == REMOVED & {*asked(server)}
+    assert len(server.requests) == len({request.message["id"] for request in server.requests})
+    for request in server.requests:
+        message, headers = request.message, request.headers
+        meta = message["params"]["_meta"]
+        assert {"application/json", "text/event-stream"} == {*headers["accept"].split(", ")}
+        assert "application/json" == headers["content-type"]
+        assert MODERN == headers["mcp-protocol-version"] == meta[META + "protocolVersion"]
+        assert message["method"] == headers["mcp-method"]
+        assert {"name": "mcpvault", "version": VERSION} == meta[META + "clientInfo"]
+        assert {} == meta[META + "clientCapabilities"]
+        assert set() == {"mcp-session-id", "last-event-id"} & headers.keys()
+        name = message["params"].get("name") or message["params"].get("uri")
+        assert headers.get("mcp-name") == name
+
+
+def test_a_legacy_session_has_its_order(talk: Talk) -> None:
+    """``initialize`` first and alone, then the notification, then all with session id and version."""
+    server, session = talk("legacy")
+    use(session)
+    session.close()
+
+    probe, first, second, *rest, last = server.requests
+    assert ("server/discover", "initialize", "notifications/initialized", "DELETE") == (
+        *(each.rpc_method for each in (probe, first, second)),
+        last.method,
+    )
+    assert LEGACY == first.message["params"]["protocolVersion"]
+    assert set() == {"mcp-session-id", "mcp-protocol-version"} & first.headers.keys()
+    assert 1 == len({each.headers["mcp-session-id"] for each in (second, *rest, last)})
+    assert {LEGACY} == {each.headers["mcp-protocol-version"] for each in (second, *rest, last)}
+    assert "ping" in asked(server)
+
+
+@pytest.mark.parametrize(("era", "version"), [("modern", MODERN), ("legacy", LEGACY), ("both", MODERN)])
+def test_the_era_is_found_out_once(era: str, version: str, fake_mcp_servers: Start, speak: Speak) -> None:
+    """A probe decides, the newer one is preferred; the next run remembers and does not probe."""
+    server, verdicts = fake_mcp_servers(era=era), Verdicts()
+    session = speak(server, verdicts)
+    session.list_tools()
+    assert version == session.protocol_version
+    assert [{"both": "modern"}.get(era, era)] == [*verdicts.values()]
+    server.requests.clear()
+    speak(server, verdicts).list_tools()
+
+    assert "server/discover" not in asked(server)
+
+
+@pytest.mark.parametrize("now", ["modern", "legacy"])
+def test_a_memory_that_is_wrong_is_mended(now: str, fake_mcp_servers: Start, speak: Speak) -> None:
+    """The server was replaced by one of the other era: the call goes through, and the memory is right again."""
+    server = fake_mcp_servers(era=now)
+    verdicts = Verdicts({server.url: "legacy" if now == "modern" else "modern"})
+
+    assert "x" == speak(server, verdicts).call_tool("echo", {"message": "x"}).text()
+    assert {server.url: now} == verdicts
+
+
+def test_an_era_that_is_given_is_taken(fake_mcp_servers: Start, speak: Speak) -> None:
+    """``era = "legacy"`` asks a server that speaks both in the older way, without a probe."""
+    server = fake_mcp_servers(era="both")
+    session = speak(server, None, "legacy")
+    session.list_tools()
+
+    assert ("legacy", "initialize") == (session.era, asked(server)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("rpc-error", {"code": -32601}),
+        ("rpc-error", {"code": -32602}),
+        ("rpc-error", {"code": -32000}),
+        ("error-without-id", {"code": -32000}),
+        ("status", {"code": 400}),
+        ("status", {"code": 404}),
+        ("status", {"code": 405}),
+        ("result-of-wrong-shape", {"result": {"supportedVersions": ["2025-06-18"], "capabilities": {}}}),
+        ("rpc-error", {"code": -32022, "data": {"supported": ["2025-11-25"], "requested": MODERN}}),
+    ],
+)
+def test_what_does_not_understand_us_is_legacy(
+    name: str, options: dict[str, Any], fake_mcp_servers: Start, speak: Speak
+) -> None:
+    """Whatever the refusal of ``server/discover`` looks like, at any status, ``initialize`` follows (D3, D4, D6)."""
+    server = fake_mcp_servers(era="legacy")
+    server.misbehave(name, on="server/discover", **options)
+    session = speak(server)
+
+    assert session.list_tools()
+    assert "legacy" == session.era
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error"),
+    [
+        ("unauthorized", {}, CredentialRejectedError),
+        ("status", {"code": 503}, ServerUnavailableError),
+        ("too-many-requests", {}, ServerUnavailableError),
+        ("html", {}, RemoteProtocolError),
+        ("not-json", {}, RemoteProtocolError),
+        ("hang-before-headers", {}, DeadlineExceededError),
+        ("rpc-error", {"code": -32022, "data": {"supported": ["2099-01-01"]}}, UnsupportedVersionError),
+    ],
+)
+def test_what_says_nothing_of_the_era_is_an_error(
+    name: str, options: dict[str, Any], error: type[Exception], fake_mcp_servers: Start, speak: Speak
+) -> None:
+    """A refused credential, silence and garbage are told, nothing is concluded or remembered (D7, D8)."""
+    server, verdicts = fake_mcp_servers(era="both"), Verdicts()
+    server.misbehave(name, on="server/discover", **options)
+
+    with pytest.raises(error):
+        speak(server, verdicts).list_tools(timeout=1)
+    assert "initialize" not in asked(server)
+    assert {} == verdicts
+
+
+def test_a_gateway_that_forbids_what_it_does_not_know(fake_mcp_servers: Start, speak: Speak) -> None:
+    """403 to the probe alone is worth one ``initialize``; where that fails too the 403 is the error (D7)."""
+    server = fake_mcp_servers(era="legacy")
+    server.misbehave("forbidden", on="server/discover")
+    assert speak(server).list_tools()
+    server.misbehave("forbidden", on="initialize")
+
+    with pytest.raises(ForbiddenError):
+        speak(server).list_tools()
+
+
+def test_a_modern_error_is_no_reason_to_fall_back(fake_mcp_servers: Start, speak: Speak) -> None:
+    """``-32020`` and ``-32021`` are known to modern servers only, so the server is one (D5)."""
+    for code in (-32020, -32021):
+        server = fake_mcp_servers(era="modern")
+        server.misbehave("rpc-error", on="server/discover", times=1, code=code)
+        session = speak(server)
+        session.list_tools()
+        assert "modern" == session.era
+
+
+def test_an_empty_cursor_is_a_cursor(talk: Talk) -> None:
+    """Only a cursor that is absent ends a list."""
+    server, session = talk("modern")
+    pages = [{"tools": [{"name": "a", "inputSchema": {}}], "nextCursor": ""}, {"tools": []}]
+    for page in pages:
+        server.misbehave("result-of-wrong-shape", on="tools/list", times=1, result={"resultType": "complete", **page})
+
+    assert ["a"] == [tool.name for tool in session.list_tools()]
+    assert [None, ""] == [each.message["params"].get("cursor") for each in server.called("tools/list")]
