@@ -18,7 +18,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 def test_the_demo_tells_the_whole_story(house: House) -> None:
-    """Init, add, list, call, a wrong token, a changed file: each command is shown with what it printed."""
+    """Init, add, call; login, call, expiry, refresh; a wrong token, a changed file: each is shown with its output."""
     before = house.vault.read_bytes()
 
     said = house.run("demo").stdout
@@ -26,6 +26,8 @@ def test_the_demo_tells_the_whole_story(house: House) -> None:
     shown = [line for line in said.splitlines() if line.startswith("$ ")]
     assert [True] * len(shown) == ["mcpvault " in line for line in shown]
     assert "$ mcpvault call demo add -a a=2 -a b=40\n42\n" in said
+    assert "logged in to oauth\n" in said
+    assert 2 == said.count("$ mcpvault call oauth add -a a=2 -a b=40\n42\n"), "with the token, and refreshed"
     assert "[exit 3]" in said
     assert "[exit 6]" in said
     assert before == house.vault.read_bytes()
