@@ -39,6 +39,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "rotate": ("mcpvault.cli.rotate", "Replace a secret: try, promote, end the old one."),
     "rollback": ("mcpvault.cli.rollback", "Bring a server's previous secret back into use."),
     "due": ("mcpvault.cli.due", "Say which secrets are due; needs no key."),
+    "forecast": ("mcpvault.cli.forecast", "Say which logins and rotations people owe, and when."),
     "tools": ("mcpvault.cli.tools", "List a server's tools, or describe one."),
     "resources": ("mcpvault.cli.resources", "List a server's resources, or read one."),
     "prompts": ("mcpvault.cli.prompts", "List a server's prompts, or fill one in."),

@@ -6,6 +6,7 @@ Spec: SPEC §5.1, §9.6.
 
 from __future__ import annotations
 
+from mcpvault.errors import RollbackError
 from mcpvault.vault import retired, unlock
 from mcpvault.vault.documents import read_document
 from mcpvault.vault.vaultfile import VaultFile
@@ -29,5 +30,11 @@ def reopened(vault: VaultFile) -> VaultFile:
     document = read_document(vault.path)
     keys = unlock.unlock_again(document.header, vault.keys, trusted_roots=vault.trusted_roots)
     unlock.verify(document, keys)
-    unlock.check_anchor(document, keys, vault.anchor, trusted_roots=vault.trusted_roots)
+    try:
+        unlock.check_anchor(document, keys, vault.anchor, trusted_roots=vault.trusted_roots)
+    except RollbackError:
+        # A third process may have written file and anchor between our reading of the two.
+        if read_document(vault.path).text == document.text:
+            raise
+        return reopened(vault)
     return VaultFile(vault.path, document, keys, vault.anchor, vault.now, vault.trusted_roots)

@@ -188,8 +188,10 @@ def anchor_record(header: Header, keys: Unlocked) -> dict[str, str | int]:
 def anchored_serial(keys: Unlocked, anchor: AnchorStore | None) -> int:
     """Return the serial that this host remembers for the slot, 0 if none or if the record is not ours."""
     record = anchor.seen(keys.slot.id) if anchor is not None else None
-    if record is None:
-        return 0
+    return _serial_in(record, keys) if record is not None else 0
+
+
+def _serial_in(record: Mapping[str, str | int], keys: Unlocked) -> int:
     serial, mac = int(record["serial"]), str(record["mac"])
     expected = _tag(str(record["root"]), keys, serial, mac)
     return serial if primitives.same(expected.encode(), str(record["tag"]).encode()) else 0
@@ -212,7 +214,8 @@ def check_anchor(
     if record is not None:
         serial, mac = int(record["serial"]), str(record["mac"])
         hint = "find out why; to accept this file knowingly, run: mcpvault trust --accept"
-        if serial < 1 or anchored_serial(keys, anchor) != serial:
+        # Of the record that was read: another process may have written the next one meanwhile.
+        if serial < 1 or _serial_in(record, keys) != serial:
             raise RollbackError("the anchor of this host was not made with this key", hint=hint)
         if header.serial < serial:
             raise RollbackError(f"the vault was rolled back: serial {header.serial}, seen here {serial}", hint=hint)

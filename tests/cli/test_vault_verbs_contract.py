@@ -93,7 +93,8 @@ def test_every_verb_has_json_and_those_that_change_something_a_dry_run(words: tu
 JSON = [
     "init --vault other.toml", "add new https://new.example.com/mcp", "set demo note x",
     "set child env.DB_PASSWORD --unset", "get demo url", "get demo auth.token --reveal", "list", "show demo",
-    "show child", "get demo", "history demo", "due", "edit", "remove demo --yes", "sign --yes", "trust --accept --yes",
+    "show child", "get demo", "history demo", "due", "forecast", "edit", "remove demo --yes",
+    "sign --yes", "trust --accept --yes",
     "approve child --yes", "slots list", "slots add x --new-key-file x.key", "slots keygen h.key", "import mcp.json",
     "client connect https://new.example.com/mcp --name new", "client sessions list", "client sessions switch demo",
     "client disconnect demo", "client disconnect --all --yes", "exit-codes", "completion bash", "explain demo",

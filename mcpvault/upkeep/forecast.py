@@ -1,0 +1,71 @@
+"""
+What people will have to do, and when: logins that grants will need, secrets that will be due.
+
+Decides nothing that ``standing`` and ``due`` have not decided; puts the two in one calendar. No key, no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mcpvault.upkeep.due import FAILING, Item
+from mcpvault.upkeep.standing import Standing
+from vault_schema.record import Record
+
+
+class Duty(Record):
+    """
+    One thing to do.
+
+    ``what`` is ``login`` or ``rotate``; ``at`` in Unix seconds, now for what is late; ``command`` does it.
+    """
+
+    server: str
+    what: str
+    at: int
+    reason: str
+    command: str
+    owner: str | None = None
+    runbook: str | None = None
+
+
+def forecast(standings: Sequence[Standing], items: Sequence[Item], *, now: float, days: int) -> list[Duty]:
+    """Return what is to be done in the next *days*, the first first."""
+    ends = now + days * 86_400
+    owners = {item.server: (item.owner, item.runbook) for item in items}
+    found = [*_logins(standings, owners, now), *_rotations(items, now)]
+    return sorted((duty for duty in found if duty.at <= ends), key=lambda duty: (duty.at, duty.server, duty.what))
+
+
+def _logins(
+    standings: Sequence[Standing], owners: dict[str, tuple[str | None, str | None]], now: float
+) -> Iterator[Duty]:
+    for each in standings:
+        if each.login_command is None or not (each.needs_login or each.human_by is not None):
+            continue
+        owner, runbook = owners.get(each.server, (None, None))
+        late = each.needs_login or each.human_by is None
+        yield Duty(
+            server=each.server,
+            what="login",
+            at=int(now) if late else max(int(now), each.human_by or 0),
+            reason=each.notes[0] if late and each.notes else "its access token ends, and nothing refreshes it",
+            command=each.login_command,
+            owner=owner,
+            runbook=runbook,
+        )
+
+
+def _rotations(items: Sequence[Item], now: float) -> Iterator[Duty]:
+    for item in items:
+        if item.due_at is None and item.state not in FAILING:
+            continue
+        yield Duty(
+            server=item.server,
+            what="rotate",
+            at=max(int(now), item.due_at or 0),
+            reason=f"{item.field}: {item.reason}",
+            command=f"mcpvault rotate {item.server} {item.field}",
+            owner=item.owner,
+            runbook=item.runbook,
+        )
