@@ -45,6 +45,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "prompts": ("mcpvault.cli.prompts", "List a server's prompts, or fill one in."),
     "complete": ("mcpvault.cli.complete", "Say what an argument of a prompt may become."),
     "call": ("mcpvault.cli.call", "Call a tool once."),
+    "listen": ("mcpvault.cli.listen", "Print what changes at a server, as it changes."),
     "tasks": ("mcpvault.cli.tasks", "Take up what a server went on with by itself."),
     "run": ("mcpvault.cli.run", "Run a program with secrets in its environment."),
     "stdio": ("mcpvault.cli.stdio", "Be a stdio server for another MCP client."),

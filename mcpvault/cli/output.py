@@ -28,6 +28,11 @@ def say(text: str, *, as_json: bool = False, json: Any = None) -> None:
         raw(text)
 
 
+def line(text: str) -> None:
+    """Print one line at once: whoever reads a pipe does not wait for more of them."""
+    print(text, flush=True)
+
+
 def raw(data: str | bytes) -> None:
     """Print content as it is; on a terminal without control characters, and bytes are refused there."""
     if isinstance(data, str):

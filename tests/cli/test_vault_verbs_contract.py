@@ -74,7 +74,7 @@ READING = {
     for verb in """
     get, list, show, history, slots list, login, status, tools, resources, prompts, call, complete, headers, token,
     probe, explain, due, forecast, audit show, audit verify, scan, git textconv, export, stdio, shell, demo, exit-codes,
-    completion, client sessions list, client prompts get, client prompts list, client resources list,
+    completion, listen, client sessions list, client prompts get, client prompts list, client resources list,
     client resources read, client tools call, client tools describe, client tools list
     """.split(",")
 }
