@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "approve": ("mcpvault.cli.approve", "Look at an imported command and allow it."),
     "slots": ("mcpvault.cli.slots", "The keys that open the vault."),
     "rekey": ("mcpvault.cli.rekey", "Give the vault a new key."),
+    "git": ("mcpvault.cli.git", "Let git show and merge the vault."),
     "migrate": ("mcpvault.cli.migrate", "Bring the vault to the newest format."),
     "login": ("mcpvault.cli.login", "Log in to a server that wants OAuth."),
     "logout": ("mcpvault.cli.logout", "Give a grant back and forget its tokens."),

@@ -43,6 +43,7 @@ def begin_epoch(
     new_root: bool = False,
     due: str | None = None,
     compromised: bool = False,
+    epoch: int | None = None,
 ) -> Unlocked:
     """
     Change *tree* into the same vault one epoch later, unsigned, and return the keys of that epoch.
@@ -55,6 +56,7 @@ def begin_epoch(
         new_root: Make another root, because an admin goes who knows the old one.
         due: Mark every sealed value with this reason.
         compromised: Keep no vault key of an earlier epoch: others may know them.
+        epoch: The new one, by default the next.
 
     Raises:
         TamperedError: A sealed value does not open in its place.
@@ -63,14 +65,14 @@ def begin_epoch(
     vault_key, seed = os.urandom(32), os.urandom(32) if new_root else keys.root_seed
     if seed is None:
         raise TypeError("an epoch is begun by an admin")
-    before, epoch = head["epoch"], head["epoch"] + 1
-    rows = [] if compromised else _retired(head, keys, vault_key, now)
+    before, epoch = head["epoch"], head["epoch"] + 1 if epoch is None else epoch
+    rows = [] if compromised else _retired(head, keys, vault_key, epoch, now)
     head.pop("retired", None)
     if rows:
         head["retired"] = rows
     for name, entry in tree.get("servers", {}).items():
         if fields := sealed_fields(entry):
-            tree["servers"][name] = _resealed(name, entry, fields, keys, before, vault_key, due)
+            tree["servers"][name] = _resealed(name, entry, fields, keys, vault_key, (before, epoch), due)
     head["epoch"] = epoch
     public = primitives.encode(primitives.x25519_public(keys.private))
     head["slots"] = [
@@ -83,9 +85,9 @@ def begin_epoch(
     return keys.replaced(slot=Slot(**own), vault_key=vault_key, root_seed=seed)
 
 
-def _retired(head: Tree, keys: Unlocked, vault_key: bytes, now: Callable[[], float]) -> list[Tree]:
+def _retired(head: Tree, keys: Unlocked, vault_key: bytes, epoch: int, now: Callable[[], float]) -> list[Tree]:
     """Return the keys of earlier epochs that hosts may still need, sealed under the new one."""
-    epoch, today = head["epoch"] + 1, timestamp(now)
+    today = timestamp(now)
     until = timestamp(lambda: now() + retired.LIFETIME)
     kept = [(head["epoch"], keys.vault_key, until)]
     for row in head.get("retired", ()):
@@ -99,15 +101,21 @@ def _retired(head: Tree, keys: Unlocked, vault_key: bytes, now: Callable[[], flo
 
 
 def _resealed(
-    name: str, entry: Tree, fields: list[tuple[str, str]], keys: Unlocked, epoch: int, vault_key: bytes, due: str | None
+    name: str,
+    entry: Tree,
+    fields: list[tuple[str, str]],
+    keys: Unlocked,
+    vault_key: bytes,
+    epochs: tuple[int, int],
+    due: str | None,
 ) -> Tree:
-    out = dict(entry)
+    out, (before, epoch) = dict(entry), epochs
     for table, leaf in fields:
         versions = []
         for version in entry[table][leaf]:
-            context = SealContext(keys.vault_id, epoch, name, f"{table}.{leaf}", version["v"], tuple(version["bound"]))
+            context = SealContext(keys.vault_id, before, name, f"{table}.{leaf}", version["v"], tuple(version["bound"]))
             secret: Secret = sealing.unseal(keys.vault_key, version["sealed"], context)
-            line = sealing.seal(vault_key, secret, context.replaced(epoch=epoch + 1))
+            line = sealing.seal(vault_key, secret, context.replaced(epoch=epoch))
             versions.append({**version, "sealed": line, **({"due": due} if due is not None else {})})
         out[table] = {**out[table], leaf: versions}
     return out

@@ -1,0 +1,221 @@
+"""git and the vault: what a diff shows, what a merge refuses, and how a person gets out of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from branches import SHARED, Repository
+
+from mcpvault.secret import Secret
+from mcpvault.vault.slots import NewSlot, RawKey
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """A repository with a vault of six servers."""
+    return Repository(tmp_path)
+
+
+def mcpvault(repository: Repository, *words: str, code: int = 0, **env: str) -> str:
+    """Run the command in the repository's surroundings and return what it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mcpvault", *words],
+        env=repository.env | env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (words, code) == (words, done.returncode), done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def note(repository: Repository, branch: str, text: str, *, name: str = "shared0") -> None:
+    """Commit a note of *name* on a new branch from main."""
+    repository.on(branch, start="main")
+    with repository.vault().change() as change:
+        change.set_plain(name, "note", text)
+    repository.commit(branch)
+
+
+def reader(repository: Repository) -> str:
+    """Add a reader's slot to main; return its key."""
+    key = RawKey.generate()
+    with repository.vault().change() as change:
+        change.add_slot(NewSlot.raw("cron", key, role="reader"))
+    repository.commit("a reader")
+    return key.text.reveal()
+
+
+def test_a_diff_shows_fingerprints(repository: Repository) -> None:
+    """The value that changed is named by its fingerprint, the same that ``history`` shows; never a ciphertext."""
+    vault = repository.vault()
+    before = vault.file.history("shared0")[0].fingerprint
+    with vault.change() as change:
+        change.set_secret("shared0", "auth.token", Secret("another token"))
+    after = vault.file.history("shared0")[0].fingerprint
+
+    shown = repository.git("diff", "-U20")
+    assert f'+sealed = "<sealed {after}>"' in shown
+    assert f'sealed = "<sealed {before}>"' in shown
+    assert "mv1." not in shown
+    assert "another token" not in shown
+
+
+def test_a_diff_without_a_key_shows_stable_marks(repository: Repository) -> None:
+    """Nobody is asked and nothing fails; only what changed has another mark, and a file in conflict is shown too."""
+    with repository.vault().change() as change:
+        change.set_secret("shared0", "auth.token", Secret("another token"))
+    repository.env.pop("MCPVAULT_KEY_FILE")
+    shown = repository.git("diff")
+    assert 1 == shown.count('+sealed = "<sealed #')
+    assert "shared1" not in shown
+    assert "mv1." not in shown
+
+    broken = repository.folder / "broken.toml"
+    broken.write_text(f"<<<<<<< ours\n{(repository.folder / 'vault.toml').read_text()}")
+    assert mcpvault(repository, "git", "textconv", str(broken)).startswith("<<<<<<< ours\n")
+
+
+def test_a_merge_takes_both_sides_of_one_entry(repository: Repository) -> None:
+    """A note on one side, a token on the other: one signed vault, whose serial is above both."""
+    note(repository, "one", "from one")
+    repository.on("two", start="main")
+    with repository.vault().change() as change:
+        change.set_secret("shared0", "auth.token", Secret("from two"))
+    repository.commit("two")
+    serial = repository.vault().document.header.serial
+
+    repository.git("merge", "-q", "--no-edit", "one")
+
+    vault = repository.vault()
+    assert ("from one", "from two") == (
+        vault.entry("shared0").note,
+        vault.file.secret("shared0", "auth.token").reveal(),
+    )
+    assert serial + 1 == vault.document.header.serial
+
+
+def test_a_conflict_waits_for_a_person(repository: Repository) -> None:
+    """Only what both changed is between markers; until it is chosen and signed nobody opens the vault."""
+    note(repository, "one", "from one")
+    note(repository, "two", "from two")
+    with repository.vault().change() as change:
+        change.set_secret("shared1", "auth.token", Secret("merged all the same"))
+    repository.commit("more")
+
+    said = repository.git("merge", "--no-edit", "one", code=1)
+
+    assert "both sides changed servers.shared0.note" in said
+    assert "mcpvault sign" in said
+    text = (repository.folder / "vault.toml").read_text()
+    assert 1 == text.count("<<<<<<<") == text.count(">>>>>>>")
+    kept = [line for line in text.splitlines(keepends=True) if not line.startswith(("<<<<<<<", "=======", ">>>>>>>"))]
+    chosen = "".join(line for line in kept if line != 'note = "from two"\n')
+    (repository.folder / "vault.toml").write_text(chosen)
+    mcpvault(repository, "list", code=0)
+    mcpvault(repository, "get", "shared1", "auth.token", "--reveal", code=6)
+    mcpvault(repository, "sign", "--yes")
+    repository.git("add", "-A")
+    repository.git("commit", "-q", "--no-edit")
+
+    vault = repository.vault()
+    assert ("from one", "merged all the same") == (
+        vault.entry("shared0").note,
+        vault.file.secret("shared1", "auth.token").reveal(),
+    )
+
+
+@pytest.mark.parametrize("both", ["token", "removed", "moved"])
+def test_what_else_conflicts(repository: Repository, both: str) -> None:
+    """Two new values of one secret; an entry removed and changed; a value whose server moved on the other side."""
+    repository.on("one", start="main")
+    with repository.vault().change() as change:
+        if both == "removed":
+            change.remove_server("shared0")
+        elif both == "moved":
+            change.set_plain("shared0", "url", "https://elsewhere.example/mcp", rebind=True)
+        else:
+            change.set_secret("shared0", "auth.token", Secret("one"))
+    repository.commit("one")
+    repository.on("two", start="main")
+    with repository.vault().change() as change:
+        change.set_secret("shared0", "auth.token", Secret("two"))
+    repository.commit("two")
+
+    assert "servers.shared0" in repository.git("merge", "--no-edit", "one", code=1)
+
+
+def test_a_reader_cannot_merge(repository: Repository) -> None:
+    """The conflict stays, with the way out; an admin's second try merges it."""
+    key = reader(repository)
+    note(repository, "one", "from one", name="shared1")
+    note(repository, "two", "from two")
+    admin = repository.env.pop("MCPVAULT_KEY_FILE")
+
+    said = repository.git("merge", "--no-edit", "one", code=1, MCPVAULT_KEY=key)
+
+    assert "is a reader's" in said
+    assert "mcpvault sign" in said
+    assert "<<<<<<<" in (repository.folder / "vault.toml").read_text()
+    repository.git("merge", "--abort")
+    repository.git("merge", "-q", "--no-edit", "one", MCPVAULT_KEY_FILE=admin)
+    repository.env["MCPVAULT_KEY_FILE"] = admin
+    assert ["from two", "from one"] == [repository.vault().entry(name).note for name in SHARED[:2]]
+
+
+def test_a_side_that_nobody_signed_is_not_merged(repository: Repository) -> None:
+    """Whoever can push but not sign would otherwise have an admin vouch for it."""
+    note(repository, "one", "from one", name="shared1")
+    file = repository.folder / "vault.toml"
+    file.write_text(file.read_text().replace("shared2.example", "evil.example"))
+    repository.commit("retargeted by hand")
+    note(repository, "two", "from two")
+
+    said = repository.git("merge", "--no-edit", "one", code=1)
+
+    assert "the MAC does not hold" in said
+    mcpvault(repository, "get", "shared0", code=6)
+
+
+def test_what_was_rotated_meanwhile_is_due_where_a_slot_was_removed(repository: Repository) -> None:
+    """The removed reader could open the other side's new value: it is sealed under the new key and due."""
+    reader(repository)
+    repository.on("one", start="main")
+    with repository.vault().change() as change:
+        change.remove_slots(["cron"])
+    repository.commit("one")
+    repository.on("two", start="main")
+    with repository.vault().change() as change:
+        change.set_secret("shared0", "auth.token", Secret("sealed for cron too"))
+    repository.commit("two")
+
+    repository.git("merge", "-q", "--no-edit", "one")
+
+    vault = repository.vault()
+    assert "sealed for cron too" == vault.file.secret("shared0", "auth.token").reveal()
+    assert ["first"] == [slot.id for slot in vault.document.header.slots]
+    due = {version["due"] for version in vault.document.tree["servers"]["shared0"]["auth"]["token"]}
+    assert {"slot removed"} == due
+
+
+def test_installing_says_what_it_does_and_does_it_once(tmp_path: Path, repository: Repository) -> None:
+    """A second time there is nothing to do; outside of a repository it is exit 8."""
+    folder = repository.folder
+    repository.git("config", "--unset", "merge.mcpvault.driver")
+    assert "would change git config merge.mcpvault.driver\n" == mcpvault(repository, "git", "install", "--dry-run")
+    first = mcpvault(repository, "git", "install")
+    assert "changed git config merge.mcpvault.driver" in first
+    assert "nothing to do\n" == mcpvault(repository, "git", "install")
+    assert "vault.toml diff=mcpvault merge=mcpvault\n" == (folder / ".gitattributes").read_text()
+    assert "vault.toml.prev" in (folder / ".gitignore").read_text().splitlines()
+    assert "" == repository.git("status", "--porcelain")
+
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (elsewhere / "vault.toml").write_bytes((folder / "vault.toml").read_bytes())
+    ceiling = os.fspath(tmp_path)
+    words = ("git", "install", "--vault", str(elsewhere / "vault.toml"))
+    assert "no git work tree" in mcpvault(repository, *words, code=8, GIT_CEILING_DIRECTORIES=ceiling)
