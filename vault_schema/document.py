@@ -21,7 +21,7 @@ class Slot(Record):
     """One key that opens the vault (SPEC §6)."""
 
     id: str
-    kind: Literal["raw", "passphrase", "keyring", "recipient"]
+    kind: Literal["raw", "passphrase", "keyring", "recipient", "recovery"]
     role: Literal["admin", "reader"]
     pub: str
     box: str

@@ -70,8 +70,9 @@ def textconv(file: Path, as_json: bool) -> None:
 @command.command("merge-driver", epilog=EXAMPLE)
 @click.argument("files", nargs=3, metavar="BASE OURS THEIRS", type=click.Path(path_type=Path, exists=True))
 @click.argument("marker", type=click.IntRange(1, 1000), default=7, metavar="[MARKER-SIZE]")
+@app.dry_run_option
 @app.json_option
-def merge_driver(files: tuple[Path, Path, Path], marker: int, as_json: bool) -> None:
+def merge_driver(files: tuple[Path, Path, Path], marker: int, dry_run: bool, as_json: bool) -> None:
     """
     Merge the vault THEIRS into the file OURS; git runs this.
 
@@ -84,5 +85,7 @@ def merge_driver(files: tuple[Path, Path, Path], marker: int, as_json: bool) -> 
     base, ours, theirs = (file.absolute() for file in files)
     prompt = app.ask_secret if app.on_terminal() else None
     places = locate(os.environ, app.vault_path())
-    serial = git.merge_driver(base, ours, theirs, marker, places, os.environ, prompt)
-    output.say(f"merged the vault, serial {serial}", as_json=as_json, json={"serial": serial})
+    told = (base, ours, theirs)
+    serial = git.merge_driver(told, marker, places, os.environ, prompt=prompt, dry_run=dry_run)
+    done = f"{'would merge' if dry_run else 'merged'} the vault, serial {serial}"
+    output.say(done, as_json=as_json, json={"serial": serial, "dry_run": dry_run})

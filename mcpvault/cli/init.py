@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mcpvault.cli import app, output, secret_input
+from mcpvault.cli.slots_change import show_phrase
 from mcpvault.errors import ConfigurationError, UsageError
 
 EXAMPLE = """
@@ -25,10 +26,19 @@ Example:
 @click.option("--passphrase", is_flag=True, help="Ask for a passphrase instead of making a key.")
 @click.option("--keyring", is_flag=True, help="Keep the new key in the OS keyring.")
 @click.option("--slot", default=None, metavar="ID", help="Name of the first slot; by default the user's.")
+@click.option(
+    "--recovery/--no-recovery", default=None, help="Print a second key as words, for paper; the default on a terminal."
+)
 @app.dry_run_option
 @app.json_option
 def command(
-    new_key_file: str | None, passphrase: bool, keyring: bool, slot: str | None, dry_run: bool, as_json: bool
+    new_key_file: str | None,
+    passphrase: bool,
+    keyring: bool,
+    slot: str | None,
+    recovery: bool | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """
     Make a new, empty vault.
@@ -46,6 +56,8 @@ def command(
 
     if sum((bool(new_key_file), passphrase, keyring)) > 1:
         raise UsageError("--new-key-file, --passphrase and --keyring exclude each other")
+    if recovery and as_json:
+        raise UsageError("--recovery prints words for paper; it is not given with --json")
     places = locate(os.environ, app.vault_path())
     if os.path.lexists(places.vault_path):
         raise ConfigurationError(f"{places.vault_path}: there is a vault already", hint="name another with --vault")
@@ -63,18 +75,31 @@ def command(
     else:
         keyfiles.check_apart(key_path, places.vault_path)
         new, key, kept = NewSlot.raw(name, raw), Key("text", raw.text, str(key_path)), str(key_path)
-    judged(VaultFile.create(places.vault_path, new_slots=[new], vault_id=vault_id, dry_run=True))
+    new_slots, spare = [new], RawKey.generate()
+    recovery = app.on_terminal() and not as_json if recovery is None else recovery
+    if recovery:
+        if name.lower() == "recovery":
+            raise UsageError("'recovery' is the name of the slot on paper", hint="name the first with --slot")
+        new_slots.append(NewSlot.recovery("recovery", spare))
+    judged(VaultFile.create(places.vault_path, new_slots=new_slots, vault_id=vault_id, dry_run=True))
     if not dry_run:
         # The key is kept before the vault exists: a vault without its key would be lost at once.
         if keyring:
             store_in_keyring("mcpvault", encoded, raw.text)
         elif not passphrase:
             keyfiles.write(key_path, raw.text)
-        vault = Vault.create(app.vault_path(), slots=[new], env=os.environ, vault_id=vault_id, key=key)
+        vault = Vault.create(app.vault_path(), slots=new_slots, env=os.environ, vault_id=vault_id, key=key)
         root = vault.file.root_fingerprint
     else:
         root = ""
-    facts = {"vault": str(places.vault_path), "id": encoded, "key": kept, "slot": name, "root": root}
+    facts = {
+        "vault": str(places.vault_path),
+        "id": encoded,
+        "key": kept,
+        "slot": name,
+        "root": root,
+        "recovery": recovery,
+    }
     if as_json:
         output.json(facts)
         return
@@ -82,4 +107,6 @@ def command(
     print(f"key: {kept}")
     if not dry_run:
         print(f"root: {root}")
+        if recovery:
+            show_phrase(spare)
         output.note("back up the key: without it nobody opens this vault")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mcpvault.cli import app, output
-from mcpvault.cli.slots_change import made_slot, remove, reseal
+from mcpvault.cli.slots_change import made_slot, remove, reseal, show_phrase
 from mcpvault.cli.slots_change import role as change_role
 from mcpvault.errors import UsageError
 
@@ -23,6 +24,7 @@ Example:
   mcpvault slots keygen /etc/mcpvault/host.key      on the host; prints its public key
   mcpvault slots add web01 --recipient mvp1-…       by an admin, anywhere
   mcpvault slots add alice --passphrase --role admin
+  mcpvault slots add recovery --recovery            an admin's key as words, for paper
   mcpvault slots remove web01                       a new key for the vault, and every secret is due
 """
 
@@ -53,7 +55,8 @@ def list_slots(as_json: bool) -> None:
 @click.option("--new-key-file", metavar="PATH", help="Write a new raw key to this file.")
 @click.option("--passphrase", is_flag=True, help="Ask for a new passphrase.")
 @click.option("--keyring", is_flag=True, help="Keep a new key in this user's OS keyring.")
-@click.option("--role", type=click.Choice(["reader", "admin"]), default="reader", show_default=True)
+@click.option("--recovery", is_flag=True, help="Print a new key as words, for paper.")
+@click.option("--role", type=click.Choice(["reader", "admin"]), help="By default reader; of a recovery slot admin.")
 @app.dry_run_option
 @app.json_option
 def add_slot(
@@ -62,16 +65,26 @@ def add_slot(
     new_key_file: str | None,
     passphrase: bool,
     keyring: bool,
-    role: str,
+    recovery: bool,
+    role: Role | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Add a way into the vault. A reader opens it; an admin also changes it."""
-    if sum((recipient is not None, new_key_file is not None, passphrase, keyring)) != 1:
-        raise UsageError("expected one of --recipient, --new-key-file, --passphrase, --keyring")
+    from mcpvault.vault.slots import NewSlot, RawKey
+
+    if sum((recipient is not None, new_key_file is not None, passphrase, keyring, recovery)) != 1:
+        raise UsageError("expected one of --recipient, --new-key-file, --passphrase, --keyring, --recovery")
+    if recovery and as_json:
+        raise UsageError("--recovery prints words for paper; it is not given with --json")
     vault = app.open_for_change()
-    as_role: Role = "admin" if role == "admin" else "reader"
-    new, keep = made_slot(vault, slot, recipient, new_key_file, passphrase=passphrase, keyring=keyring, role=as_role)
+    role = role or ("admin" if recovery else "reader")
+    raw = RawKey.generate()
+    keep: Callable[[], None]
+    if recovery:
+        new, keep = NewSlot.recovery(slot, raw, role=role), lambda: None
+    else:
+        new, keep = made_slot(vault, slot, recipient, new_key_file, passphrase=passphrase, keyring=keyring, role=role)
     with vault.change(dry_run=True) as trial:  # what cannot be is refused before a key is kept anywhere
         trial.add_slot(new)
     if not dry_run:
@@ -80,6 +93,8 @@ def add_slot(
             keep()  # before the slot exists: a slot without its key would be a lie
     facts = {"slot": slot, "kind": new.kind, "role": role, "root": vault.file.root_fingerprint, "dry_run": dry_run}
     output.say(f"{'would add' if dry_run else 'added'} slot {slot} ({role})", as_json=as_json, json=facts)
+    if recovery and not dry_run:
+        show_phrase(raw)
     if recipient is not None and not as_json:
         output.note(f"on that host, once: mcpvault trust {vault.file.root_fingerprint}")
 

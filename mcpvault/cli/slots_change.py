@@ -15,7 +15,7 @@ from mcpvault.errors import UsageError
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
     from mcpvault.vault.change import Change
-    from mcpvault.vault.slots import NewSlot, Role
+    from mcpvault.vault.slots import NewSlot, RawKey, Role
 
 EXAMPLE = """
 Example:
@@ -103,7 +103,7 @@ def reseal(
 
     The vault's key stays. Where the old key of the slot may be known to others: mcpvault rekey --compromised.
     """
-    from mcpvault.upkeep.keys import change_keys
+    from mcpvault.upkeep.keys import change_keys, remember_slot
 
     chosen = sum((recipient is not None, new_key_file is not None, passphrase, keyring))
     if chosen != (slot is not None):
@@ -111,20 +111,26 @@ def reseal(
     vault = app.open_for_change()
     act: Callable[[Change], None] = _boxes
     keep: Callable[[], None] = _nothing
+    new: NewSlot | None = None
     if slot is not None:
-        new, keep = made_slot(vault, slot, recipient, new_key_file, passphrase=passphrase, keyring=keyring)
+        made_new, keep = made_slot(vault, slot, recipient, new_key_file, passphrase=passphrase, keyring=keyring)
+        new = made_new
 
         def act(change: Change) -> None:
-            change.replace_slot(new)
+            change.replace_slot(made_new)
 
     change_keys(vault, act, dry_run=True)
     if not dry_run:
         app.confirm(f"give slot {slot} another key" if slot else "make the boxes of all slots anew", yes=yes)
         keep()
     made = change_keys(vault, act, dry_run=dry_run)
+    if new is not None and not dry_run:
+        remember_slot(vault, new)
     what = f"slot {slot}: another key" if slot else "all slots: new boxes"
     facts = {"slot": slot, "root": made.root, "dry_run": dry_run}
     output.say(f"{'would be ' if dry_run else ''}{what}", as_json=as_json, json=facts)
+    if recipient is not None and not as_json:
+        output.note("on that host, once, with its new key: mcpvault trust --accept")
     if slot and not as_json:
         output.note("copies of the file from before still open with the old key; if that is known: mcpvault rekey")
 
@@ -164,3 +170,12 @@ def made_slot(
     path = Path(new_key_file or "").absolute()
     keyfiles.check_apart(path, vault.places.vault_path)
     return NewSlot.raw(slot, raw, role=role), lambda: keyfiles.write(path, raw.text)
+
+
+def show_phrase(key: RawKey) -> None:
+    """Print a recovery phrase, for paper and for nothing else."""
+    words = key.phrase.reveal().split()
+    print("recovery phrase, for paper; it opens the vault where no other key is at hand:")
+    for at in range(0, len(words), 6):
+        print(f"  {' '.join(words[at : at + 6])}")
+    output.note("shown this once; keep it where no computer reads it")

@@ -142,7 +142,13 @@ def _fingerprints(document: Document, places: Places, env: Mapping[str, str]) ->
 
 
 def merge_driver(
-    base: Path, ours: Path, theirs: Path, marker: int, places: Places, env: Mapping[str, str], prompt: Prompt = None
+    files: tuple[Path, Path, Path],
+    marker: int,
+    places: Places,
+    env: Mapping[str, str],
+    *,
+    prompt: Prompt = None,
+    dry_run: bool = False,
 ) -> int:
     """
     Merge *theirs* into the file *ours*, as git asks for, and return the new serial.
@@ -150,36 +156,39 @@ def merge_driver(
     What conflicts stays in the file between markers, and the vault unsigned.
 
     Args:
-        base: The file that both began from.
-        ours: One side; the result takes its place.
-        theirs: The other side.
+        files: The one that both sides began from, ours, whose place the result takes, and theirs.
         marker: The length of conflict markers.
         places: Where state and keys are.
         env: The environment.
         prompt: Asks a person for a passphrase; None asks nobody.
+        dry_run: Write nothing.
 
     Raises:
         RoleError: The key is a reader's.
         VaultChangedError: Both sides changed the same thing.
         McpVaultError: A side cannot be opened, or must not be believed.
     """
+    base, ours, theirs = files
     texts = [path.read_bytes() for path in (ours, base, theirs)]
     try:
         mine, begun, other = _opened(texts, places, env, prompt)
         seen = unlock.anchored_serial(mine.keys, mine.anchor)
         outcome = merge(begun, mine, other, serial=seen)
     except McpVaultError as error:
-        _mark_conflicts(ours, texts, marker, env)
+        if not dry_run:
+            _mark_conflicts(ours, texts, marker, env)
         error.hint = f"{f'{error.hint}; or ' if error.hint else ''}an admin resolves it, then runs: mcpvault sign"
         raise
     if outcome.text is None:
         sides = [text.encode() for text in outcome.sides] if outcome.sides is not None else texts
-        _mark_conflicts(ours, sides, marker, env)
+        if not dry_run:
+            _mark_conflicts(ours, sides, marker, env)
         raise VaultChangedError(
             f"both sides changed {', '.join(outcome.conflicts)}",
             hint="choose between the markers, then run: mcpvault sign, and git add",
         )
-    ours.write_bytes(outcome.text.encode())
+    if not dry_run:
+        ours.write_bytes(outcome.text.encode())
     return parsed(outcome.text.encode(), ours).header.serial
 
 

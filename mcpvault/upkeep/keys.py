@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING
 from mcpvault.connect import Vault
 from mcpvault.errors import McpVaultError
 from mcpvault.oauth_entry import sealing_of
-from mcpvault.state.anchor import trust_root
+from mcpvault.state.anchor import FileAnchor, trust_root
 from mcpvault.state.carrying import carry
 from mcpvault.state.host import host_id, host_name
 from mcpvault.state.tokens import TokenStore
 from mcpvault.vault.slots import id_bytes, root_fingerprint
+from mcpvault.vault.unlock import anchor_record
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
     from mcpvault.vault.change import Change
+    from mcpvault.vault.slots import NewSlot
 
 
 class Rekeyed(Record):
@@ -85,6 +87,20 @@ def change_keys(
     except McpVaultError as error:
         left.append(error.message)
     return made.replaced(tokens=tuple(done), left=tuple(left))
+
+
+def remember_slot(vault: Vault, new: NewSlot) -> None:
+    """
+    Let this host remember the vault through a slot that was given another key: its record was made with the old one.
+
+    Raises:
+        PermissionsError: It cannot be written.
+    """
+    header = vault.document.header
+    slot = next((slot for slot in header.slots if slot.id.lower() == new.id.lower()), None)
+    if new.private is not None and slot is not None:
+        keys = vault.file.keys.replaced(slot=slot, private=new.private)
+        FileAnchor(vault.state).accept(slot.id, anchor_record(header, keys))
 
 
 def _carried(vault: Vault, old: VaultFile, *, compromised: bool) -> list[tuple[str, McpVaultError | None]]:

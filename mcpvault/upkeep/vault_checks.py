@@ -139,7 +139,7 @@ def ways_in(document: Document, own: str | None) -> Check[None]:
     admins = [slot.id for slot in head.slots if slot.role == "admin"]
     if len(admins) == 1:
         what = f"vault.slots: {admins[0]!r} is the only admin; if its key is lost, the vault can never be changed again"
-        hint = "run: mcpvault slots add recovery --new-key-file PATH --role admin, and keep PATH elsewhere"
+        hint = "on a terminal, run: mcpvault slots add recovery --recovery, and keep the phrase on paper"
         yield warn("slots.recovery", what, hint)
     else:
         yield ok("slots.recovery", f"vault.slots: {_counted(len(head.slots), 'slot')}, {len(admins)} of them admins")

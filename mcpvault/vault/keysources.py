@@ -17,6 +17,7 @@ from typing import Literal
 
 from mcpvault.errors import ConfigurationError, VaultLockedError
 from mcpvault.secret import Secret
+from mcpvault.vault import phrases
 from mcpvault.vault.permissions import read_secret_file
 from vault_schema import Header, Slot
 from vault_schema.record import Record
@@ -76,8 +77,12 @@ def find_key(
     for slot in header.slots:
         if slot.kind == "keyring" and (secret := _from_keyring(slot)) is not None:
             return Key("keyring", secret, f"keyring entry {slot.service}/{slot.user or slot.id}")
-    if prompt is not None and any(slot.kind == "passphrase" for slot in header.slots):
-        return Key("passphrase", prompt(f"Passphrase for {vault_path}: "), "the prompt")
+    kinds = {slot.kind for slot in header.slots}
+    if prompt is not None and not kinds.isdisjoint({"passphrase", "recovery"}):
+        asked = "Passphrase" if "passphrase" in kinds else "Recovery phrase"
+        typed = prompt(f"{asked} for {vault_path}: ")
+        words = "recovery" in kinds and phrases.spoken(typed.reveal()) is not None
+        return Key("text" if words or "passphrase" not in kinds else "passphrase", typed, "the prompt")
     raise VaultLockedError(
         f"{vault_path}: no key at hand",
         hint=f"set MCPVAULT_KEY_FILE, MCPVAULT_KEY_FD or MCPVAULT_KEY, give the unit a credential {CREDENTIAL}, "

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from mcpvault.errors import ConfigurationError, TamperedError
 from mcpvault.secret import Secret
-from mcpvault.vault import primitives
+from mcpvault.vault import phrases, primitives
 from vault_schema import Header, Slot, pae
 from vault_schema.record import Record
 
@@ -29,6 +29,11 @@ KDF_CHEAPEST: Mapping[str, int] = {"m": 19456, "t": 2, "p": 1}  # the floor of S
 def _armour(prefix: str, key: bytes) -> str:
     """Key text: prefix, then base32 of the key and four bytes of its SHA-256 (SPEC §7)."""
     return prefix + base64.b32encode(key + primitives.sha256(key)[:4]).decode("ascii").rstrip("=").lower()
+
+
+def _of_phrase(text: str) -> bytes | None:
+    data = phrases.spoken(text)
+    return data[:32] if data is not None and primitives.sha256(data[:32])[:4] == data[32:] else None
 
 
 def _unarmoured(prefix: str, text: str) -> bytes | None:
@@ -55,6 +60,12 @@ class RawKey:
         """Return a fresh key."""
         return cls(Secret(_armour(cls.prefix, os.urandom(32))))
 
+    @property
+    def phrase(self) -> Secret:
+        """The same key in words."""
+        key = key_bytes(self.text)
+        return Secret(phrases.words(key + primitives.sha256(key)[:4]))
+
 
 class HostIdentity:
     """An X25519 key pair of a host: ``mvx1-…`` stays there, ``mvp1-…`` is given to an admin."""
@@ -77,16 +88,18 @@ class HostIdentity:
 
 def key_bytes(text: Secret) -> bytes:
     """
-    Return the 32 bytes of ``mvk1-`` or ``mvx1-`` key text.
+    Return the 32 bytes of ``mvk1-`` or ``mvx1-`` key text, or of a recovery phrase.
 
     Raises:
         ConfigurationError: It is neither, or mistyped (its checksum does not hold).
     """
+    if (key := _of_phrase(text.reveal())) is not None:
+        return key
     for prefix in (RawKey.prefix, HostIdentity.prefix):
         if (key := _unarmoured(prefix, text.reveal())) is not None:
             return key
     raise ConfigurationError(
-        "the key is not mcpvault key text: expected one line mvk1-… or mvx1-… with a valid checksum",
+        "the key is not mcpvault key text: expected one line mvk1-… or mvx1-… with a valid checksum, or 18 words",
         hint="was it cut short when it was copied?",
     )
 
@@ -140,6 +153,13 @@ class NewSlot(Record):
         salt = os.urandom(16)
         facts = {"salt": primitives.encode(salt), "service": service, "user": user}
         return cls._derived(id, "keyring", role, private_of_raw(key.text, salt, kind="keyring"), facts)
+
+    @classmethod
+    def recovery(cls, id: str, key: RawKey, *, role: Role = "admin") -> NewSlot:  # noqa: A002
+        """Return a slot whose key is kept on paper, as ``RawKey.phrase``."""
+        salt = os.urandom(16)
+        private = private_of_raw(key.text, salt, kind="recovery")
+        return cls._derived(id, "recovery", role, private, {"salt": primitives.encode(salt)})
 
     @classmethod
     def passphrase(
@@ -204,7 +224,7 @@ def reboxed(
 
 
 def private_of_raw(text: Secret, salt: bytes, *, kind: str = "raw") -> bytes:
-    """Return the X25519 private key of a raw or keyring slot (SPEC §6.3)."""
+    """Return the X25519 private key of a raw, keyring or recovery slot (SPEC §6.3)."""
     return primitives.hkdf(key_bytes(text), salt, f"mcpvault/1/slot-x25519/{kind}")
 
 

@@ -120,7 +120,7 @@ def _private(slot: Slot, key: Key) -> bytes | None:
     is_identity = key.secret.reveal().startswith(slots.HostIdentity.prefix)
     if slot.kind == "recipient":
         return slots.key_bytes(key.secret) if is_identity else None
-    if slot.kind in ("raw", "keyring") and not is_identity:
+    if slot.kind in ("raw", "keyring", "recovery") and not is_identity:
         return slots.private_of_raw(key.secret, salt, kind=slot.kind)
     return None
 

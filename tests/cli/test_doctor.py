@@ -215,7 +215,7 @@ def test_the_only_admin(house: House) -> None:
     """One admin slot is warned of; a second one ends the warning."""
     warned = told(examined(house, "--offline"), "slots.recovery")
     assert ("warn", 0) == (warned["level"], warned["code"])
-    assert "mcpvault slots add recovery --new-key-file PATH --role admin" in warned["hint"]
+    assert "mcpvault slots add recovery --recovery" in warned["hint"]
 
     house.run("slots", "add", "recovery", "--new-key-file", str(house.home / "recovery.key"), "--role", "admin")
 

@@ -50,7 +50,7 @@ def test_init_as_json(home: Home) -> None:
     facts = json.loads(home.run("init", "--slot", "ops@web-01.x", "--json").stdout)
 
     assert {"vault": str(home.vault), "id": home.key.stem, "key": str(home.key), "slot": "ops@web-01.x",
-            "root": facts["root"]} == facts  # fmt: skip
+            "root": facts["root"], "recovery": False} == facts  # fmt: skip
     assert [("ops@web-01.x", "raw", "admin")] == slots(home)
 
 
@@ -132,11 +132,11 @@ def test_a_passphrase_is_asked_for_twice_and_not_echoed(home: Home) -> None:
     assert "key: your passphrase" in made
     assert "added x" in added
     assert PASSPHRASE not in made + added
-    assert [("admin", "passphrase", "admin")] == slots(home)
+    assert [("admin", "passphrase", "admin"), ("recovery", "recovery", "admin")] == slots(home)
     assert [] == [name for name in home.files() if name.endswith(".key")]
 
     wrong = home.talk("get", "x", answers=[("Passphrase for ", "not that one\n")], code=6)
-    assert "mcpvault: error: the key from the prompt opens none of the vault's slots (admin)" in wrong
+    assert "mcpvault: error: the key from the prompt opens none of the vault's slots (admin, recovery)" in wrong
     assert "no key at hand" in home.run("get", "x", code=6).stderr
 
 

@@ -93,6 +93,20 @@ def key_text(text: str, prefix: str) -> bytes | None:
     return key if hashlib.sha256(key).digest()[:4] == check else None
 
 
+def phrase_key(text: str) -> bytes | None:
+    """Return the 32 bytes of a phrase (§7.1); None if it is none, or does not hold."""
+    said = re.sub(r"[\s,-]+", " ", text).strip().lower().split(" ")
+    bits = ""
+    for word in said:
+        if not re.fullmatch("[bdfghjklmnprstvz][aiou][bdfghjklmnprstvz][aiou][bdfghjklmnprstvz]", word):
+            return None
+        for letter in word:
+            place = "aiou".find(letter)
+            bits += f"{place:02b}" if place >= 0 else f"{'bdfghjklmnprstvz'.index(letter):04b}"
+    data = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    return data[:32] if len(said) == 18 and hashlib.sha256(data[:32]).digest()[:4] == data[32:] else None
+
+
 def fingerprint(root: bytes) -> str:
     """Return what people compare of a root (§5)."""
     return "mvr1-" + base64.b32encode(hashlib.sha256(root).digest()[:20]).decode().lower()
@@ -108,8 +122,8 @@ def private_half(slot: Mapping[str, Any], given: str, text: str) -> bytes | None
         return derive(argon.derive(passphrase), salt, "mcpvault/1/slot-x25519/passphrase")
     if given == "key" and kind == "recipient":
         return key_text(text, "mvx1-")
-    if (given, kind) in (("key", "raw"), ("keyring", "keyring")):
-        key = key_text(text, "mvk1-")
+    if (given, kind) in (("key", "raw"), ("key", "recovery"), ("keyring", "keyring")):
+        key = key_text(text, "mvk1-") or phrase_key(text)
         return None if key is None else derive(key, b64(slot["salt"]) or b"", f"mcpvault/1/slot-x25519/{kind}")
     return None
 

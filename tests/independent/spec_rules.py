@@ -93,6 +93,7 @@ SLOT_KEYS: dict[str, dict[str, Check]] = {
     },
     "keyring": {"salt": encoded(16), "service": text},
     "recipient": {},
+    "recovery": {"salt": encoded(16)},
 }
 
 

@@ -99,6 +99,22 @@ def test_a_merge_takes_both_sides_of_one_entry(repository: Repository) -> None:
     assert serial + 1 == vault.document.header.serial
 
 
+def test_the_driver_can_be_tried(repository: Repository, tmp_path: Path) -> None:
+    """``--dry-run`` says how a merge would end and writes nothing."""
+    files = [tmp_path / name for name in ("base", "ours", "theirs")]
+    for file, text in zip(files, (None, "ours", "theirs"), strict=True):
+        if text is not None:
+            with repository.vault().change() as change:
+                change.set_plain("shared0" if text == "ours" else "shared1", "note", text)
+        file.write_bytes((repository.folder / "vault.toml").read_bytes())
+    before = files[1].read_bytes()
+
+    said = mcpvault(repository, "git", "merge-driver", *map(str, files), "--dry-run")
+
+    assert "would merge the vault, serial 5\n" == said
+    assert before == files[1].read_bytes()
+
+
 def test_a_conflict_waits_for_a_person(repository: Repository) -> None:
     """Only what both changed is between markers; until it is chosen and signed nobody opens the vault."""
     note(repository, "one", "from one")
