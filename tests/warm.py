@@ -134,7 +134,8 @@ def _server() -> socket.socket:
 def _stop(pid: int) -> None:
     if pid == os.getpid():
         server, process = _servers.pop(pid)
-        server.close()  # which is what it ends by
+        server.shutdown(socket.SHUT_RDWR)  # it ends by that, even where a forked child still holds the socket
+        server.close()
         process.wait(10)
 
 
