@@ -2,7 +2,7 @@
 The figures, measured: prints the machine, then one line per figure; exit 1 if one misses its bar.
 
     --quick    few rounds: a first look, no evidence
-    NAME …     only the figures whose group begins so: help cron calls event vault
+    NAME …     only the figures whose group begins so: help cron oauth calls threads event large vault
 """
 
 from __future__ import annotations
@@ -12,66 +12,17 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from measure import Contestant, Figure, compare, machine, process, timed
+from place import HERE, PYTHON, Place, new_vault, place
+from sessions import calls_figures, large_figures, result, threads_figures
 from thin_server import TOKEN
 
-HERE = Path(__file__).parent
-PYTHON = sys.executable
-MCPVAULT = str(Path(sys.executable).with_name("mcpvault"))
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A home with a vault whose entry ``thin`` leads to the thin server."""
-
-    folder: Path
-    url: str
-    env: Mapping[str, str]
-
-
-def new_vault(env: Mapping[str, str], entries: Mapping[str, tuple[str, str]]) -> None:
-    """Write the vault that *env* names, opened by its key file, with a sealed bearer token in each entry."""
-    from mcpvault.connect import Vault
-    from mcpvault.secret import Secret
-    from mcpvault.vault.slots import NewSlot, RawKey
-
-    key = RawKey.generate()
-    file = Path(env["MCPVAULT_KEY_FILE"])
-    file.touch(mode=0o600)
-    file.write_text(key.text.reveal() + "\n")
-    with Vault.create(env=env, slots=[NewSlot.raw("bench", key)]) as vault, vault.change() as change:
-        for name, (url, token) in entries.items():
-            change.add_server(name, {"url": url, "note": "one of many", "auth": {"kind": "bearer"}})
-            change.set_secret(name, "auth.token", Secret(token))
-
-
-@contextmanager
-def place() -> Iterator[Place]:
-    """Start the thin server, make the vault, and let one call remember the era."""
-    from mcpvault.connect import Vault
-
-    server = subprocess.Popen([PYTHON, str(HERE / "thin_server.py")], stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        url = f"http://127.0.0.1:{int(server.stdout.readline())}/mcp"
-        with tempfile.TemporaryDirectory(prefix="mcpvault-bench-") as name:
-            env = {"PATH": os.environ["PATH"], "HOME": name, "LANG": "C.UTF-8", "BENCH_URL": url, "BENCH_TOKEN": TOKEN}
-            env["MCPVAULT_KEY_FILE"] = f"{name}/vault.key"
-            new_vault(env, {"thin": (url, TOKEN)})
-            with Vault.open(env=env) as vault, vault.session("thin") as session:
-                session.call_tool("echo", {"message": "hi"})
-            yield Place(Path(name), url, env)
-    finally:
-        server.kill()
-        server.wait()
+MCPVAULT = str(Path(PYTHON).with_name("mcpvault"))
 
 
 def help_figures(here: Place, rounds: int) -> Iterator[Figure]:
@@ -158,59 +109,12 @@ def oauth_state(env: Mapping[str, str], url: str, seconds: int) -> bytes:
         return next(Path(env["HOME"]).rglob("token-oauth.toml")).read_bytes()
 
 
-def calls_figures(here: Place, rounds: int) -> Iterator[Figure]:
-    """Sequential calls on one session; the bar is the time that 1.2 times the rate means."""
-    import requests
-
-    import mcpvault.connect
-
-    count = 300
-    plain = requests.Session()
-    plain.trust_env = False
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "bare", "version": "1"},
-    }
-    headers = {
-        "Authorization": f"Bearer {TOKEN}",
-        "Accept": "application/json, text/event-stream",
-        "MCP-Protocol-Version": "2026-07-28",
-        "Mcp-Method": "tools/call",
-        "Mcp-Name": "echo",
-    }
-    params = {"name": "echo", "arguments": {"message": "hi"}, "_meta": meta}
-
-    def theirs() -> None:
-        for number in range(count):
-            message = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
-            plain.post(here.url, json=message, headers=headers, timeout=30).json()["result"]["content"]
-
-    vault = mcpvault.connect.Vault.open(env=here.env)
-    with vault.session("thin") as session:
-        assert session.call_tool("echo", {"message": "hi"}).text() == "hi"
-
-        def ours() -> None:
-            for _ in range(count):
-                session.call_tool("echo", {"message": "hi"})
-
-        yield compare(f"{count} x call_tool / Session.post + json", 1 / 1.2, rounds, timed(ours), timed(theirs))
-
-
 def event_figures(here: Place, rounds: int) -> Iterator[Figure]:
     """One event of 10 MB: time, then peak memory, each in a fresh process."""
-
-    def taken(who: str, column: int) -> Contestant:
-        command = [PYTHON, str(HERE / "programs/big_event.py"), who, "10000000"]
-
-        def run() -> float:
-            done = subprocess.run(command, env=dict(here.env), capture_output=True, text=True, check=True)
-            return float(done.stdout.split()[column]) / (1, 1024)[column]
-
-        return run
-
-    yield compare("one event of 10 MB / bare requests", 1.3, rounds, taken("ours", 0), taken("bare", 0))
-    yield compare("the same, peak memory of the process", 1.0, 5, taken("ours", 1), taken("bare", 1), "MB")
+    ours, bare = (result(here, who, "big", 10_000_000, 0) for who in ("ours", "bare"))
+    yield compare("one event of 10 MB / bare requests", 1.3, rounds, ours, bare)
+    ours, bare = (result(here, who, "big", 10_000_000, 1) for who in ("ours", "bare"))
+    yield compare("the same, peak memory of the process", 1.0, 5, ours, bare, "MB")
 
 
 def vault_figures(here: Place, rounds: int) -> Iterator[Figure]:
@@ -241,8 +145,10 @@ GROUPS = {
     "help": (help_figures, 25),
     "cron": (cron_figures, 25),
     "oauth": (oauth_figures, 25),
-    "calls": (calls_figures, 15),
+    "calls": (calls_figures, 25),
+    "threads": (threads_figures, 15),
     "event": (event_figures, 15),
+    "large": (large_figures, 7),
     "vault": (vault_figures, 15),
 }
 

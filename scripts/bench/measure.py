@@ -24,6 +24,7 @@ class Figure:
     ours: float
     theirs: float
     unit: str = "ms"
+    more: str = ""
 
     @property
     def line(self) -> str:
@@ -32,6 +33,7 @@ class Figure:
         return (
             f"{self.what:<58} {self.ratio:6.2f} x  (bar {self.bar:.2f} x)  "
             f"{self.ours:9.2f} against {self.theirs:9.2f} {self.unit:<3} {verdict}"
+            f"{self.more and '  ' + self.more}"
         )
 
 

@@ -25,7 +25,7 @@ REDIRECT = "http://127.0.0.1:38471/callback"
 
 def ours(home: Path, issuer: FakeAuthorizationServer, server: FakeMcpServer) -> tuple[list[str], dict[str, str]]:
     """Put an expired grant into the state of a vault; return the command and its environment."""
-    from figures import new_vault
+    from place import new_vault
 
     from mcpvault.connect import Vault
     from mcpvault.state.grants import grant

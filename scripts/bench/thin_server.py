@@ -1,8 +1,9 @@
 """
 An MCP server without a framework: so little per answer that the client is what is measured.
 
-Prints its port. Speaks both eras, checks nothing but the bearer token. The tool ``big``
-answers with one event of as many bytes as its argument ``size`` says.
+Prints its port. Speaks both eras, checks nothing but the bearer token. The tool ``echo`` answers with a
+JSON document, ``tell`` with an event, ``late`` with a document after 20 ms, and ``big`` and ``large`` with
+an event and a document of as many bytes as their argument ``size`` says.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 
 TOKEN = "bench-token-0123456789"
 TOOLS = [
@@ -18,9 +20,11 @@ TOOLS = [
         "description": "a tool",
         "inputSchema": {"type": "object", "properties": {"message": {"type": "string"}, "size": {"type": "integer"}}},
     }
-    for name in ("echo", "big", "other")
+    for name in ("echo", "big", "other", "tell", "late", "large")
 ]
-META = {"io.modelcontextprotocol/serverInfo": {"name": "thin", "version": "1"}}
+_LATE = 0.02  # seconds
+SERVER_INFO = "io.modelcontextprotocol/serverInfo"
+META = {SERVER_INFO: {"name": "thin", "version": "1"}}
 
 
 def result_of(method: str, params: dict[str, object], *, modern: bool) -> dict[str, object]:
@@ -29,7 +33,7 @@ def result_of(method: str, params: dict[str, object], *, modern: bool) -> dict[s
         case "server/discover":
             found = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}
         case "initialize":
-            found = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "thin"}}
+            found = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": META[SERVER_INFO]}
         case "tools/list":
             found = {"tools": TOOLS}
         case _:
@@ -50,6 +54,8 @@ def answer(headers: bytes, body: bytes) -> bytes:
         return head("200 OK", len(data), "application/json") + data
     if b"bearer " + TOKEN.encode() not in headers:
         return head("401 Unauthorized", 0, "text/plain")
+    if headers.startswith(b"get"):
+        return head("405 Method Not Allowed", 0, "text/plain")
     if headers.startswith(b"delete"):
         return head("200 OK", 0, "text/plain")
     message = json.loads(body)
@@ -57,13 +63,20 @@ def answer(headers: bytes, body: bytes) -> bytes:
         return head("202 Accepted", 0, "text/plain")
     method, params = message["method"], message.get("params") or {}
     modern = b"mcp-protocol-version: 2026-07-28" in headers
-    if method == "tools/call" and params["name"] == "big":
+    tool = params["name"] if method == "tools/call" else ""
+    if tool in ("big", "large"):
         pad = b"x" * params["arguments"]["size"]
         data = b'{"jsonrpc":"2.0","id":%d,"result":{"resultType":"complete","content":[{"type":"text","text":"%b"}]}}'
-        event = b"event: message\ndata: " + data % (message["id"], pad) + b"\n\n"
+        data %= (message["id"], pad)
+    else:
+        data = json.dumps(
+            {"jsonrpc": "2.0", "id": message["id"], "result": result_of(method, params, modern=modern)}
+        ).encode()
+    if tool == "late":
+        time.sleep(_LATE)
+    if tool in ("big", "tell"):
+        event = b"event: message\ndata: " + data + b"\n\n"
         return head("200 OK", len(event), "text/event-stream") + event
-    result = result_of(method, params, modern=modern)
-    data = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode()
     session = "Mcp-Session-Id: thin-session\r\n" if method == "initialize" else ""
     return head("200 OK", len(data), "application/json", session) + data
 

@@ -1,4 +1,8 @@
-"""One event of many bytes, read by ``bare`` requests or by mcpvault (``ours``); prints milliseconds and peak kB."""
+"""
+One large result, read by ``bare`` requests or by mcpvault (``ours``); prints milliseconds and peak kB.
+
+Arguments: who, the tool (``big``: an event, ``large``: a JSON document), bytes.
+"""
 
 import json
 import os
@@ -7,23 +11,26 @@ import sys
 import time
 
 URL, TOKEN = os.environ["BENCH_URL"], os.environ["BENCH_TOKEN"]
-who, size = sys.argv[1], int(sys.argv[2])
+who, tool, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
 
 def bare() -> None:
-    """Read the whole body and take the data line apart."""
+    """Read the whole body; of an event, take the data line apart."""
     meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
-    params = {"name": "big", "arguments": {"size": size}, "_meta": meta}
+    params = {"name": tool, "arguments": {"size": size}, "_meta": meta}
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     headers = {"Authorization": f"Bearer {TOKEN}", "MCP-Protocol-Version": "2026-07-28"}
     answer = session.post(URL, json=message, headers=headers, timeout=60)
-    found = next(json.loads(line[6:]) for line in answer.content.split(b"\n") if line.startswith(b"data: "))
+    if tool == "large":
+        found = answer.json()
+    else:
+        found = next(json.loads(line[6:]) for line in answer.content.split(b"\n") if line.startswith(b"data: "))
     assert len(found["result"]["content"][0]["text"]) == size
 
 
 def ours() -> None:
     """Call the tool."""
-    assert len(session.call_tool("big", {"size": size}).text()) == size
+    assert len(session.call_tool(tool, {"size": size}).text()) == size
 
 
 if who == "bare":
