@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mcpvault.login import OAuthProvider
     from mcpvault.mcp.callbacks import Callbacks
     from mcpvault.mcp.session import AuthState, Session
+    from mcpvault.pool import Outcome, SessionPool
     from mcpvault.secret import Secret
 
 __all__ = [
@@ -38,8 +39,10 @@ __all__ = [
     "MCPClient",
     "McpVaultError",
     "OAuthProvider",
+    "Outcome",
     "Secret",
     "Session",
+    "SessionPool",
     "StdioConnector",
     "Vault",
     "__version__",
@@ -53,8 +56,10 @@ _HOME = {
     "MCPClient": "mcpvault.client",
     "McpVaultError": "mcpvault.errors",
     "OAuthProvider": "mcpvault.login",
+    "Outcome": "mcpvault.pool",
     "Secret": "mcpvault.secret",
     "Session": "mcpvault.mcp.session",
+    "SessionPool": "mcpvault.pool",
     "StdioConnector": "mcpvault.connectors",
     "Vault": "mcpvault.connect",
     "connect": "mcpvault.connect",

@@ -18,13 +18,28 @@ if TYPE_CHECKING:
     from mcpvault.http.session import GuardedSession
     from mcpvault.http.token_auth import TokenSource
     from mcpvault.mcp.wire import HttpExchange, Transport, VerdictStore
+    from mcpvault.state.files import StateDirectory
+
+_MIB = 1024 * 1024
 
 
 def http_session(
-    entry: Concrete, *, env: Mapping[str, str], auth: AuthBase | None = None, tokens: TokenSource | None = None
+    entry: Concrete,
+    *,
+    env: Mapping[str, str],
+    state: StateDirectory | None = None,
+    auth: AuthBase | None = None,
+    tokens: TokenSource | None = None,
 ) -> GuardedSession:
     """
     Return the guarded ``requests.Session`` of an HTTP entry.
+
+    Args:
+        entry: The entry.
+        env: Where the proxy variables are looked up.
+        state: Where the processes of this host share the entry's ``rate_limit``; None: they do not.
+        auth: A caller's own authentication, in the credential's place.
+        tokens: Signs each request when it is sent, in the place of both.
 
     Raises:
         ConfigurationError: The entry wants the caller's own authentication and none was given.
@@ -61,18 +76,33 @@ def http_session(
     if tokens is not None and entry.oauth is None:
         auth_for(policy, entry.credential, headers=headers, auth=None)  # judged as what does not change is
         headers = {}  # the source has them: one of them may be what is rotated
-    return new_session(policy, static, headers=headers, auth=auth, tokens=tokens, env=env)
+    pace = None
+    if entry.rate_limit is not None:
+        from mcpvault.state.rate import RateLimit
+
+        pace = RateLimit(entry.rate_limit, server=entry.name, directory=state).wait
+    return new_session(policy, static, headers=headers, auth=auth, tokens=tokens, env=env, pace=pace)
 
 
 def transport(
     entry: Concrete,
     *,
     env: Mapping[str, str],
-    verdicts: VerdictStore | None,
+    state: StateDirectory | None,
     auth: AuthBase | None = None,
     tokens: TokenSource | None = None,
 ) -> Transport:
-    """Return the carrier for an entry: a child process, Streamable HTTP, or HTTP+SSE where the entry says so."""
+    """
+    Return the carrier for an entry: a child process, Streamable HTTP, or HTTP+SSE where the entry says so.
+
+    Raises:
+        ConfigurationError: As ``http_session``.
+    """
+    verdicts = None
+    if state is not None:
+        from mcpvault.state.verdicts import FileVerdicts
+
+        verdicts = FileVerdicts(state)
     if entry.kind == "stdio":
         from mcpvault.transports.stdio import StdioTransport
 
@@ -85,11 +115,12 @@ def transport(
             server=entry.name,
             era=entry.era,
             verdicts=verdicts,
+            largest=entry.max_message * _MIB,
         )
     with Loading():
         from mcpvault.http.exchange import RequestsExchange
 
-    exchange = RequestsExchange(http_session(entry, env=env, auth=auth, tokens=tokens), entry.url)
+    exchange = RequestsExchange(http_session(entry, env=env, state=state, auth=auth, tokens=tokens), entry.url)
     return over_http(exchange, entry, verdicts=verdicts)
 
 
@@ -98,13 +129,14 @@ def over_http(exchange: HttpExchange, entry: Concrete, *, verdicts: VerdictStore
     with Loading():
         from mcpvault.transports.streamable_http import StreamableHttpTransport
 
-    newer = StreamableHttpTransport(exchange, server=entry.name, era=entry.era, verdicts=verdicts)
+    largest = entry.max_message * _MIB
+    newer = StreamableHttpTransport(exchange, server=entry.name, era=entry.era, verdicts=verdicts, largest=largest)
     if entry.transport == "http":
         return newer
     from mcpvault.transports.either import EitherTransport
     from mcpvault.transports.legacy_sse import LegacySseTransport
 
-    older = LegacySseTransport(exchange, server=entry.name)
+    older = LegacySseTransport(exchange, server=entry.name, largest=largest)
     if entry.transport == "sse":
         return older
     return EitherTransport(newer, older, url=entry.url, verdicts=verdicts)

@@ -167,7 +167,7 @@ class MCPClient:
         own, provider = entries.told_apart(self._auth.get(name))
         grant = self._authorization(entry, provider) if entry.oauth is not None and own is None else None
         tokens = grant.source if grant is not None else None
-        carrier = carriers.transport(entry, env=self._env, verdicts=None, auth=own, tokens=tokens)
+        carrier = carriers.transport(entry, env=self._env, state=None, auth=own, tokens=tokens)
         session = Session(
             carrier,
             name=name,

@@ -38,7 +38,6 @@ from mcpvault.startup import Loading
 from mcpvault.state.anchor import FileAnchor
 from mcpvault.state.files import StateDirectory
 from mcpvault.state.memory import MemoryState
-from mcpvault.state.verdicts import FileVerdicts
 from mcpvault.vault.documents import read_document
 from mcpvault.vault.file import writable_by_others
 from mcpvault.vault.keysources import Key, find_key
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from mcpvault.http.session import GuardedSession
     from mcpvault.login import OAuthProvider
     from mcpvault.mcp.callbacks import Callbacks
+    from mcpvault.pool import SessionPool
     from mcpvault.stages import Stage
     from mcpvault.vault.change import Change
     from mcpvault.vault.slots import NewSlot
@@ -236,12 +236,18 @@ class Vault:
         own, provider = entries.told_apart(auth)
         grant = self._authorization(entry, provider, interactive) if entry.oauth is not None and own is None else None
         tokens = grant.source if grant is not None else following(self, entry, own)
-        transport = carriers.transport(entry, env=self.env, verdicts=FileVerdicts(self.state), auth=own, tokens=tokens)
+        transport = carriers.transport(entry, env=self.env, state=self.state, auth=own, tokens=tokens)
         seconds = float(entry.timeout.total) if timeout is None else timeout
         return Session(
             transport, name=name, timeout=seconds, on_event=on_event, callbacks=callbacks, authorization=grant,
             tasks=lambda: kept_tasks(self, name),
         )  # fmt: skip
+
+    def pool(self, name: str, *, size: int = 8, deadline: float | None = None, **options: Any) -> SessionPool:
+        """Return up to *size* threads on one session; *options* and errors are ``session``'s. See ``SessionPool``."""
+        from mcpvault.pool import SessionPool
+
+        return SessionPool(self.session(name, **options), size=size, deadline=deadline)
 
     def authorization(self, name: str) -> EntryAuthorization:
         """
@@ -265,7 +271,7 @@ class Vault:
         own, provider = entries.told_apart(auth)
         grant = self._authorization(entry, provider) if entry.oauth is not None and own is None else None
         tokens = grant.source if grant else following(self, entry, own)
-        return carriers.http_session(entry, env=self.env, auth=own, tokens=tokens)
+        return carriers.http_session(entry, env=self.env, state=self.state, auth=own, tokens=tokens)
 
     def headers(self, name: str) -> Mapping[str, Secret]:
         """

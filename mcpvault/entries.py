@@ -46,6 +46,8 @@ class Concrete(Record):
     cwd: str | None = None
     timeout: Timeout = Timeout()
     retries: int = 2
+    rate_limit: str | None = None
+    max_message: int = 64  # MiB
     proxies: Mapping[str, str] = MappingProxyType({})
     tls: Tls = Tls()
     allow_http: bool = False
@@ -171,6 +173,7 @@ def concrete(entry: ServerEntry, resolver: Callable[[], Resolver], *, unseal: Ca
             cwd=plain("cwd", entry.cwd),
             timeout=entry.timeout,
             era=entry.era,
+            max_message=entry.max_message,
             approved=entry.approved,
         )
         finish()
@@ -203,6 +206,8 @@ def concrete(entry: ServerEntry, resolver: Callable[[], Resolver], *, unseal: Ca
         token=secret if auth.kind == "bearer" else None,
         timeout=entry.timeout,
         retries=entry.retries,
+        rate_limit=entry.rate_limit,
+        max_message=entry.max_message,
         proxies=proxies,
         tls=tls,
         allow_http=entry.allow_http,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable
@@ -19,6 +20,15 @@ _SHORTEST_REDACTED = 6  # characters; shorter values would mask ordinary words
 
 _live: dict[int, weakref.ref[Secret]] = {}
 _live_lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _live_lock  # in a forked child: another thread of the parent may have held it
+    _live_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class Secret:

@@ -195,6 +195,8 @@ class ServerEntry(Record):
     auth: Auth = Auth()
     timeout: Timeout = Timeout()
     retries: int = 2
+    rate_limit: str | None = None
+    max_message: int = 64  # MiB
     proxies: Mapping[str, str] = MappingProxyType({})
     tls: Tls = Tls()
     allow_http: bool = False

@@ -117,6 +117,8 @@ FIELDS: Final = (
     _field("timeout.read", "integer", "seconds of silence tolerated", minimum=1, maximum=86_400),
     _field("timeout.total", "integer", "seconds for a whole call", minimum=1, maximum=86_400),
     _field("retries", "integer", "attempts after the first, where repeating is safe", minimum=0, maximum=10),
+    _field("rate_limit", "text", "requests at most, such as 10/s, 100/m, 5000/h", form="rate", entry=_HTTP),
+    _field("max_message", "integer", "MiB of one message from the server", minimum=1, maximum=4096),
     _field("proxies.http", "text", "proxy for http, empty for none", references=True, form="proxy", entry=_HTTP),
     _field("proxies.https", "text", "proxy for https, empty for none", references=True, form="proxy", entry=_HTTP),
     _field("tls.ca_file", "text", "extra certificate authorities (PEM)", references=True, entry=_HTTP),

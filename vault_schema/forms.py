@@ -53,6 +53,7 @@ FORMS: Final = {
         r"(?:(?:[Hh][Tt][Tt][Pp][Ss]?|[Ss][Oo][Cc][Kk][Ss]5[Hh]?)://[\x21-\x7e]+|\$\{[^\n]+|)",
         "a proxy URL, or empty for none",
     ),
+    "rate": Form(r"[1-9][0-9]{0,3}/[smhd]", "requests per second, minute, hour or day, such as 10/s"),
     "redirect": Form(
         r"(?:[Hh][Tt][Tt][Pp][Ss]://[^\s/?#@$]+|[Hh][Tt][Tt][Pp]://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?)"
         r"(?:[/?](?!.*\$\{)[\x21-\x22\x24-\x7e]*)?",

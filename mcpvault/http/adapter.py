@@ -11,13 +11,15 @@ import email.utils
 import random
 import re
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
 from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from mcpvault.errors import HeaderRefusedError, McpVaultError
+from mcpvault.deadline import Deadline
+from mcpvault.errors import DeadlineExceededError, HeaderRefusedError, McpVaultError
 from mcpvault.http.auth import mismatch
 from mcpvault.http.failures import Failure
 from mcpvault.http.policy import Allowance, OriginPolicy, origin_of
@@ -38,11 +40,19 @@ class GuardedAdapter(HTTPAdapter):
 
     It connects to the policy's origin and nowhere else, whatever a URL or a
     header says; TLS and proxy come from the policy, never from the call.
+
+    Args:
+        policy: The origin and its conditions.
+        proxy: To go through, or None.
+        pace: Waits for the turn of a request and returns the error where there is none in time, or None.
     """
 
-    def __init__(self, policy: OriginPolicy, proxy: Proxy | None) -> None:
+    def __init__(
+        self, policy: OriginPolicy, proxy: Proxy | None, pace: Callable[[Deadline], McpVaultError | None] | None = None
+    ) -> None:
         super().__init__()
         self.policy = policy
+        self._pace = pace
         self._prefixes = policy.prefixes
         self._forwarding = proxy if proxy and policy.scheme == "http" else None
         tls = partial(context_for, policy.ca_file, policy.client_cert)
@@ -102,13 +112,18 @@ class GuardedAdapter(HTTPAdapter):
         tries = 1 + (self.policy.retries if body is None or isinstance(body, bytes) else 0)
         method = request.method or "GET"
         for number in range(1, tries + 1):
+            if self._pace is not None and (late := self._pace(allowance.deadline)) is not None:
+                return late
             outcome = self._pool.exchange(method, target, headers, body, allowance)
             pause = _pause(outcome, number, safe)
             if number == tries or pause is None or pause >= allowance.deadline.remaining():
                 break
             if not isinstance(outcome, Failure):
                 outcome.finish()
-            time.sleep(pause)
+            try:
+                allowance.deadline.pause(pause)
+            except DeadlineExceededError as e:
+                return e.with_traceback(None)
         return outcome.error if isinstance(outcome, Failure) else outcome
 
     def _inspect(self, request: PreparedRequest) -> tuple[McpVaultError | None, dict[str, Any]]:
@@ -129,6 +144,10 @@ class GuardedAdapter(HTTPAdapter):
 
     def _refusal(self, name: str, reason: str) -> McpVaultError:
         return HeaderRefusedError(f"header {name!r}: {reason}; nothing was sent", server=self.policy.server)
+
+    def interrupt(self) -> None:
+        """Wake whoever waits for an answer: see ``Pool.interrupt``."""
+        self._pool.interrupt()
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -113,6 +113,10 @@ class RequestsExchange:
         """Return the exchange with another URL over the same session, whose guard refuses other origins."""
         return RequestsExchange(self._session, url)
 
+    def interrupt(self) -> None:
+        """Wake whoever waits for an answer, so that it looks at its deadline."""
+        self._session.guard.interrupt()
+
     def close(self) -> None:
         """Close the session."""
         self._session.close()

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import vault_schema
-from mcpvault.deadline import Deadline
+from mcpvault.deadline import Deadline, deadline_in
 from mcpvault.errors import ConfigurationError, McpVaultError, PrivateAddressError
 from vault_schema.record import Record
 
@@ -153,7 +153,7 @@ class OriginPolicy(Record):
             connect, read = (math.inf if part is None else float(part) for part in timeout)
         elif timeout is not None:
             raise TypeError("timeout: expected a number or a pair of numbers (connect, read)")
-        return Allowance(Deadline(total), connect=connect, read=read)
+        return Allowance(deadline_in(total), connect=connect, read=read)
 
     def until(self, deadline: Deadline, meanwhile: Callable[..., bool] | None = None) -> Allowance:
         """Return the time for one request that somebody else limits."""

@@ -8,11 +8,14 @@ and whether to try again.
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from urllib3.util.connection import is_connection_dropped
 
@@ -50,6 +53,7 @@ class Pool:
         self._context = context
         self._proxy_context = proxy_context
         self._idle: deque[GuardedConnection] = deque(maxlen=_MOST_IDLE)
+        self._made: WeakSet[GuardedConnection] = WeakSet()
         self._process = os.getpid()
         self._through = f" through the proxy {proxy.host}:{proxy.port}" if proxy else ""
 
@@ -134,6 +138,7 @@ class Pool:
             context=context,
             proxy_context=proxy_context,
         )
+        self._made.add(connection)
         opened = False
         try:
             connection.open(allowance)
@@ -154,6 +159,13 @@ class Pool:
             connection.close()
             return
         self._idle.append(connection)
+
+    def interrupt(self) -> None:
+        """Shut down every connection: whoever waits on one of them, in any thread, goes on and looks at the clock."""
+        for connection in list(self._made):
+            with suppress(OSError, AttributeError):
+                # The plain socket's method: that of a TLS socket would leave it to go on in clear.
+                socket.socket.shutdown(connection._inner, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the idle connections; those in use close when their answer is done with."""

@@ -8,7 +8,7 @@ redirects, missing timeouts, and exceptions that carry headers.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,6 +21,7 @@ from requests.hooks import dispatch_hook
 
 from mcpvault._version import VERSION
 from mcpvault.credentials import Credential
+from mcpvault.deadline import Deadline
 from mcpvault.errors import ConfigurationError, HeaderRefusedError, McpVaultError, UsageError
 from mcpvault.http.adapter import GuardedAdapter, RefusingAdapter
 from mcpvault.http.auth import NoAuth, auth_for
@@ -41,6 +42,7 @@ def new_session(
     auth: AuthBase | None = None,
     tokens: TokenSource | None = None,
     env: Mapping[str, str] | None = None,
+    pace: Callable[[Deadline], McpVaultError | None] | None = None,
 ) -> GuardedSession:
     """
     Return a session that talks to one origin, with its credential.
@@ -52,6 +54,7 @@ def new_session(
         auth: A caller's own authentication, in the credential's place.
         tokens: Signs each request when it is sent, in the place of both.
         env: Where the proxy variables are looked up; None: nowhere.
+        pace: As ``GuardedAdapter``.
 
     Raises:
         ConfigurationError: The conditions contradict one another; the message names the field.
@@ -69,7 +72,7 @@ def new_session(
         signer = TokenAuth(policy, tokens, headers or {})
     else:
         signer = auth_for(policy, credential, headers=headers or {}, auth=auth)
-    return GuardedSession(policy, signer, proxy)
+    return GuardedSession(policy, signer, proxy, pace)
 
 
 class GuardedSession(requests.Session):
@@ -82,7 +85,13 @@ class GuardedSession(requests.Session):
     what is raised is a ``McpVaultError``.
     """
 
-    def __init__(self, policy: OriginPolicy, auth: AuthBase, proxy: Proxy | None) -> None:
+    def __init__(
+        self,
+        policy: OriginPolicy,
+        auth: AuthBase,
+        proxy: Proxy | None,
+        pace: Callable[[Deadline], McpVaultError | None] | None = None,
+    ) -> None:
         self._sealed = False
         super().__init__()
         self.policy = policy
@@ -90,7 +99,7 @@ class GuardedSession(requests.Session):
         self.auth = auth
         self.headers["User-Agent"] = f"mcpvault/{VERSION}"
         self._signed: WeakKeyDictionary[PreparedRequest, AuthBase | None] = WeakKeyDictionary()
-        self.guard = GuardedAdapter(policy, proxy)
+        self.guard = GuardedAdapter(policy, proxy, pace)
         self.adapters.clear()
         self.mount("", RefusingAdapter(policy))
         for prefix in policy.prefixes:

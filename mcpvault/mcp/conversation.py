@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import LoginNeededError, McpVaultError, RemoteProtocolError, RpcError, UsageError
@@ -30,6 +31,9 @@ _INVALID_PARAMS = -32602
 _URL_REQUIRED = -32042
 _RESERVED = "io.modelcontextprotocol/"
 _TRACE = ("traceparent", "tracestate", "baggage")
+
+
+_HERE: WeakSet[Conversation] = WeakSet()  # of this process
 
 
 class Conversation(Standing):
@@ -67,7 +71,7 @@ class Conversation(Standing):
         self._level_told = False
         self._tokens = itertools.count(1)
         self._lock = threading.RLock()
-        self._pid = os.getpid()
+        _HERE.add(self)
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -80,6 +84,19 @@ class Conversation(Standing):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def interrupt(self) -> None:
+        """Let the calls that other threads have under way look at their deadlines at once."""
+        self._transport.interrupt()
+
+    def _forked(self) -> None:
+        """Begin anew in a forked child: connections, sessions and processes are the parent's, and so are locks."""
+        self._lock = threading.RLock()
+        self._cache = None
+        self._level_told = False
+        if self.state is AuthState.READY:
+            self.state = AuthState.DISCOVERING
+        self._transport.forked()
 
     def close(self) -> None:
         """End the conversation. Closing twice is fine."""
@@ -120,8 +137,6 @@ class Conversation(Standing):
     def _open(self, deadline: Deadline) -> None:
         if self._closed:
             raise RuntimeError("the session is closed")
-        if self._pid != os.getpid():
-            raise RuntimeError("the session was opened before a fork; open one in each process")
         with self._lock:
             before = self.state
             try:
@@ -285,6 +300,16 @@ class Conversation(Standing):
             seen.add(cursor)
             params = {"cursor": cursor}
         raise RemoteProtocolError(f"{method}: more than {MOST_PAGES} pages", server=self.name)
+
+
+def _forked() -> None:
+    for each in list(_HERE):
+        each._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    # Before the child has threads: nobody can be in the middle of a call.
+    os.register_at_fork(after_in_child=_forked)
 
 
 def own_meta(meta: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mcpvault.deadline import Deadline
+from mcpvault.deadline import Deadline, deadline_in
 from mcpvault.errors import AuthorizationFailedError, ConfigurationError, LoginNeededError
 from mcpvault.mcp.wire import Authorization
 from mcpvault.secret import Secret
@@ -138,7 +138,7 @@ class Standing:
             self._become(AuthState.AUTHENTICATING)
 
     def _deadline(self, timeout: float | None) -> Deadline:
-        return Deadline(self.timeout if timeout is None else timeout)
+        return deadline_in(self.timeout if timeout is None else timeout)
 
     def _become(self, state: AuthState) -> None:
         if state is not self.state:

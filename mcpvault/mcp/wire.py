@@ -85,6 +85,9 @@ class HttpExchange(Protocol):
     def at(self, url: str) -> HttpExchange:
         """Return the exchange with another URL of the same origin, on the same connections."""
 
+    def interrupt(self) -> None:
+        """Wake whoever waits for an answer, in any thread, so that it looks at its deadline."""
+
     def close(self) -> None:
         """Close every connection."""
 
@@ -206,6 +209,12 @@ class Transport(Protocol):
 
         The end is the server's proper one; a stream that breaks off is a RequestLostError.
         """
+
+    def interrupt(self) -> None:
+        """Wake whoever waits for an answer, in any thread, so that it looks at its deadline."""
+
+    def forked(self) -> None:
+        """Begin anew in a forked child, and leave what is the parent's alone."""
 
     def close(self) -> None:
         """End the session; never raises."""

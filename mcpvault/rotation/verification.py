@@ -25,7 +25,6 @@ from mcpvault.errors import (
 from mcpvault.mcp.session import Session
 from mcpvault.secret import Secret
 from mcpvault.state.memory import MemoryState
-from mcpvault.state.verdicts import FileVerdicts
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def look(vault: Vault, name: str, stage: Stage, *, deadline: Deadline, probe_too
 
         grant = authorization_of(entry, state=MemoryState(), sealing=unsealed(), env=vault.env)
     source = grant.source if grant is not None else None
-    transport = carriers.transport(entry, env=vault.env, verdicts=FileVerdicts(vault.state), tokens=source)
+    transport = carriers.transport(entry, env=vault.env, state=vault.state, tokens=source)
     with closing(Session(transport, name=name, timeout=deadline.remaining() or 0.0)) as session:
         tools = tuple(sorted(tool.name for tool in session.list_tools()))
         if probe_tool is not None and session.call_tool(probe_tool).is_error:

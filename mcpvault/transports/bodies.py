@@ -74,7 +74,8 @@ def _whole(answer: HttpAnswer, largest: int) -> bytearray:
         body += chunk
         if len(body) > largest:
             raise MessageTooLargeError(
-                f"the server sent a message larger than {largest} bytes", hint="ask for less, or raise the limit"
+                f"the server sent a message larger than {largest} bytes",
+                hint="ask for less, or raise max_message of this server",
             )
     return body
 

@@ -111,6 +111,16 @@ class EitherTransport:
         self.open(deadline)
         yield from self._spoken.listen(params, deadline)
 
+    def interrupt(self) -> None:
+        """Wake whoever waits for an answer, in any thread, so that it looks at its deadline."""
+        self._spoken.interrupt()
+
+    def forked(self) -> None:
+        """Begin anew in a forked child, and leave what is the parent's alone."""
+        self._lock = threading.RLock()
+        self._older.forked()
+        self._newer.forked()
+
     def close(self) -> None:
         """End whichever there is."""
         self._older.close()

@@ -111,6 +111,14 @@ class LegacySseTransport:
         if not (yield from channel.listen(params, deadline)):
             raise self._lost(channel, "listening")
 
+    def interrupt(self) -> None:
+        """Wake whoever waits for an answer, in any thread: the stream ends."""
+        self._exchange.interrupt()
+
+    def forked(self) -> None:
+        """Leave the stream to the parent; the next request opens one of our own."""
+        self._channel, self._lock = None, threading.RLock()
+
     def close(self) -> None:
         """End the stream, and with it the session."""
         with self._lock:

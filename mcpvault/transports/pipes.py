@@ -230,7 +230,7 @@ class Child:
         self._searched = 0
         raise MessageTooLargeError(
             f"{self._server}: the server sent a line longer than {self._largest} bytes",
-            hint="ask for less, or raise the limit",
+            hint="ask for less, or raise max_message of this server",
             server=self._server,
         )
 
@@ -253,6 +253,11 @@ class Child:
     def _forget(self, name: str, descriptor: int) -> None:
         self._open.discard(name)
         self._selector.unregister(descriptor)
+
+    def leave(self) -> None:
+        """Let go of a process that is our parent's child: neither wait for it nor end it."""
+        self._closing = True
+        self._process.returncode = 0  # else it is waited for when it is forgotten
 
     def close(self, patience: float = _PATIENCE) -> None:
         """End it as the specification says: close stdin, wait, SIGTERM, wait, SIGKILL; the whole group."""

@@ -58,9 +58,6 @@ class StdioTransport:
         era: ``auto`` probes; ``modern`` and ``legacy`` are taken as said.
         verdicts: Remembers what a probe has shown, or None.
         largest: The most bytes of one message.
-
-    Attributes:
-        client: Our side of the conversation.
     """
 
     def __init__(
@@ -81,8 +78,7 @@ class StdioTransport:
         self.instructions: str | None = None
         self.client = ClientSide(server)
         self._command = [command, *args]
-        self._env = env
-        self._given = given
+        self._env, self._given = env, given
         self._cwd = cwd
         self._server = server
         self._wanted = era
@@ -152,6 +148,15 @@ class StdioTransport:
         sent = eras.modern_params(params, self.client.meta) if channel.era == "modern" else params
         if not (yield from channel.listen(sent, deadline)):
             raise self._lost(channel, "listening")
+
+    def interrupt(self) -> None:
+        """Do nothing: whoever waits for a process looks at its deadline in any case."""
+
+    def forked(self) -> None:
+        """Leave the process to the parent; the next request starts one of our own."""
+        channel, self._channel, self._lock = self._channel, None, threading.RLock()
+        if channel is not None:
+            channel.child.leave()
 
     def close(self) -> None:
         """End the process and all that it started."""

@@ -75,6 +75,7 @@ class StreamableHttpTransport:
         self._verdicts = verdicts
         self._key = verdict_key or verdict_key_of(exchange.url)
         self._largest = largest
+        self._exchange = exchange
         self._endpoint = Endpoint(exchange, server=server, largest=largest)
         self._from_memory = False  # the era is what was remembered, and nothing has confirmed it yet
         self._mirrors: Mirrors | None = None  # of the tools that have been listed, if any mirrors arguments
@@ -144,6 +145,17 @@ class StreamableHttpTransport:
             yield from listened(self._endpoint, params, server=self._server, largest=self._largest, deadline=deadline)
             return
         yield from self._side().listen(deadline)
+
+    def interrupt(self) -> None:
+        """Wake whoever waits for an answer, in any thread, so that it looks at its deadline."""
+        self._exchange.interrupt()
+
+    def forked(self) -> None:
+        """Leave what is the parent's alone: connections, and a legacy session."""
+        self._lock = threading.RLock()
+        self._endpoint.side = None
+        if self.era != "modern":
+            self._endpoint.settle(None, None)
 
     def close(self) -> None:
         """End the session of a legacy server as well as it goes, and close the connections."""

@@ -37,6 +37,7 @@ RANK = {
     "mcpvault.login": 4,
     "mcpvault.login_plan": 4,
     "mcpvault.mcp_use": 4,
+    "mcpvault.pool": 4,
     "mcpvault.opened": 4,
     "mcpvault.providers": 4,
     "mcpvault.fallback": 4,
@@ -58,18 +59,19 @@ RANK = {
 }
 # Modules of rank 4 stand side by side and may use one another; the packages below them may not.
 SIDE_BY_SIDE = {
+    "mcpvault.carriers",
     "mcpvault.client",
     "mcpvault.connect",
     "mcpvault.connectors",
     "mcpvault.auditing",
     "mcpvault.authorization",
-    "mcpvault.carriers",
     "mcpvault.entries",
     "mcpvault.grants",
     "mcpvault.kept_tasks",
     "mcpvault.login",
     "mcpvault.login_plan",
     "mcpvault.mcp_use",
+    "mcpvault.pool",
     "mcpvault.opened",
     "mcpvault.providers",
     "mcpvault.fallback",

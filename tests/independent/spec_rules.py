@@ -25,7 +25,7 @@ from spec_forms import (
     text,
     unique,
 )
-from spec_text import in_clear, is_duration, is_literal, is_sensitive, is_time, url_fault
+from spec_text import in_clear, is_duration, is_literal, is_rate, is_sensitive, is_time, url_fault
 
 LARGEST = 16 * 1024 * 1024
 SUITE = "hpke-x25519-sha256-a256gcm+a256gcm+hs256"
@@ -313,6 +313,7 @@ def judge(tree: Mapping[str, Any]) -> None:
     both: dict[str, Check] = {
         "timeout": table({"connect": seconds, "read": seconds, "total": seconds}),
         "retries": integer(0, 10),
+        "max_message": integer(1, 4096),
         "era": one_of("auto", "modern", "legacy"),
         "credential": matching(NAME),
         "run_env": named(VARIABLE, matching(FIELD), matching(FIELD), any_case=False),
@@ -333,6 +334,7 @@ def judge(tree: Mapping[str, Any]) -> None:
         "auth": auth(epoch),
         "proxies": table(dict.fromkeys(("http", "https"), proxy)),
         "tls": table(dict.fromkeys(("ca_file", "client_cert_file", "client_key_file"), ref)),
+        "rate_limit": such(is_rate),
         "allow_http": boolean,
         "transport": one_of("http", "sse", "auto"),
         "allow_private_hosts": each(host),

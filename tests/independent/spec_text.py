@@ -47,6 +47,12 @@ def is_duration(text: str) -> bool:
     return bool(re.fullmatch(r"[1-9][0-9]{0,4}[smhdw]", text))
 
 
+def is_rate(text: str) -> bool:
+    """Tell whether *text* is a rate."""
+    number, slash, unit = text.partition("/")
+    return bool(slash) and unit in {"s", "m", "h", "d"} and bool(re.fullmatch("[1-9][0-9]{0,3}", number))
+
+
 # References (§13)
 
 

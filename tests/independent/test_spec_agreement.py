@@ -81,8 +81,25 @@ TEXTS = [
     *("socks5://p:1", "socks5://u:p@h:1", "socks5://u:${env:P}@h:1", "${env:PROXY}", "ftp://h"),
     *("2026-02-28T00:00:00Z", "2026-02-29T00:00:00Z", "2028-02-29T00:00:00Z", "2100-02-29T00:00:00Z"),
     *("2026-04-31T00:00:00Z", "0000-01-01T00:00:00Z", "2026-01-01T23:59:60Z", "2026-01-01T24:00:00Z"),
-    *("2026-01-01T00:00:00+00:00", "90d", "0d", "99999s", "100000s", "9y", "modern", "none", "bearer", "basic"),
+    *(
+        "2026-01-01T00:00:00+00:00",
+        "90d",
+        "10/s",
+        "0/s",
+        "9999/d",
+        "10000/s",
+        "10/w",
+        "0d",
+        "99999s",
+        "100000s",
+        "9y",
+        "modern",
+        "none",
+        "bearer",
+        "basic",
+    ),
     *("header", "custom", "url.origin", "command", "pending", "reader", "recipient", "passphrase", "keyring"),
+    *("10/s", "0/s", "9999/d", "10000/s", "10/w"),
     *(f"mv1.1.{'A' * 32}.{'A' * length}" for length in (63, 64, 65, 66, 67, 68)),
     *(f"mv1.1.{'A' * 32}.{'A' * 64}{end}" for end in ("AB", "AQ", "AAB", "AAE", "=")),
     *(f"mv1.{epoch}.{'A' * 32}.{'A' * 64}" for epoch in ("0", "01", "2")),
@@ -90,7 +107,7 @@ TEXTS = [
 VALUES: list[Any] = [
     *TEXTS,
     *({"kind": "bearer", "token": "${T}"}, {"grace": "1d", "command": ["mint"]}, {"jwks_file": "/k.json"}),
-    *(True, False, 0, 1, 2, -1, 16, 17, 300, 19456, 1048577, 86400, 86401, 2**32 - 1, 2**32, 2**63 - 1),
+    *(True, False, 0, 1, 2, -1, 16, 17, 300, 19456, 1048577, 4096, 4097, 86400, 86401, 2**32 - 1, 2**32, 2**63 - 1),
     *([], [1], ["a"], ["${env:X}"], ["url.origin"], ["url.origin", "x"], ["command", "x"], [{}]),
     *({}, {"a": 1}, {"": {"\x07": 1}}, {"kind": "none"}, {"read": 5}, {"X-Foo": "${X}"}, {"X-Token": "${X}"}),
 ]
@@ -100,6 +117,8 @@ NAMES = [
         "allow_http",
         "allow_private_hosts",
         "transport",
+        "rate_limit",
+        "max_message",
         "era",
         "credential",
         "note",
@@ -133,7 +152,7 @@ NAMES = [
     *("allow_commands", "run_env", "TOKEN", "retired", "epoch", "key", "until", "due", "audit", "required"),
     *("rotation", "step", "attempt", "rotator", "field", "command", "grace", "jwks_file"),
 ]
-ENTRY_NAMES = NAMES[:23]
+ENTRY_NAMES = NAMES[:26]
 
 
 def tree(vector: str) -> dict[str, Any]:

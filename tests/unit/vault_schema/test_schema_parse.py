@@ -88,7 +88,8 @@ GOOD = {
     "query by reference": {"url": "https://h.example.com/mcp?api_key=${env:KEY}&page=1"},
     "path by reference": {"url": "https://h.example.com/${env:TENANT:-main}/mcp"},
     "everything": bearer(
-        timeout={"connect": 5, "read": 30, "total": 120}, retries=0, allow_http=True, allow_private_hosts=["10.0.0.1"],
+        timeout={"connect": 5, "read": 30, "total": 120}, retries=0, rate_limit="10/s",
+        max_message=256, allow_http=True, allow_private_hosts=["10.0.0.1"],
         proxies={"https": "http://${env:USER}:${env:PW}@proxy:3128", "http": ""}, tls={"ca_file": "/etc/ca.pem"},
         era="modern", credential="shared", note="two\nlines", owner="ops", runbook="https://wiki.example.com/x",
         policy={"max_age": "90d", "warn": "2w"}, **{"x-team": {"on": [1, True, {"a": "b"}]}},
@@ -127,6 +128,13 @@ BAD = {
     "number in array": ({"command": "npx", "args": ["-y", 1]}, "args[1]: expected text, got an integer"),
     "huge integer": (bearer(**{"x-n": 2**63}), "x-n: expected an integer of 64 bits"),
     "out of range": (bearer(retries=11), "retries: expected an integer from 0 to 10"),
+    "rate of nothing": (
+        bearer(rate_limit="0/s"), "rate_limit: expected requests per second, minute, hour or day, such as 10/s",
+    ),
+    "rate of a process": (
+        {"command": "npx", "rate_limit": "1/s"}, "rate_limit: has no meaning for a command",
+    ),
+    "too large a message": (bearer(max_message=4097), "max_message: expected an integer from 1 to 4096"),
     "misspelt": (bearer(timout={"read": 3}), "timout: unknown key, did you mean 'timeout'?"),
     "misspelt below": (bearer(auth={"kind": "none", "tokne": ""}), "auth.tokne: unknown key, did you mean 'token'?"),
     "unknown": (bearer(zzzzzz=1), "zzzzzz: unknown key"),
