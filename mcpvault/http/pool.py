@@ -13,7 +13,6 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -99,13 +98,8 @@ class Pool:
             return Failure(unexpected_answer(self._policy, response.status), sent=True)
         response._pool = self  # type: ignore[assignment]  # all that it asks of a pool is _put_conn
         response._connection = connection
-
-        def use(allowance: Allowance) -> None:
-            connection.use(allowance)
-            response.judge = partial(while_answering, policy=self._policy, allowance=allowance)
-
-        response.use = use
-        use(allowance)
+        response.policy = self._policy
+        response.use(allowance)
         if response.isclosed():
             response.release_conn()
         return response

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from urllib3.response import HTTPResponse
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError
-from mcpvault.http.failures import WIRE_ERRORS
-from mcpvault.http.policy import Allowance
+from mcpvault.http.failures import WIRE_ERRORS, while_answering
+from mcpvault.http.policy import Allowance, OriginPolicy
 
 _SPARE_TIME = 0.02  # seconds to wait for the end of an answer, against the cost of another connection
 _SPARE_BYTES = 64 * 1024
@@ -20,11 +20,21 @@ class GuardedResponse(HTTPResponse):
     """
     urllib3's response; what it raises while a body is read becomes one of ours.
 
-    ``judge`` and ``use`` are set by the pool that sent the request.
+    ``policy`` is set by the pool that sent the request, which then lets it ``use`` the time of that.
     """
 
-    judge: Callable[[BaseException], McpVaultError]
-    use: Callable[[Allowance], None]
+    policy: OriginPolicy
+    _allowance: Allowance
+
+    def use(self, allowance: Allowance) -> None:
+        """Let what is still to be read spend *allowance*."""
+        self._allowance = allowance
+        if self._connection is not None:
+            self._connection.use(allowance)
+
+    def judge(self, error: BaseException) -> McpVaultError:
+        """Return what an error of the wire means for the caller."""
+        return while_answering(error, self.policy, self._allowance)
 
     def read(self, amt: int | None = None, decode_content: bool | None = None, cache_content: bool = False) -> bytes:
         """Read as urllib3 does; raise our errors only."""
