@@ -237,10 +237,9 @@ class Vault:
         grant = self._authorization(entry, provider, interactive) if entry.oauth is not None and own is None else None
         tokens = grant.source if grant is not None else following(self, entry, own)
         transport = carriers.transport(entry, env=self.env, state=self.state, auth=own, tokens=tokens)
-        seconds = float(entry.timeout.total) if timeout is None else timeout
         return Session(
-            transport, name=name, timeout=seconds, on_event=on_event, callbacks=callbacks, authorization=grant,
-            tasks=lambda: kept_tasks(self, name),
+            transport, name=name, timeout=float(entry.timeout.total) if timeout is None else timeout, on_event=on_event,
+            callbacks=callbacks, authorization=grant, tasks=lambda: kept_tasks(self, name),
         )  # fmt: skip
 
     def pool(self, name: str, *, size: int = 8, deadline: float | None = None, **options: Any) -> SessionPool:
