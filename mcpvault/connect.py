@@ -229,8 +229,7 @@ class Vault:
         *interactive* ``tty``: a call without a grant may let the person at the terminal log in. The rest: ``connect``.
 
         Raises:
-            UnknownServerError, UnresolvedReferenceError, BindingMismatchError: As ``resolve``.
-            NotApprovedError: The command was imported and nobody has approved it.
+            McpVaultError: As ``resolve``; ``NotApprovedError`` where nobody has approved a command that was imported.
         """
         entry = entries.approved(self.resolve(name))
         own, provider = entries.told_apart(auth)

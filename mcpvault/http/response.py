@@ -29,8 +29,9 @@ class GuardedResponse(HTTPResponse):
     def use(self, allowance: Allowance) -> None:
         """Let what is still to be read spend *allowance*."""
         self._allowance = allowance
-        if self._connection is not None:
-            self._connection.use(allowance)
+        connection: Any = self._connection
+        if connection is not None:
+            connection.use(allowance)
 
     def judge(self, error: BaseException) -> McpVaultError:
         """Return what an error of the wire means for the caller."""

@@ -58,6 +58,10 @@ class Interruptible:
             method, headers, body, deadline, safe=safe, meanwhile=_watching(event, meanwhile or _wait)
         )
 
+    def interrupt(self) -> None:
+        """Wake whoever waits for an answer, in any thread, so that it looks at its deadline."""
+        self._exchange.interrupt()
+
     def at(self, url: str) -> Interruptible:
         """Return the exchange with another URL of the same origin, on the same connections."""
         return Interruptible(self._exchange.at(url), self._mine)

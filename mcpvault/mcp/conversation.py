@@ -8,17 +8,16 @@ framing and sending to the transport, and the names of things to ``session``.
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakSet
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import LoginNeededError, McpVaultError, RemoteProtocolError, RpcError, UsageError
 from mcpvault.mcp import types
 from mcpvault.mcp.callbacks import NOBODY, Callbacks, LogMessage
 from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.forks import renew_in_children
 from mcpvault.mcp.standing import AuthState, Standing
 from mcpvault.mcp.wire import Authorization, Json, TaskMemory, Transport
 
@@ -31,9 +30,6 @@ _INVALID_PARAMS = -32602
 _URL_REQUIRED = -32042
 _RESERVED = "io.modelcontextprotocol/"
 _TRACE = ("traceparent", "tracestate", "baggage")
-
-
-_HERE: WeakSet[Conversation] = WeakSet()  # of this process
 
 
 class Conversation(Standing):
@@ -71,7 +67,7 @@ class Conversation(Standing):
         self._level_told = False
         self._tokens = itertools.count(1)
         self._lock = threading.RLock()
-        _HERE.add(self)
+        renew_in_children(self)
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -89,7 +85,7 @@ class Conversation(Standing):
         """Let the calls that other threads have under way look at their deadlines at once."""
         self._transport.interrupt()
 
-    def _forked(self) -> None:
+    def forked(self) -> None:
         """Begin anew in a forked child: connections, sessions and processes are the parent's, and so are locks."""
         self._lock = threading.RLock()
         self._cache = None
@@ -300,16 +296,6 @@ class Conversation(Standing):
             seen.add(cursor)
             params = {"cursor": cursor}
         raise RemoteProtocolError(f"{method}: more than {MOST_PAGES} pages", server=self.name)
-
-
-def _forked() -> None:
-    for each in list(_HERE):
-        each._forked()
-
-
-if hasattr(os, "register_at_fork"):
-    # Before the child has threads: nobody can be in the middle of a call.
-    os.register_at_fork(after_in_child=_forked)
 
 
 def own_meta(meta: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

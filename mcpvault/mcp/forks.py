@@ -1,0 +1,35 @@
+"""
+What a forked child begins anew.
+
+Decides when: right after the fork, before the child has threads, so that nobody is in the middle of a call.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+from weakref import WeakSet
+
+
+class Forkable(Protocol):
+    """Something that holds what only one process may use: connections, locks, a child."""
+
+    def forked(self) -> None:
+        """Begin anew, and leave what is the parent's alone."""
+
+
+_HERE: WeakSet[Forkable] = WeakSet()
+
+
+def renew_in_children(each: Forkable) -> None:
+    """Let every child that is forked while *each* lives begin with ``each.forked()``."""
+    _HERE.add(each)
+
+
+def _forked() -> None:
+    for each in list(_HERE):
+        each.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
