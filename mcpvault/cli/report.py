@@ -41,7 +41,7 @@ def run(act: Callable[[], Any], words: Sequence[str]) -> int:
     except OSError as error:
         problem = McpVaultError(f"stdout: cannot be written: {(error.strerror or 'refused').lower()}")
         _give_up_stdout()
-    return code or (_tell(problem, as_json=as_json, debug=debug) if problem else EXIT_DONE)
+    return code or (tell(problem, as_json=as_json, debug=debug) if problem else EXIT_DONE)
 
 
 def _ended(act: Callable[[], Any], *, as_json: bool, debug: bool) -> int:
@@ -49,7 +49,7 @@ def _ended(act: Callable[[], Any], *, as_json: bool, debug: bool) -> int:
     try:
         code = act()
     except McpVaultError as error:
-        return _tell(error, as_json=as_json, debug=debug)
+        return tell(error, as_json=as_json, debug=debug)
     except click.exceptions.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -64,7 +64,7 @@ def _ended(act: Callable[[], Any], *, as_json: bool, debug: bool) -> int:
             raise
         return EXIT_DONE  # click wraps stdout and exits with 1 when the reader has gone
     except Exception as error:
-        return _unexpected(error, as_json=as_json, debug=debug)
+        return unexpected(error, as_json=as_json, debug=debug)
     return code if isinstance(code, int) else EXIT_DONE
 
 
@@ -91,7 +91,8 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def _tell(error: McpVaultError, *, as_json: bool, debug: bool) -> int:
+def tell(error: McpVaultError, *, as_json: bool, debug: bool) -> int:
+    """Print an error and return its exit code."""
     if debug:
         _traceback(error)
     if as_json:
@@ -125,7 +126,8 @@ def _usage(error: click.ClickException, *, as_json: bool) -> int:
     return USAGE
 
 
-def _unexpected(error: Exception, *, as_json: bool, debug: bool) -> int:
+def unexpected(error: Exception, *, as_json: bool, debug: bool) -> int:
+    """Print an error that nobody foresaw, redacted, and return its exit code."""
     from mcpvault.secret import redact
 
     message = one_line(redact(f"unexpected {type(error).__name__}: {error}").splitlines()[0][:300])

@@ -1,0 +1,103 @@
+"""
+What the tab key offers in ``mcpvault shell``: verbs, tools, prompts, resources, and their arguments.
+
+Decides candidates from what the server offers. Leaves the keyboard to readline.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mcpvault.cli.arguments import follow, types_of
+from mcpvault.errors import McpVaultError
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.session import Session
+
+_PATIENCE = 5.0  # seconds that a person waits for the tab key
+_MOST = 200
+
+
+class Completion:
+    """
+    Finds what a word may become.
+
+    Args:
+        session: The server; it is asked for its lists once, until ``forget``.
+        verbs: The first words of a line.
+    """
+
+    def __init__(self, session: Session, verbs: Sequence[str]) -> None:
+        self._session = session
+        self._verbs = verbs
+        self._lists: dict[str, list[dict[str, Any]]] = {}
+
+    def forget(self) -> None:
+        """Ask anew what the server offers, the next time."""
+        self._lists.clear()
+
+    def candidates(self, before: str, word: str) -> list[str]:
+        """Return what *word* may become behind the text *before*; whatever goes wrong, there is nothing to offer."""
+        words = before.split()
+        try:
+            found = self._found(words, word)
+        except McpVaultError:
+            return []
+        # Only what can stand in a line, and does not draw on the terminal.
+        return [each for each in found if each.startswith(word) and each.isprintable()][:_MOST]
+
+    def _found(self, words: list[str], word: str) -> list[str]:
+        verb = words[0] if words else None
+        if verb is None:
+            return [f"{each} " for each in self._verbs]
+        if len(words) == 1:
+            key = {"tools": "tools", "call": "tools", "get": "prompts", "read": "resources"}.get(verb)
+            named = "uri" if key == "resources" else "name"
+            return [f"{_escaped(str(item[named]))} " for item in self._list(key)] if key else []
+        if verb == "call":
+            return self._of_tool(words[1], words[2:], word)
+        return self._of_prompt(words[1], words[2:], word) if verb == "get" else []
+
+    def _of_tool(self, name: str, given: Sequence[str], word: str) -> list[str]:
+        schema = next((each.get("inputSchema") for each in self._list("tools") if each["name"] == name), None) or {}
+        properties = schema.get("properties")
+        if not isinstance(properties, Mapping):
+            return []
+        key, equals, _ = word.partition("=")
+        if not equals:
+            return _open(properties, given)
+        part = follow(properties[key], schema) if isinstance(properties.get(key), Mapping) else {}
+        values = part.get("enum") or ([True, False] if types_of(part, schema) == ["boolean"] else [])
+        return [f"{key}={_escaped(each if isinstance(each, str) else json.dumps(each))} " for each in values]
+
+    def _of_prompt(self, name: str, given: Sequence[str], word: str) -> list[str]:
+        prompt: dict[str, Any] = next((each for each in self._list("prompts") if each["name"] == name), {})
+        arguments = [str(each["name"]) for each in prompt.get("arguments") or () if "name" in each]
+        key, equals, value = word.partition("=")
+        if not equals:
+            return _open(arguments, given)
+        context = dict(pair.split("=", 1) for pair in given if "=" in pair)
+        found = self._session.complete(key, value, prompt=name, context=context, timeout=_PATIENCE)
+        return [f"{key}={_escaped(each)} " for each in found.values]
+
+    def _list(self, key: str) -> list[dict[str, Any]]:
+        asked: dict[str, Callable[..., Sequence[Any]]] = {
+            "tools": self._session.list_tools,
+            "prompts": self._session.list_prompts,
+            "resources": self._session.list_resources,
+        }
+        if key not in self._lists:
+            self._lists[key] = [item.raw for item in asked[key](timeout=_PATIENCE)]
+        return self._lists[key]
+
+
+def _open(names: Any, given: Sequence[str]) -> list[str]:
+    """Return the arguments that have no value yet."""
+    have = {word.partition("=")[0].rstrip(":") for word in given}
+    return [f"{_escaped(name)}=" for name in names if name not in have]
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{char}" if char in " \t\\\"'" else char for char in text)

@@ -1,0 +1,156 @@
+"""``shell`` on a real terminal and from stdin: lines, completion, history, errors, ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from house import END, INTERRUPT, TOKEN, House, furnished
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcpvault.cli.shell_lines import may_be_kept, words_of
+from mcpvault.errors import UsageError
+
+SHELL = ("shell", "demo")
+PROMPT = "demo> "
+TAB = "\t"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A home whose server has the tools that ask and log, too."""
+    with furnished(tmp_path, interactive=True, sse=True) as made:
+        yield made
+
+
+def history(house: House) -> list[str]:
+    """Return what the shell remembers."""
+    return (house.state / "shell-history").read_text().splitlines()
+
+
+def test_a_person_talks_to_a_server(house: House) -> None:
+    """Every verb does what the verb of the command line does, over one connection, and errors end a line only."""
+    answers = [
+        (PROMPT, "help\n"),
+        (PROMPT, "tools add\n"),
+        (PROMPT, "call add a=1 b=2\n"),
+        (PROMPT, 'call echo {"message": "two words"}\n'),
+        (PROMPT, "call nothing\n"),
+        (PROMPT, "call fail\n"),
+        (PROMPT, "cal add\n"),
+        (PROMPT, 'call echo {"message"\n'),
+        (PROMPT, "resources\n"),
+        (PROMPT, "read fake://text/greeting\n"),
+        (PROMPT, "prompts\n"),
+        (PROMPT, "get greet who=Ada\n"),
+        (PROMPT, "exit\n"),
+    ]
+    shown = house.talk(*SHELL, answers=answers)
+
+    told = [
+        "call a tool", "a  number  (required)", "\r\n3\r\n", "\r\ntwo words\r\n", "no tool 'nothing'",
+        "tool 'fail' reported a failure", "did you mean 'call'?", "not a JSON object", "fake://number/{n}", "grüß dich",
+        "a prompt without arguments", "user: greet Ada",
+    ]  # fmt: skip
+    assert told == [text for text in told if text in shown]
+    assert sorted(told, key=shown.index) == told
+    assert len(house.server.called("server/discover")) == 1
+
+
+def test_a_form_is_filled_in_and_not_remembered(house: House) -> None:
+    """A server may ask during a line; what is answered is not in the history."""
+    answers = [
+        (PROMPT, "call ask\n"), ("[Y/n]: ", "\n"), ("  : ", "Ada\n"), ("[green]: ", "\n"), ("[7]: ", "\n"),
+        ("[n]o: ", "\n"), (PROMPT, END),
+    ]  # fmt: skip
+    assert '"name": "Ada"' in house.talk(*SHELL, answers=answers)
+    assert ["call ask"] == history(house)
+
+
+def test_the_tab_key_completes(house: House) -> None:
+    """Verbs, tools, arguments, resources, prompts and, by asking the server, what a prompt's argument may become."""
+    answers = [
+        (PROMPT, f"ca{TAB}ec{TAB}mes{TAB}hello\n"),
+        ("\r\nhello\r\ndemo> ", f"read fake://t{TAB}\n"),
+        ("grüß dich \N{WAVING HAND SIGN}\r\ndemo> ", f"get gr{TAB}w{TAB}Al{TAB}\n"),
+        ("user: greet Alan\r\ndemo> ", END),
+    ]
+    house.talk(*SHELL, answers=answers, TERM="xterm")
+
+    assert ["call echo message=hello", "read fake://text/greeting", "get greet who=Alan"] == [
+        line.rstrip() for line in history(house)
+    ]
+
+
+def test_history_is_private_and_comes_back(house: House) -> None:
+    """The file is for its owner only; the arrow key brings the last line of an earlier shell; shells add to it."""
+    house.talk(*SHELL, answers=[(PROMPT, "call echo message=first\n"), (PROMPT, END)])
+    assert 0o600 == stat.S_IMODE((house.state / "shell-history").stat().st_mode)
+
+    up = [(PROMPT, "\x1b[A\n"), ("\r\nfirst\r\ndemo> ", "tools add\n"), (PROMPT, END)]
+    house.talk(*SHELL, answers=up, TERM="xterm")
+
+    assert ["call echo message=first", "call echo message=first", "tools add"] == history(house)
+
+
+def test_secrets_are_not_remembered(house: House) -> None:
+    """Not the vault's own, nothing that looks like one, no value under a secret's name, no line after a space."""
+    lines = [
+        f"call echo message={TOKEN}",
+        "call echo password=hunter2hunter",
+        'call echo {"message": "x", "api_key": "k"}',
+        "call echo message=ghp_" + "a" * 36,
+        " call echo message=secretly",
+        "call echo message=harmless",
+    ]
+    house.talk(*SHELL, answers=[*((PROMPT, f"{line}\n") for line in lines), (PROMPT, END)])
+
+    assert ["call echo message=harmless"] == history(house)
+
+
+def test_ctrl_c_cancels_the_call_and_not_the_shell(house: House) -> None:
+    """During a call ctrl-C ends it; at the prompt it drops the line; the shell goes on and ends with 0."""
+    answers = [
+        (PROMPT, "call slow seconds=20 steps=100\n"),
+        ("progress: 1/100", INTERRUPT),
+        ("interrupted", "nonsense"),
+        ("nonsense", INTERRUPT),
+        (PROMPT, "call echo message=still-here\n"),
+        ("\r\nstill-here\r\ndemo> ", END),
+    ]
+    assert "there is no verb" not in house.talk(*SHELL, answers=answers)
+
+
+def test_lines_come_from_stdin(house: House) -> None:
+    """Without a terminal there is no prompt and no history; the exit code is that of the last line."""
+    done = house.run(*SHELL, stdin="call add a=1 b=2\ncall nothing\n\ncall echo message=last\n")
+    assert ("3\nlast\n", 1) == (done.stdout, done.stderr.count("mcpvault: error: "))
+
+    done = house.run(*SHELL, "--json", stdin="call structured city=Bern\ncall nothing", code=5)
+    assert ({"city": "Bern", "celsius": 21.5}, "unknown_tool") == (
+        *(json.loads(done.stdout), json.loads(done.stderr)["error"]["kind"]),
+    )
+    assert not (house.state / "shell-history").exists()
+
+
+@given(st.lists(st.text(alphabet="ab \\\"'{}=é", min_size=1).filter(lambda word: not word.startswith("{"))))
+def test_words_that_are_quoted_come_back(words: list[str]) -> None:
+    """What ``shlex.quote`` has made one word is that word again."""
+    import shlex
+
+    assert words == words_of(" ".join(shlex.quote(word) for word in words))
+
+
+@given(st.text())
+def test_any_line_is_words_or_a_usage_error(line: str) -> None:
+    """No line that can be typed breaks the splitting, or the judging of what is kept."""
+    assert may_be_kept(line) in (True, False)
+    try:
+        words = words_of(line)
+    except UsageError:
+        return
+    assert bool(line.strip()) is bool(words)
