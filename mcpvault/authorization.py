@@ -223,8 +223,6 @@ class EntryAuthorization:
 
     def logout(self, *, timeout: float, dry_run: bool = False) -> list[Revoked]:
         """Forget the tokens, then revoke them at the authorization server as well as it goes (RFC 7009)."""
-        from mcpvault.oauth.revocation import revocations
-        from mcpvault.oauth.wire import drive
         from mcpvault.state.grants import withdraw
 
         record = self._remembered.read() if dry_run else withdraw(self._remembered.store)
@@ -236,6 +234,16 @@ class EntryAuthorization:
         held = [name for name in ("refresh_token", "access_token") if getattr(record.tokens, name)]
         if dry_run:
             return [Revoked(name, "would be revoked") for name in held]
+        return self.give_back(record, timeout=timeout)
+
+    def give_back(self, record: TokenRecord, *, timeout: float) -> list[Revoked]:
+        """Revoke the tokens of *record* at the authorization server as well as it goes (RFC 7009)."""
+        from mcpvault.oauth.revocation import revocations
+        from mcpvault.oauth.wire import drive
+
+        if record.tokens is None:
+            return []
+        held = [name for name in ("refresh_token", "access_token") if getattr(record.tokens, name)]
         outcomes: dict[str, str] = {}
         if record.server is not None:
             with self._remembered.grants.reach(Deadline(timeout)) as ask:

@@ -28,6 +28,7 @@ Example:
 """
 _WORDS = "mcpvault.words"
 _DEFAULT_GRACE = "24h"
+DATA_KEY = "data-key"  # of the vault itself: no entry's secret, and one atomic step
 
 
 class TakesProgram(click.Command):
@@ -69,8 +70,14 @@ def command(server: str | None, field: str | None, as_json: bool, **options: Any
     FIELD is the one that the entry has, or auth.token and its like. The new secret must reach the server and see the
     tools and scopes that the old one sees, or nothing changes and the exit code is 9. Done is when the old one is in
     grace: scripts fall back to it. --resume ends it when that is over.
+
+    Rotators: manual, exec, private-key, client-secret, registration, tokens (the grant of an OAuth entry; FIELD is
+    auth.tokens), data-key (the vault's own, without NAME: as 'rekey' does), and entry points mcpvault.rotators.
     """
     words = click.get_current_context().meta[_WORDS]
+    if options["how"] == DATA_KEY:
+        _rekey(server, as_json=as_json, dry_run=_planned(options))
+        return
     _check(server, field, words, **options)
     vault = app.open_for_change()
     if options["resume"] or options["abort"]:
@@ -78,6 +85,16 @@ def command(server: str | None, field: str | None, as_json: bool, **options: Any
         _go_on(vault, names, as_json=as_json, **options)
         return
     _begin(vault, str(server), field, words, as_json=as_json, **options)
+
+
+def _rekey(server: str | None, *, as_json: bool, dry_run: bool) -> None:
+    """Rotate what the vault is sealed with; ``mcpvault rekey`` says more."""
+    from mcpvault.cli import rekey
+
+    if server is not None:
+        raise UsageError("the data key is the vault's: name no server", hint="mcpvault rotate --rotator data-key")
+    context = click.get_current_context()
+    context.invoke(rekey.command, compromised=False, yes=True, dry_run=dry_run, as_json=as_json)
 
 
 def _check(server: str | None, field: str | None, words: Sequence[str], **options: Any) -> None:
@@ -99,10 +116,13 @@ def _check(server: str | None, field: str | None, words: Sequence[str], **option
 def _begin(
     vault: Vault, server: str, field: str | None, words: Sequence[str], *, as_json: bool, **options: Any
 ) -> None:
+    from mcpvault.rotation import tokens
     from mcpvault.rotation.machine import Machine
     from mcpvault.rotation.rotator import usual
 
     entry = vault.entry(server)
+    if tokens.ROTATOR in (options["how"], entry.policy.rotator) or field == tokens.FIELD:
+        field, options["how"] = tokens.FIELD, tokens.ROTATOR
     field = field or _only_field(vault, server)
     how = options["how"] or ("exec" if words else usual(entry, field))
     given = None if _planned(options) else _given(field, options)

@@ -26,7 +26,10 @@ Example:
   mcpvault set github headers.X-API-Version 2026-01-01
   mcpvault set github url https://new.example.com/mcp
   mcpvault set github note --unset
+  mcpvault set '*' policy.max_age 90d        # for every entry that does not say it
 """
+EVERY = "*"
+_COMMON = {**{f"policy.{name}": name for name in ("max_age", "warn", "grace")}, "owner": "owner", "runbook": "runbook"}
 
 
 @click.command(epilog=EXAMPLE)
@@ -61,11 +64,15 @@ def command(
 
     A secret comes by --stdin, --prompt, --file, --env or --fd and is sealed; the old value stays as
     'previous'. VALUE is for what is no secret, and for references. A changed url, command or args asks
-    whether sealed values may go there.
+    whether sealed values may go there. With '*' for NAME it is the policy of entries that do not say it themselves:
+    policy.max_age, policy.warn, policy.grace, owner, runbook.
     """
     ways = (value is not None, stdin, prompt, path is not None, variable is not None, descriptor is not None, unset)
     if sum(ways) != 1:
         raise UsageError("expected one of VALUE, --stdin, --prompt, --file, --env, --fd, --unset")
+    if server == EVERY:
+        _set_common(field, value, unset=unset, dry_run=dry_run, as_json=as_json)
+        return
     vault = app.open_for_change()
     held = get.flat(vault.file.table(server))
     act: Callable[[Change], None]
@@ -84,6 +91,21 @@ def command(
         act(change)
     facts = {"server": server, "field": field, "done": done, "dry_run": dry_run}
     output.say(f"{'would be ' if dry_run else ''}{done} {server}.{field}", as_json=as_json, json=facts)
+
+
+def _set_common(field: str, value: str | None, *, unset: bool, dry_run: bool, as_json: bool) -> None:
+    """Set what holds for every entry that does not say it itself."""
+    from mcpvault.vault.stages import set_common_policy
+
+    if field not in _COMMON or (value is None and not unset):
+        raise UsageError(
+            f"{field}: is nothing that holds for every entry", hint=did_you_mean(field, _COMMON) or ", ".join(_COMMON)
+        )
+    with app.open_for_change().change(dry_run=dry_run) as change:
+        set_common_policy(change, _COMMON[field], value)
+    done = "removed" if unset else "set"
+    facts = {"server": EVERY, "field": field, "done": done, "dry_run": dry_run}
+    output.say(f"{'would be ' if dry_run else ''}{done} {field} of every entry", as_json=as_json, json=facts)
 
 
 def _check_sealable(server: str, field: str) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mcpvault.errors import ConfigurationError, UsageError
 from mcpvault.rotation import journal as journals
-from mcpvault.rotation import steps
+from mcpvault.rotation import steps, tokens
 from mcpvault.rotation.ground import Conditions, Ground
 from mcpvault.rotation.rotator import Case, Plan, rotator
 from mcpvault.stages import version_of
@@ -27,16 +27,6 @@ from vault_schema import Rotation
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
-
-_STEPS: dict[str, Callable[[Ground, Rotation], bool]] = {
-    "planned": steps.mint,
-    "minted": steps.mint,
-    "stored": steps.verify,
-    "verified": steps.promote,
-    "promoted": steps.confirm,
-    "grace": steps.revoke,
-    "revoked": steps.see_it_dead,
-}
 
 
 class Machine:
@@ -78,6 +68,8 @@ class Machine:
     def plan(self, field: str, how: str, command: tuple[str, ...] = ()) -> Plan:
         """Return what a rotation would do; nothing is asked or written."""
         given = self._on.conditions.given
+        if how == tokens.ROTATOR:
+            return tokens.plan(self._on.entry.auth.kind)
         return rotator(how).plan(Case(id="", entry=self._on.entry, field=field, given=given, command=command))
 
     def start(self, field: str, how: str, *, grace: str, command: tuple[str, ...] = ()) -> Rotation:
@@ -103,7 +95,8 @@ class Machine:
                 )
             begun = journals.begin(field, rotator=how, by=on.by, now=on.now(), grace=grace, command=command)
             with on.vault.change() as change:
-                stages.drop(change, name, field, "pending")
+                if how != tokens.ROTATOR:
+                    stages.drop(change, name, field, "pending")
                 stages.write_journal(change, name, begun)
             return self._go_on(to="grace")
 
@@ -123,14 +116,15 @@ class Machine:
         on = self._on
         with on.alone():
             journal = self.journal
-            ended = not rotator(journal.rotator).plan(on.case(journal, "current")).keeps_old
+            of_tokens = journal.rotator == tokens.ROTATOR
+            ended = not of_tokens and not rotator(journal.rotator).plan(on.case(journal, "current")).keeps_old
             if journal.step == "revoked" or (ended and journal.step not in ("planned", "minted")):
                 raise ConfigurationError(
                     f"{on.name}: the old secret has been ended: there is no way back",
                     hint=f"run: mcpvault rotate {on.name} --resume",
                     server=on.name,
                 )
-            steps.undo(on, journal, why)
+            (tokens if of_tokens else steps).undo(on, journal, why)
             return on.journal()
 
     def roll_back(self) -> str:
@@ -167,7 +161,8 @@ class Machine:
     def _go_on(self, to: str = "done") -> Rotation:
         on = self._on
         while (journal := on.journal()).open and journal.step != to:
-            step = steps.give_up if journal.undo else _STEPS[journal.step]
+            way = tokens if journal.rotator == tokens.ROTATOR else steps
+            step = way.give_up if journal.undo else way.STEPS[journal.step]
             if not step(on, journal):
                 break
         return on.journal()

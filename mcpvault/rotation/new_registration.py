@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from mcpvault._version import VERSION
 from mcpvault.deadline import Deadline
+from mcpvault.durations import stamp
 from mcpvault.errors import ConfigurationError, McpVaultError, PolicyError
 from mcpvault.grants import CLIENT_NAME
 from mcpvault.oauth import registration
@@ -46,6 +47,7 @@ class NewRegistration:
         assert secret is not None  # noqa: S101  it was registered for a method that has one
         return Minted(
             secret=secret,
+            not_after=stamp(outcome.client_secret_expires_at) if outcome.client_secret_expires_at else None,
             client_id=outcome.client_id,
             client_uri=outcome.registration_client_uri,
             staged={} if token is None else {RAT: token},

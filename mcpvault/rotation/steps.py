@@ -174,6 +174,17 @@ def give_up(on: Ground, journal: Rotation) -> bool:
     return False
 
 
+STEPS = {
+    "planned": mint,
+    "minted": mint,
+    "stored": verify,
+    "verified": promote,
+    "promoted": confirm,
+    "grace": revoke,
+    "revoked": see_it_dead,
+}
+
+
 def _try(on: Ground, journal: Rotation) -> str | None:
     """Compare what the new secret sees with what the old one does; return what is wrong with it, or None."""
     new = on.look("pending")

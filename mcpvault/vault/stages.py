@@ -1,5 +1,5 @@
 """
-What a rotation changes in a vault: the stages of a secret's versions, and the journal.
+What a rotation changes in a vault: the stages of a secret's versions, the journal, and the policy of all entries.
 
 Decides nothing about when; each function is one edit of a ``Change``, to be written with others in one step.
 
@@ -44,6 +44,15 @@ def drop(change: Change, name: str, field: str, stage: str) -> None:
 def write_journal(change: Change, name: str, journal: dict[str, Any]) -> None:
     """Put *journal* in the place of the entry's; members that are None are left out."""
     change.table(name)["rotation"] = {key: value for key, value in journal.items() if value is not None}
+
+
+def set_common_policy(change: Change, member: str, value: str | None) -> None:
+    """Set a member of ``[vault] policy``, which holds for entries that do not say it; None removes it."""
+    policy = {**change.tree["vault"].get("policy", {}), member: value}
+    policy = {name: held for name, held in policy.items() if held is not None}
+    change.tree["vault"].pop("policy", None)
+    if policy:
+        change.tree["vault"]["policy"] = policy
 
 
 def _restage(change: Change, name: str, field: str, moves: dict[str, str]) -> None:

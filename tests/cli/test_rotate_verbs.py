@@ -137,3 +137,49 @@ def test_due_lists_what_is_open(house: House) -> None:
 
     assert "\tgrace until 20" in row
     assert item["journal"] == "grace"
+
+
+def test_the_policy_of_all_entries(house: House) -> None:
+    """``set '*'`` says what holds for entries that do not say it; ``due`` goes by it."""
+    house.run("set", "*", "policy.max_age", "90d")
+    house.run("set", "*", "owner", "ops")
+    assert "policy.max_age" in house.refused("set", "*", "url", "https://h.example/", code=2)
+
+    [item] = json.loads(house.run("due", "--json").stdout)["items"]
+    assert (90, "ops") == (item["max_age_days"], item["owner"])
+
+    house.run("set", "*", "policy.max_age", "--unset")
+    house.run("set", "*", "owner", "--unset")
+    assert "policy" not in house.open().document.tree["vault"]
+
+
+def test_the_data_key_is_rotated(house: House) -> None:
+    """The vault's own key is one rotator among the others: what ``rekey`` does."""
+    before = house.open().document.header.epoch
+
+    house.run("rotate", "--rotator", "data-key", "--plan")
+    assert before == house.open().document.header.epoch
+    house.run("rotate", "--rotator", "data-key")
+
+    assert (before + 1, TOKEN) == (house.open().document.header.epoch, house.open().token("demo").reveal())
+    house.refused("rotate", "demo", "--rotator", "data-key", code=2)
+
+
+def test_the_vault_may_get_a_new_key_in_the_middle_of_a_rotation(house: House) -> None:
+    """What is previous and pending is sealed again too, and the rotation goes on."""
+    house.run("rotate", "demo", "--stdin", stdin=NEW + "\n")
+    house.run("rotate", "--rotator", "data-key")
+
+    house.run("rollback", "demo")
+    assert TOKEN == house.open().token("demo").reveal()
+
+
+def test_forecast_names_what_people_owe(house: House) -> None:
+    """Secrets that will be due are listed with date, command and owner; no key is needed."""
+    policy(house, max_age="30d")
+    house.key.unlink()
+
+    [duty] = json.loads(house.run("forecast", "--days", "40", "--json").stdout)["duties"]
+    assert ("demo", "rotate", "mcpvault rotate demo auth.token") == (duty["server"], duty["what"], duty["command"])
+    assert [] == json.loads(house.run("forecast", "--days", "20", "--json").stdout)["duties"]
+    assert "0 logins, 1 rotations" in house.run("forecast").stderr
