@@ -24,7 +24,6 @@ from mcpvault.rotation import verification
 from mcpvault.rotation.ground import Ground
 from mcpvault.rotation.rotator import Plan
 from mcpvault.secret import Secret
-from mcpvault.state.verdicts import FileVerdicts
 from vault_schema import Rotation
 
 if TYPE_CHECKING:
@@ -200,7 +199,7 @@ def _see(on: Ground, old: TokenRecord | None) -> verification.Seen | McpVaultErr
             # Each request would need a proof of its own; the server that revoked it has been believed.
             return AuthorizationRequiredError(f"{on.name}: the old token is bound to a key", server=on.name)
         source = grant.source if old is None else Held(tokens.access_token)
-        transport = carriers.transport(entry, env=on.vault.env, verdicts=FileVerdicts(on.vault.state), tokens=source)
+        transport = carriers.transport(entry, env=on.vault.env, state=on.vault.state, tokens=source)
         with closing(Session(transport, name=on.name, timeout=on.conditions.timeout)) as session:
             found = tuple(sorted(tool.name for tool in session.list_tools()))
         return verification.Seen(tools=found, scope=tokens.scope)
