@@ -62,6 +62,7 @@ VERBS = {
     "slots": Verb(
         ("slots", "add", "web", "--new-key-file", "keys/web.key"), lambda tree: "web" == tree["vault"]["slots"][1]["id"]
     ),
+    "rekey": Verb(("rekey", "--yes"), lambda tree: 2 == tree["vault"]["epoch"]),
     "import": Verb(("import", "mcp.json"), lambda tree: "more" in tree["servers"]),
     "init": Verb(("init",), lambda tree: 1 == tree["vault"]["serial"]),
 }
