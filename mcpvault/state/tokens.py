@@ -230,6 +230,17 @@ def peek(store: StateStore, credential: str) -> Facts | None:
     return token_file.facts_in(data, place=name) if data is not None else None
 
 
+def sealed_in(store: StateStore, credential: str) -> int | None:
+    """
+    Return the epoch of the vault in which the record of *credential* was sealed, None where that is not to be seen.
+
+    Raises:
+        PermissionsError: It cannot be read.
+    """
+    found = re.search(rb'^sealed = "mv1\.([1-9][0-9]{0,9})\.', store.read(file_of(credential)) or b"", re.MULTILINE)
+    return int(found[1]) if found else None
+
+
 def credentials(store: StateStore) -> tuple[str, ...]:
     """Return the names of all credentials that have a record here."""
     found = (re.fullmatch(rf"token-({_NAME})\.toml", name) for name in store.names())

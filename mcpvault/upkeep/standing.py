@@ -17,7 +17,7 @@ from mcpvault.state.journal import stamp
 from mcpvault.state.logins import in_progress
 from mcpvault.state.pending import LIFETIME, awaiting
 from mcpvault.state.record import Bound, Facts
-from mcpvault.state.tokens import peek
+from mcpvault.state.tokens import peek, sealed_in
 from vault_schema import origin_of
 from vault_schema.fields import OAUTH_KINDS
 from vault_schema.record import Record
@@ -100,6 +100,10 @@ def standing(document: Document, name: str, state: StateDirectory, now: float) -
         facts = peek(state, credential)
     except McpVaultError as error:
         return missing.replaced(state="unreadable", notes=(error.message,), hint=run or error.hint)
+    epoch, head = sealed_in(state, credential), document.header
+    kept = {head.epoch, *(row.epoch for row in head.retired)}
+    if facts is not None and facts.status != "none" and epoch is not None and epoch not in kept and epoch < head.epoch:
+        facts = facts.replaced(status="dead", refreshable=False, expires_at=0, intent=None, trouble=None)
     other = _made_for(entry, facts)
     if facts is None or facts.status == "none" or other is not None:
         if login is None:

@@ -138,3 +138,13 @@ def test_there_is_nothing_to_migrate(home: Home) -> None:
     assert {"format": 1, "current": 1, "migrated": False, "dry_run": True} == json.loads(
         home.run("migrate", "--dry-run", "--json").stdout
     )
+
+
+def test_the_audit_log_stays_whole(home: Home) -> None:
+    """Lines from before a rekey, and from a process that still holds the old key after it, are vouched for."""
+    old = home.open()
+    home.run(*OPEN)
+    home.run("rekey", "--yes")
+    old.resolve("demo")
+
+    assert home.run("audit", "verify").stdout.startswith("whole: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from mcpvault import Vault
 from mcpvault.errors import AuthorizationRequiredError, WrongKeyError
 from mcpvault.state.tokens import peek
 from mcpvault.upkeep.keys import change_keys
+from mcpvault.upkeep.standing import standing
 from mcpvault.vault.slots import NewSlot, RawKey
 
 
@@ -116,6 +118,8 @@ def test_state_without_a_key_is_a_grant_that_has_ended(house: House) -> None:
     with pytest.raises(AuthorizationRequiredError, match="others may know"):
         house.session().list_tools()
     assert before == house.vault.state.read("token-x.toml")
+    told = standing(Vault.peek(env=house.env), "x", house.vault.state, time.time())
+    assert ("dead", True, "mcpvault login x") == (told.state, told.needs_login, told.login_command)
     house.log_in()
     assert 6 == len(house.session().list_tools())
 
