@@ -64,13 +64,18 @@ class GuardedResponse(HTTPResponse):
 
     def buffered(self) -> bool:
         """Tell whether bytes of the body can be had without waiting."""
-        reader, connection = getattr(self._fp, "fp", None), self._connection
+        body: Any = self._fp
+        reader, connection = getattr(body, "fp", None), self._connection
         inner: Any = getattr(connection, "_inner", None)
         if reader is None or inner is None:
             return False
         held, inner.allowance = inner.allowance, None
         try:
             inner.settimeout(0)
+            if body.chunked and body.chunk_left == 0 and len(reader.peek(2)) >= 2:
+                # The line end after a chunk is no news: http.client would wait for the next chunk behind it.
+                reader.read(2)
+                body.chunk_left = None
             return bool(reader.peek(1))
         except OSError:  # nothing there: ssl says so with an error
             return False
