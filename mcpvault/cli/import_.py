@@ -31,7 +31,8 @@ Example:
 @app.json_option
 def command(path: Path, client: str | None, move: bool, dry_run: bool, as_json: bool) -> None:
     """
-    Take the servers of FILE over: mcp-use, Claude Desktop, Claude Code, Cursor, VS Code.
+    Take the servers of FILE over: mcp-use, Claude Desktop, Claude Code, Cursor, VS Code, Windsurf, Zed, Codex, Gemini
+    CLI, fastmcp.
 
     Literal secrets are sealed, references stay references, commands wait for approval. What is in the
     vault already is never overwritten; FILE is not touched without --move.

@@ -58,6 +58,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "client": ("mcpvault.cli.client", "Work on an active server that is remembered."),
     "import": ("mcpvault.cli.import_", "Take servers over from another client's file."),
     "explain": ("mcpvault.cli.explain", "Say what a call would do now, and send nothing."),
+    "export": ("mcpvault.cli.export", "Write servers as another client's file, without secrets."),
     "probe": ("mcpvault.cli.probe", "Say what an unknown server wants."),
     "doctor": ("mcpvault.cli.doctor", "Say what is wrong, and what to do about each."),
     "demo": ("mcpvault.cli.demo", "Show the main job on loopback, for real."),

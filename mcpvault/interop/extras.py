@@ -34,12 +34,6 @@ def keep(draft: Draft, kind: str, keys: Mapping[str, Any]) -> None:
         draft.put("timeout", {"total": max(1, ceil(rest.pop("timeout") / 1000))})
     if isinstance(rest.get("envFile"), Written):
         draft.todo.append("envFile: its variables are not read; name those that the server needs in env")
-    if isinstance(rest.get("auth"), dict) or isinstance(rest.get("oauth"), dict) or rest.get("oauth") is True:
-        draft.todo.append("auth: logs in with OAuth, which no entry of this version does")
-        if kind == "cursor":
-            draft.todo.append(
-                "auth: a client registered for Cursor's redirect URI cannot be used here: register another"
-            )
     kept = {key: value for key, value in ((key, _clean(draft, key, value, 0)) for key, value in rest.items())
             if value is not None}  # fmt: skip
     if kept:

@@ -15,9 +15,10 @@ from typing import Any
 from mcpvault.connect import Vault
 from mcpvault.errors import ConfigurationError
 from mcpvault.interop import moving
+from mcpvault.interop.clients import CLIENTS
 from mcpvault.interop.entry import ImportedEntry
 from mcpvault.interop.source import Source
-from mcpvault.interop.sources import CLIENTS, Imported, read
+from mcpvault.interop.sources import Imported, read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,8 @@ def move(source: Source, names: Mapping[tuple[str, ...], str], *, typed: bool) -
 
 
 def _rewritten(source: Source, names: Mapping[tuple[str, ...], str], typed: bool) -> Written:
+    if source.is_toml:
+        return _rewritten_toml(source, names)
     tree = source.plain()
     for place, name in names.items():
         table: Any = tree
@@ -78,6 +80,20 @@ def _rewritten(source: Source, names: Mapping[tuple[str, ...], str], typed: bool
     dumped = json.dumps(tree, ensure_ascii=halves, indent=indent[1] if indent else None)
     dumped += "\n" if text.endswith("\n") else ""
     return Written(dumped.replace("\n", "\r\n") if "\r\n" in text else dumped)
+
+
+def _rewritten_toml(source: Source, names: Mapping[tuple[str, ...], str]) -> Written:
+    """Return Codex's file with comments and order as they were."""
+    import tomlkit
+
+    document: Any = tomlkit.parse(source.reveal().decode())
+    for place, name in names.items():
+        table = document
+        for key in place[:-1]:
+            table = table[key]
+        switches = {key: value for key, value in table[place[-1]].items() if isinstance(value, bool)}
+        table[place[-1]] = {"command": "mcpvault", "args": ["stdio", name], **switches}
+    return Written(tomlkit.dumps(document))
 
 
 def _replaced(source: Source, text: Written) -> tuple[str | None, bool]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mcpvault.credentials import FORBIDDEN_HEADERS
-from mcpvault.interop import addresses, extras, literals
+from mcpvault.interop import addresses, extras, literals, oauth
 from mcpvault.interop.dialects import Dialect, translate, variable
 from mcpvault.interop.entry import Draft, ImportedEntry, Skipped, Unfit
 from mcpvault.interop.source import Written
@@ -64,10 +64,12 @@ def imported(
         if _text(keys, "command") is not None:
             _stdio(draft, keys)
         elif "url" in keys or "serverUrl" in keys:
-            _http(draft, keys)
+            _http(draft, keys, kind)
         else:
             raise Unfit("names neither a command nor a url")
         _transport(draft, keys)
+        if (seconds := keys.pop("timeout_total", None)) is not None:
+            draft.put("timeout", {"total": seconds})
         extras.keep(draft, kind, keys)
     except Unfit as error:
         why = str(error)
@@ -168,7 +170,7 @@ def _argument(draft: Draft, index: int, written: Written, all_of_them: list[Writ
 # http
 
 
-def _http(draft: Draft, keys: dict[str, Any]) -> None:
+def _http(draft: Draft, keys: dict[str, Any], kind: str) -> None:
     address = _text(keys, "url") or _text(keys, "serverUrl")
     if address is None:
         raise Unfit("url: is empty")
@@ -190,6 +192,7 @@ def _http(draft: Draft, keys: dict[str, Any]) -> None:
         else:
             _field(draft, "headers", name, value)
     keys.pop("headers", None)
+    oauth.take(draft, kind, keys)
 
 
 def _token(draft: Draft, keys: dict[str, Any]) -> None:
@@ -201,7 +204,7 @@ def _token(draft: Draft, keys: dict[str, Any]) -> None:
     if isinstance(keys.get("auth"), Written):
         auth = keys.pop("auth")
         if auth.reveal() == "oauth":
-            draft.todo.append("auth: logs in with OAuth, which no entry of this version does")
+            draft.put("auth.kind", "oauth")
         elif auth.reveal():
             tokens.append(auth)
     if tokens:

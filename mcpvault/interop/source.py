@@ -62,7 +62,9 @@ class Source:
         del data  # from here on something raises
         problem = source._parse()
         if problem is not None:
-            raise ConfigurationError(f"{path}: {problem}", hint="name a configuration file in JSON")
+            raise ConfigurationError(
+                f"{path}: {problem}", hint="name a configuration file in JSON, or Codex's config.toml"
+            )
         return source
 
     @classmethod
@@ -90,7 +92,16 @@ class Source:
 
     def plain(self) -> Any:
         """Return the tree with its texts in clear. Do not keep it where something raises."""
+        if self.is_toml:
+            import tomllib
+
+            return tomllib.loads(self.reveal().decode())
         return json.loads(_strict(self.reveal().decode("utf-8-sig")))
+
+    @property
+    def is_toml(self) -> bool:
+        """Whether it is a TOML file, by its name."""
+        return self.path.suffix.lower() == ".toml"
 
     def _parse(self) -> str | None:
         """Fill in the tree; return what is wrong instead of raising, for the frame here holds the text."""
@@ -100,6 +111,8 @@ class Source:
             text = self.reveal().decode("utf-8-sig")
         except UnicodeDecodeError:
             return "is not UTF-8 text"
+        if self.is_toml:
+            return self._parse_toml(text)
         strict = _strict(text)
         self.lenient = strict != text
         try:
@@ -114,6 +127,15 @@ class Source:
         if not isinstance(tree, dict):
             return "expected a JSON object"
         self.tree = hidden
+        return None
+
+    def _parse_toml(self, text: str) -> str | None:
+        import tomllib
+
+        try:
+            self.tree = _hidden(tomllib.loads(text))
+        except (ValueError, RecursionError):
+            return "is not TOML"
         return None
 
 

@@ -1,41 +1,21 @@
 """
-The clients whose files can be read: how each writes them, and which client a file belongs to.
+Whose file it is, and the servers in it.
 
-To add a client: write its row in ``CLIENTS`` and, if its file is shaped in a new way, where its servers stand.
+Decides which client a file belongs to. Leaves how each writes to ``clients``, and a server's keys to ``servers``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mcpvault.errors import ConfigurationError
 from mcpvault.interop import literals
-from mcpvault.interop.dialects import Dialect
+from mcpvault.interop.clients import CLIENTS, Tree, at, vscode_servers
 from mcpvault.interop.entry import ImportedEntry, Skipped
 from mcpvault.interop.servers import imported, our_name
 from mcpvault.interop.source import Source, Written
-
-Place = tuple[str, ...]
-Tree = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """
-    One client.
-
-    ``servers`` yields the tables of servers in its tree, each with its place. ``typed`` tells whether
-    its stdio entries must say ``"type": "stdio"``; ``shared`` that others write the file all the time.
-    """
-
-    kind: str
-    dialect: Dialect
-    servers: Callable[[Tree], Iterator[tuple[Place, Tree]]]
-    ignored: frozenset[str] = frozenset()
-    typed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,76 +29,16 @@ class Imported:
     active: str | None = None
 
 
-def _below(*place: str) -> Callable[[Tree], Iterator[tuple[Place, Tree]]]:
-    def servers(tree: Tree) -> Iterator[tuple[Place, Tree]]:
-        found = _at(tree, place)
-        if isinstance(found, dict):
-            yield place, found
-
-    return servers
-
-
-def _at(tree: Any, place: Place) -> Any:
-    for key in place:
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree
-
-
-def _claude_code(tree: Tree) -> Iterator[tuple[Place, Tree]]:
-    yield from _below("mcpServers")(tree)
-    projects = tree.get("projects")
-    for project in projects if isinstance(projects, dict) else ():
-        yield from _below("projects", project, "mcpServers")(tree)
-
-
-def _vscode(tree: Tree) -> Iterator[tuple[Place, Tree]]:
-    for place in (("servers",), ("mcp", "servers"), ("customizations", "vscode", "mcp", "servers")):
-        yield from _below(*place)(tree)
-
-
-_FOLDERS = frozenset({"workspaceFolder", "workspaceFolderBasename", "workspaceRoot"})
-_HOME = {"userHome": "${env:HOME}", "pathSeparator": "/", "/": "/"}
-CLIENTS: dict[str, Client] = {
-    client.kind: client
-    for client in (
-        Client(kind="mcp-use", dialect=Dialect(client="mcp-use"), servers=_below("mcpServers")),
-        Client(
-            kind="mcp-use-cli",
-            dialect=Dialect(client="mcp-use"),
-            servers=_below("sessions"),
-            ignored=frozenset({"lastUsed", "serverInfo"}),
-            typed=True,
-        ),
-        Client(
-            kind="claude-desktop",
-            dialect=Dialect(client="Claude Desktop", expands=False),
-            servers=_below("mcpServers"),
-        ),
-        Client(
-            kind="claude-code",
-            dialect=Dialect(
-                client="Claude Code", own=frozenset({"CLAUDE_PLUGIN_ROOT", "CLAUDE_PLUGIN_DATA", "CLAUDE_PROJECT_DIR"})
-            ),
-            servers=_claude_code,
-        ),
-        Client(
-            kind="cursor",
-            dialect=Dialect(client="Cursor", fixed=_HOME, own=_FOLDERS),
-            servers=_below("mcpServers"),
-        ),
-        Client(
-            kind="vscode",
-            dialect=Dialect(
-                client="VS Code",
-                fixed=_HOME,
-                own=_FOLDERS | {"cwd", "file", "config", "command", "extensionInstallFolder"},
-                inputs={},
-            ),
-            servers=_vscode,
-            typed=True,
-        ),
-    )
+_FOLDERS = {
+    "cursor": {".cursor", "cursor"},
+    "windsurf": {".windsurf", "windsurf", "windsurf-next"},
+    "gemini": {".gemini"},
 }
+_FASTMCP = frozenset({"keep_alive", "sse_read_timeout", "authentication", "description", "icon", "include_tags"})
+
+
+def _speaks_fastmcp(servers: Tree) -> bool:
+    return any(isinstance(each, dict) and not _FASTMCP.isdisjoint(each) for each in servers.values())
 
 
 def detect(path: Path, tree: Tree) -> str:
@@ -132,14 +52,21 @@ def detect(path: Path, tree: Tree) -> str:
     name = path.name.lower()
     if isinstance(tree.get("sessions"), dict) and "mcpServers" not in tree:
         return "mcp-use-cli"
-    if any(True for _ in _vscode(tree)) and "mcpServers" not in tree:
+    if any(True for _ in vscode_servers(tree)) and "mcpServers" not in tree:
         return "vscode"
+    if isinstance(tree.get("context_servers"), dict):
+        return "zed"
+    if isinstance(tree.get("mcp_servers"), dict):
+        return "codex"
     if name == "claude_desktop_config.json":
         return "claude-desktop"
     if name in (".mcp.json", ".claude.json", "managed-mcp.json") or isinstance(tree.get("projects"), dict):
         return "claude-code"
     if isinstance(tree.get("mcpServers"), dict):
-        return "cursor" if folders & {".cursor", "cursor"} else "mcp-use"
+        for kind, parts in _FOLDERS.items():
+            if folders & parts:
+                return kind
+        return "fastmcp" if name == "fastmcp.json" or _speaks_fastmcp(tree["mcpServers"]) else "mcp-use"
     raise ConfigurationError(
         f"{path}: holds no MCP servers in a shape that is known here",
         hint=f"known are: {', '.join(CLIENTS)}; name one with --from",
@@ -174,12 +101,17 @@ def read(source: Source, kind: str | None = None) -> Imported:
     seen: dict[str, Any] = {}
     for place, table in tables:
         for theirs, server in table.items():
-            if place[0] == "projects" and theirs in seen and _same(seen[theirs], server):
+            if place[:1] == ("projects",) and theirs in seen and _same(seen[theirs], server):
                 continue
             seen.setdefault(theirs, server)
             name = our_name(theirs, (entry.name for entry in entries))
             made = imported(
-                (*place, theirs), server, name=name, kind=client.kind, dialect=dialect, ignored=client.ignored
+                (*place, theirs),
+                client.normal(server) if isinstance(server, dict) else server,
+                name=name,
+                kind=client.kind,
+                dialect=dialect,
+                ignored=client.ignored,
             )
             (entries if isinstance(made, ImportedEntry) else skipped).append(made)  # type: ignore[arg-type]
     return Imported(
@@ -206,7 +138,7 @@ def _inputs(tree: Tree) -> dict[str, str | None]:
     """Return VS Code's inputs, id to the default that may be written down."""
     inputs: dict[str, str | None] = {}
     for place in (("inputs",), ("mcp", "inputs"), ("customizations", "vscode", "mcp", "inputs")):
-        listed = _at(tree, place)
+        listed = at(tree, place)
         for each in listed if isinstance(listed, list) else ():
             if isinstance(each, dict) and isinstance(each.get("id"), Written):
                 default = each.get("default")

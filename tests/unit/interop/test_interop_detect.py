@@ -29,7 +29,10 @@ from mcpvault.interop.sources import CLIENTS, detect
         ("/home/a/.mcp-use/cli-sessions.json", {"sessions": {}}, "mcp-use-cli"),
         ("/x/mcp.json", {"mcpServers": {}}, "mcp-use"),
         ("/x/mcp.json", {"mcpServers": {}, "servers": {}}, "mcp-use"),
-        ("/home/a/.codeium/windsurf/mcp_config.json", {"mcpServers": {}}, "mcp-use"),
+        ("/home/a/.codeium/windsurf/mcp_config.json", {"mcpServers": {}}, "windsurf"),
+        ("/home/a/.gemini/settings.json", {"mcpServers": {}}, "gemini"),
+        ("/home/a/.config/zed/settings.json", {"context_servers": {}}, "zed"),
+        ("/x/mcp.json", {"mcpServers": {"a": {"url": "https://e/mcp", "keep_alive": True}}}, "fastmcp"),
     ],
 )
 def test_a_file_tells_whose_it_is(path: str, content: dict[str, Any], kind: str) -> None:
@@ -41,7 +44,7 @@ def test_a_file_tells_whose_it_is(path: str, content: dict[str, Any], kind: str)
 
 
 @pytest.mark.parametrize(
-    "content", [{}, {"mcpServers": []}, {"mcpServers": "x"}, {"servers": 3}, {"context_servers": {}}]
+    "content", [{}, {"mcpServers": []}, {"mcpServers": "x"}, {"servers": 3}, {"context_servers": 3}]
 )
 def test_a_file_of_nobody_is_exit_8(content: dict[str, Any]) -> None:
     """What is known is listed, and how to name one."""
@@ -55,8 +58,8 @@ def test_a_file_of_nobody_is_exit_8(content: dict[str, Any]) -> None:
 
 def test_a_client_that_there_is_not_is_exit_8() -> None:
     """The hint lists those that there are."""
-    with pytest.raises(ConfigurationError, match="there is no reader 'zed'"):
-        imported({"mcpServers": {}}, "zed")
+    with pytest.raises(ConfigurationError, match="there is no reader 'emacs'"):
+        imported({"mcpServers": {}}, "emacs")
 
 
 @pytest.mark.parametrize(

@@ -79,13 +79,14 @@ def test_claude_codes_headers_helper_is_never_run() -> None:
     assert any("${cmd:" in task for task in entry.todo)
 
 
-def test_claude_codes_oauth_is_a_task() -> None:
-    """The registration is kept aside, without a secret."""
+def test_claude_codes_oauth_is_taken_over() -> None:
+    """The client comes along; its secret does not, for it is sealed for an issuer that the file does not name."""
     server = {"type": "http", **SERVER, "oauth": {"clientId": "abc", "callbackPort": 8080, "clientSecret": TOKEN}}
     [entry] = imported({"mcpServers": {"s": server}}, "claude-code").entries
 
-    assert {"oauth": {"clientId": "abc", "callbackPort": 8080}} == entry.tree["x-claude-code"]
-    assert any(task.startswith("auth: ") for task in entry.todo)
+    assert {"kind": "oauth", "client_id": "abc"} == entry.tree["auth"]
+    assert any(task.startswith("auth.client_secret: ") for task in entry.todo)
+    assert ("oauth.callbackPort: is found out by mcpvault itself",) == entry.losses[1:]
     assert entry.kept_back
     assert TOKEN not in said(entry)
 
@@ -99,7 +100,7 @@ def test_cursors_registration_cannot_be_used() -> None:
     [entry] = imported({"mcpServers": {"s": server}}, "cursor").entries
 
     assert any("Cursor's redirect URI" in task for task in entry.todo)
-    assert {"auth": {"CLIENT_ID": "abc", "scopes": ["a"]}} == entry.tree["x-cursor"]
+    assert {"kind": "oauth", "client_id": "abc", "scope": "a"} == entry.tree["auth"]
     assert entry.kept_back
 
 
@@ -232,7 +233,7 @@ def test_fastmcps_auth_is_a_keyword_or_a_token() -> None:
     }
     one, two, three = imported(content).entries
 
-    assert ({"url": URL}, True) == (one.tree, any("OAuth" in task for task in one.todo))
+    assert {"url": URL, "auth": {"kind": "oauth"}} == one.tree
     assert {"auth.token": "some-token"} == sealed(two)
     assert {"url": URL} == three.tree
 
