@@ -100,7 +100,7 @@ JSON = [
     "client disconnect demo", "client disconnect --all --yes", "exit-codes", "completion bash", "explain demo",
     "explain child",
     "headers demo", "token demo", "inject mcp.json", "inject mcp.json --out out",
-    "run --set T=demo --dry-run --json -- true",
+    "run --set T=demo --dry-run --json -- true", "export --to cursor",
 ]  # fmt: skip
 
 
