@@ -19,7 +19,7 @@ from mcpvault.secret import Secret
 from mcpvault.vault import file, primitives, sealing, unlock
 from mcpvault.vault.documents import entry_of, judged, timestamp
 from mcpvault.vault.key_change import KeyChange
-from mcpvault.vault.rekeying import sealed_fields
+from mcpvault.vault.rekeying import relined, sealed_fields
 from mcpvault.vault.sealing import SealContext
 from mcpvault.vault.unlock import Unlocked
 from mcpvault.vault.vaultfile import VaultFile
@@ -67,7 +67,10 @@ def _finished(vault: VaultFile, change: Change) -> Document:
     if not signable:
         judged(before.text, change.tree)
         raise ConfigurationError("the change holds text that is not UTF-8", hint="was it typed or pasted wrongly?")
-    change.text = rewrite(before.text, before.tree, resigned)
+    text, tree = before.text, before.tree
+    if change.keys.vault_key != vault.keys.vault_key:
+        text, tree = relined(text, tree, resigned)
+    change.text = rewrite(text, tree, resigned)
     return judged(change.text, resigned, before)
 
 

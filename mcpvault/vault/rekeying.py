@@ -9,7 +9,10 @@ Spec: SPEC §5.1, §6.1, §14.2; house rule 4.6.
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import tomllib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -21,6 +24,7 @@ from mcpvault.vault.unlock import Unlocked
 from vault_schema import Slot, spec_for
 
 Tree = dict[str, Any]
+_LINE = r"""(?m)^([ \t]*sealed[ \t]*=[ \t]*["'])(mv1\.[\w.-]+)(["'][ \t]*)(\r?\n)"""
 
 
 def sealed_fields(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -83,6 +87,34 @@ def begin_epoch(
     head["root"] = primitives.encode(primitives.ed25519_public(seed))
     own = next(slot for slot in head["slots"] if slot["pub"] == public)
     return keys.replaced(slot=Slot(**own), vault_key=vault_key, root_seed=seed)
+
+
+def relined(text: str, before: Tree, after: Mapping[str, Any]) -> tuple[str, Tree]:
+    """
+    Return *text* with the sealed lines and marks of *after*, and what it now says, for ``vault_schema.rewrite``.
+
+    It saves the edit of every single entry where most of a vault is sealed lines; what this does not reach, or does
+    not get right, is edited after it.
+    """
+    fresh: dict[str, Mapping[str, Any]] = {}
+    for name, entry in after.get("servers", {}).items():
+        for table, leaf in sealed_fields(entry):
+            old = before["servers"].get(name, {}).get(table, {}).get(leaf, ())
+            known = {version["v"]: version for version in old if isinstance(version, dict)}
+            fresh |= {known[each["v"]]["sealed"]: each for each in entry[table][leaf] if each["v"] in known}
+
+    def line(found: re.Match[str]) -> str:
+        version = fresh.get(found[2])
+        if version is None:
+            return found[0]
+        mark = f"due = {json.dumps(version['due'])}{found[4]}" if "due" in version else ""
+        return f"{found[1]}{version['sealed']}{found[3]}{found[4]}{mark}"
+
+    made = re.sub(_LINE, line, text)
+    try:
+        return made, tomllib.loads(made)
+    except tomllib.TOMLDecodeError:  # a mark was there already
+        return text, before
 
 
 def _retired(head: Tree, keys: Unlocked, vault_key: bytes, epoch: int, now: Callable[[], float]) -> list[Tree]:

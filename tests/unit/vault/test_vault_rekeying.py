@@ -88,13 +88,19 @@ def test_nothing_older_stays_beside_the_file(made: Made) -> None:
     assert [made.path.name] == sorted(path.name for path in made.path.parent.iterdir() if path.suffix != ".lock")
 
 
-def test_comments_survive(made: Made) -> None:
-    """A new epoch changes what is sealed and the header; what people wrote stays."""
-    made.path.write_text(f"# ours\n{made.path.read_text()}")
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_comments_survive(made: Made, end: str) -> None:
+    """A new epoch changes what is sealed and the header; what people wrote stays, marked once or twice."""
+    text = f"# ours\n{made.path.read_text()}".replace("sealed =", "sealed   =").replace("\n", end)
+    made.path.write_bytes(text.encode())
 
-    done(made, lambda change: change.rekey())
+    for _ in range(2):
+        done(made, lambda change: change.rekey(compromised=True))
 
-    assert made.path.read_text().startswith("# ours\n")
+    after = made.path.read_bytes().decode()
+    assert after.startswith(f"# ours{end}")
+    assert 2 == after.count("sealed   =") == after.count('due = "key compromised"')
+    assert after.count("\n") == after.count(end)
 
 
 def test_a_new_value_ends_the_mark(made: Made) -> None:
