@@ -124,15 +124,20 @@ def _finish(handler: Handler, stream: Stream, message: Json, result: Any) -> Non
 def _write(handler: Handler, stream: Stream, *, after: str, retry: int | None = None, most: int | None = None) -> None:
     handler.close_connection = True
     handler.send_response_only(200)
-    for name, value in _HEAD.items():
+    streams = handler.fake.streams
+    chunked = streams is not None and streams.chunked
+    for name, value in {**_HEAD, **({"Transfer-Encoding": "chunked"} if chunked else {})}.items():
         handler.send_header(name, value)
     handler.end_headers()
     try:
         for number, (event_id, message) in enumerate(stream.after(after, handler.fake.closing), 1):
             data = b"" if message is None else json.dumps(message).encode()
             wait = b"retry: %d\n" % retry if retry is not None else b""
-            handler.wfile.write(b"id: %b\n%bdata: %b\n\n" % (event_id.encode(), wait, data))
+            event = b"id: %b\n%bdata: %b\n\n" % (event_id.encode(), wait, data)
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(event), event) if chunked else event)
             if number == most:
-                return
+                break
+        if chunked:
+            handler.wfile.write(b"0\r\n\r\n")
     except OSError:
         return  # the client has gone

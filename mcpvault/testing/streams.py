@@ -63,6 +63,7 @@ class Streams:
     Attributes:
         aside: Requests to the client go to the stream that GET opens, as some servers send them.
         interrupt: Every stream of a POST ends after its first event; the rest is had by ``Last-Event-ID``.
+        chunked: Streams are sent in HTTP chunks, instead of ending with their connection.
         retry: The milliseconds that an interrupted stream asks to wait.
         subscribed: The resources that a legacy client has subscribed to.
         level: The level that ``logging/setLevel`` has set.
@@ -71,6 +72,7 @@ class Streams:
     def __init__(self) -> None:
         self.aside = False
         self.interrupt = False
+        self.chunked = False
         self.retry = 20
         self.subscribed: set[str] = set()
         self.level = "info"

@@ -72,6 +72,34 @@ def test_the_side_stream_outlives_the_call_that_opened_it(talk: Talk) -> None:
     assert 1 == len(gets(server))
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_silent_side_stream_holds_no_call(chunked: bool, talk: Talk) -> None:
+    """What is left of its last event is no event: the call's own answer is not waited for behind it."""
+    server, session = talk("legacy", WILLING)
+    assert server.streams is not None
+    server.streams.aside, server.streams.chunked = True, chunked
+    session.call_tool("ask", timeout=20)
+    began = time.monotonic()
+
+    for _ in range(3):
+        assert "x" == session.call_tool("echo", {"message": "x"}, timeout=20).text()
+    assert "Ada" in session.call_tool("ask", timeout=20).text()
+    assert time.monotonic() - began < 2.5  # the opening of a stream may take 3
+    assert 1 == len(gets(server))
+
+
+def test_an_interrupted_answer_is_taken_up_beside_a_side_stream(talk: Talk) -> None:
+    """The end of a call's stream is seen while another one is open and silent."""
+    server, session = talk("legacy", WILLING)
+    assert server.streams is not None
+    server.streams.aside = server.streams.chunked = True
+    session.call_tool("ask", timeout=20)
+    server.streams.interrupt = True
+
+    assert "x" == session.call_tool("echo", {"message": "x"}, timeout=20).text()
+    assert [False, True] == ["last-event-id" in headers for headers in gets(server)]
+
+
 def test_giving_up_tells_a_legacy_server(talk: Talk) -> None:
     """A disconnect means nothing to it, so a deadline sends ``notifications/cancelled`` with the request's id."""
     server, session = talk("legacy")
