@@ -40,11 +40,11 @@ def at_other_stages(vault: Vault, name: str) -> Iterator[tuple[Stage, Concrete]]
 
 
 def used(vault: Vault, name: str, stage: Stage) -> None:
-    """Count and report that the secret at *stage* was used in place of the current one."""
+    """Count and report that the secret at *stage* is used in place of the current one."""
     journal = vault.entry(name).rotation
     if stage == "current" or journal is None:
         return
-    LOG.warning("%s: the current %s is refused, the %s one is used (rotation)", name, journal.field, stage)
+    LOG.warning("%s: the current %s is refused, the %s one is tried (rotation)", name, journal.field, stage)
     fallbacks.count(vault.state, name, journal.id, stage, now=time.time())
     vault.audit("fallback", server=name, field=journal.field, stage=stage)
 

@@ -138,8 +138,8 @@ def authorization_in(
 
     def others(refused: Settings) -> Iterator[Settings]:
         for stage, settings in other_settings(vault, entry.name, refused):
-            yield settings
             used(vault, entry.name, stage)
+            yield settings
 
     check_sharing(vault.document, entry.name)
     return authorization_of(

@@ -47,7 +47,7 @@ def test_the_previous_token_is_used_in_the_grace_and_counted(
         session.list_tools()
 
     assert (1, "previous") == counted(vault.state, "demo", journal.id)[::2]
-    assert ["demo: the current auth.token is refused, the previous one is used (rotation)"] == caplog.messages
+    assert ["demo: the current auth.token is refused, the previous one is tried (rotation)"] == caplog.messages
     events = [
         json.loads(line)
         for path in Path(house.env["HOME"]).rglob("audit*.jsonl")
