@@ -6,9 +6,13 @@ The table is the test: one row per misbehaviour, and a row for every misbehaviou
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -212,6 +216,32 @@ def test_retry_after_is_told() -> None:
             with pytest.raises(ServerUnavailableError) as caught:
                 session.call_tool("echo", {"message": "x"})
             assert expected == caught.value.retry_after
+
+
+def test_nothing_is_left_open() -> None:
+    """After misbehaviours of every family there are as many descriptors and threads as before."""
+    with FakeMcpServer() as server:
+        counts = []
+        for _ in range(2):
+            for name in ("hang-mid-body", "endless-line", "gzip-bomb", "close-mid-event", "not-json", "html", "drip"):
+                with HttpConnector(server.url).session() as session:
+                    server.misbehave(name, on="tools/call", times=1)
+                    with pytest.raises(McpVaultError):
+                        session.call_tool("echo", {"message": "x"}, timeout=0.5)
+            mine = [thread for thread in threading.enumerate() if "process_request" not in thread.name]
+            counts.append((len(client_sockets(server.port)), len(mine)))
+
+    assert counts[0] == counts[1] == (0, counts[0][1])
+
+
+def client_sockets(port: int) -> list[str]:
+    """Return the descriptors of this process that are connected to *port*."""
+    found = []
+    for descriptor in os.listdir("/proc/self/fd") if Path("/proc/self/fd").exists() else ():
+        with suppress(OSError), socket.socket(fileno=os.dup(int(descriptor))) as one:
+            if one.getpeername()[1:2] == (port,):
+                found.append(descriptor)
+    return found
 
 
 def test_every_misbehaviour_has_a_row() -> None:
