@@ -131,7 +131,9 @@ def _by_units(text: str, before: Tree, after: Tree) -> str | None:
 def _unit_text(chunk: str, before: Tree, after: Tree) -> str:
     edited = _edited(chunk, before, after)
     if edited is not None and _says(edited, after):
-        return edited
+        end = "\r\n" if "\r\n" in chunk else "\n"
+        # A table that was put at the end stands before the blank line no more.
+        return edited + end if chunk.endswith(2 * end) and not edited.endswith(2 * end) else edited
     # Its own comments are lost, but no other unit's.
     return _with_ends(new_text(after) + "\n", "\r\n" in chunk)
 

@@ -96,9 +96,11 @@ def test_comments_survive(made: Made, end: str) -> None:
 
     for _ in range(2):
         done(made, lambda change: change.rekey(compromised=True))
+    done(made, lambda change: change.rekey())
 
     after = made.path.read_bytes().decode()
     assert after.startswith(f"# ours{end}")
+    assert f"{2 * end}[servers.web]" in after
     assert 2 == after.count("sealed   =") == after.count('due = "key compromised"')
     assert after.count("\n") == after.count(end)
 
