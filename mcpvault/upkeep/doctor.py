@@ -85,6 +85,7 @@ def _vault(
     document = yield from guarded("vault.file", vault_checks.readable(path), place=str(path))
     yield from guarded("vault.permissions", vault_checks.privacy(path), place=str(path))
     yield from guarded("vault.leftovers", vault_checks.traces(path), place=str(path))
+    yield from guarded("vault.git", vault_checks.in_git(path, env), place=str(path))
     if document is None:
         yield from guarded("state.folder", host_checks.state_home(places.state_home), place=str(places.state_home))
         return None, None

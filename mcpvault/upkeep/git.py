@@ -51,7 +51,9 @@ def _git(folder: Path, words: Sequence[str], env: Mapping[str, str]) -> subproce
 # What git is told
 
 
-def install(path: Path, program: Sequence[str], env: Mapping[str, str], *, dry_run: bool = False) -> list[str]:
+def install(
+    path: Path, program: Sequence[str], env: Mapping[str, str], *, dry_run: bool = False, any_program: bool = False
+) -> list[str]:
     """
     Tell the repository that *path* is in how to show and to merge it; return what was changed, nothing if all was so.
 
@@ -60,6 +62,7 @@ def install(path: Path, program: Sequence[str], env: Mapping[str, str], *, dry_r
         program: The words that run mcpvault.
         env: The environment.
         dry_run: Change nothing.
+        any_program: Whatever runs mcpvault there already is right.
 
     Raises:
         ConfigurationError: It is in no work tree, or git refuses.
@@ -75,7 +78,8 @@ def install(path: Path, program: Sequence[str], env: Mapping[str, str], *, dry_r
     }
     done = []
     for name, value in settings.items():
-        if _git(real.parent, ["config", "--local", "--get", name], env).stdout.decode().rstrip("\n") == value:
+        held = _git(real.parent, ["config", "--local", "--get", name], env).stdout.decode().rstrip("\n")
+        if held == value or (any_program and held):
             continue
         done.append(f"git config {name}")
         if not dry_run and (failed := _git(real.parent, ["config", "--local", name, value], env)).returncode:
@@ -86,13 +90,13 @@ def install(path: Path, program: Sequence[str], env: Mapping[str, str], *, dry_r
     }
     for name, wanted in lines.items():
         file = real.with_name(name)
-        held = file.read_text("utf-8") if file.exists() else ""
-        missing = [line for line in wanted if line not in held.splitlines()]
+        text = file.read_text("utf-8") if file.exists() else ""
+        missing = [line for line in wanted if line not in text.splitlines()]
         if missing:
             done.append(str(file))
             if not dry_run:
-                end = "" if not held or held.endswith("\n") else "\n"
-                file.write_text(held + end + "".join(f"{line}\n" for line in missing), "utf-8")
+                end = "" if not text or text.endswith("\n") else "\n"
+                file.write_text(text + end + "".join(f"{line}\n" for line in missing), "utf-8")
     return done
 
 

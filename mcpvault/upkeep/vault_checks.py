@@ -16,6 +16,7 @@ from mcpvault.connect import Vault
 from mcpvault.errors import ConfigurationError, RollbackError, VaultError, VaultNotFoundError
 from mcpvault.places import Places
 from mcpvault.secret import Secret
+from mcpvault.upkeep import git
 from mcpvault.upkeep.findings import Check, Finding, fail, of_error, ok, warn
 from mcpvault.upkeep.host_checks import leftovers
 from mcpvault.vault import file, keyfiles, signing, slots
@@ -79,6 +80,18 @@ def privacy(path: Path) -> Check[None]:
 def traces(path: Path) -> Check[None]:
     """Name what writers left behind."""
     yield from leftovers("vault.leftovers", file.leftovers(path))
+
+
+def in_git(path: Path, env: Mapping[str, str]) -> Check[None]:
+    """Ask whether git knows how to show and to merge a vault that it keeps."""
+    real = Path(os.path.realpath(path))
+    if not real.exists() or not any((folder / ".git").exists() for folder in real.parents):
+        return
+    if git.install(path, (), env, dry_run=True, any_program=True):
+        what = f"{path}: git would show sealed lines in a diff and could not merge two branches of it"
+        yield warn("vault.git", what, "run: mcpvault git install")
+    else:
+        yield ok("vault.git", f"{path}: git shows fingerprints, and merges it")
 
 
 def key(

@@ -223,7 +223,9 @@ def test_installing_says_what_it_does_and_does_it_once(tmp_path: Path, repositor
     folder = repository.folder
     repository.git("config", "--unset", "merge.mcpvault.driver")
     assert "would change git config merge.mcpvault.driver\n" == mcpvault(repository, "git", "install", "--dry-run")
+    assert "run: mcpvault git install" in mcpvault(repository, "doctor", "--offline")
     first = mcpvault(repository, "git", "install")
+    assert "git shows fingerprints" in mcpvault(repository, "doctor", "--offline")
     assert "changed git config merge.mcpvault.driver" in first
     assert "nothing to do\n" == mcpvault(repository, "git", "install")
     assert "vault.toml diff=mcpvault merge=mcpvault\n" == (folder / ".gitattributes").read_text()
