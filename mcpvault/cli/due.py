@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mcpvault.cli import app, output
-from mcpvault.errors import PermissionsError, PolicyError
+from mcpvault.errors import PolicyError
 
 if TYPE_CHECKING:
     from mcpvault.upkeep.due import Item
@@ -48,7 +47,7 @@ def command(names: tuple[str, ...], fail: bool, path: str | None, as_json: bool)
     state = state_of(locate(os.environ, app.vault_path()), document)
     items = [item for item in due(document, now, state) if not names or item.server in names]
     if path is not None:
-        _write(path, metrics(items, now))
+        output.textfile(path, metrics(items, now))
     elif as_json:
         output.json({"schema": 1, "now": int(now), "items": [item.fields() for item in items]})
     else:
@@ -74,20 +73,3 @@ def _row(item: Item) -> tuple[str, ...]:
     )
     journal = f"{item.journal}{until}" if item.journal else ""
     return item.server, item.field, item.state, age + rule, journal, "; ".join(filter(None, notes))
-
-
-def _write(path: str, text: str) -> None:
-    if path == "-":
-        output.raw(text.rstrip("\n"))
-        return
-    target, problem = Path(path), ""
-    beside = target.with_name(f".{target.name}.tmp.{os.getpid()}")
-    try:
-        # Replaced in one step: a collector must not read half of it.
-        beside.write_text(text, "utf-8")
-        beside.chmod(0o644)
-        beside.replace(target)
-    except OSError as error:
-        problem = (error.strerror or "refused").lower()
-    if problem:
-        raise PermissionsError(f"{path}: cannot be written: {problem}")

@@ -54,6 +54,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "token": ("mcpvault.cli.token", "Print a credential for another program."),
     "inject": ("mcpvault.cli.inject", "Fill the vault's references into a text."),
     "audit": ("mcpvault.cli.audit", "Show what was done, and whether the log is whole."),
+    "scan": ("mcpvault.cli.scan", "Find the vault's secrets where they should not be."),
     "shell": ("mcpvault.cli.shell", "Talk to a server line by line."),
     "client": ("mcpvault.cli.client", "Work on an active server that is remembered."),
     "import": ("mcpvault.cli.import_", "Take servers over from another client's file."),

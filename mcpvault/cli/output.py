@@ -93,6 +93,33 @@ def _drawn(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
     Console().print(drawn)
 
 
+def textfile(path: str, text: str) -> None:
+    """
+    Write *text* for a collector of metrics, in one step: it must not read half of it. ``-`` is stdout.
+
+    Raises:
+        PermissionsError: It cannot be written.
+    """
+    import os
+    from pathlib import Path
+
+    from mcpvault.errors import PermissionsError
+
+    if path == "-":
+        raw(text.rstrip("\n"))
+        return
+    target, problem = Path(path), ""
+    beside = target.with_name(f".{target.name}.tmp.{os.getpid()}")
+    try:
+        beside.write_text(text, "utf-8")
+        beside.chmod(0o644)
+        beside.replace(target)
+    except OSError as error:
+        problem = (error.strerror or "refused").lower()
+    if problem:
+        raise PermissionsError(f"{path}: cannot be written: {problem}")
+
+
 def note(text: str) -> None:
     """Print a remark on stderr."""
     print(text, file=sys.stderr)

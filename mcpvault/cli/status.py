@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcpvault.cli import app, output, standing
-from mcpvault.errors import McpVaultError
+from mcpvault.errors import McpVaultError, UsageError
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
@@ -23,6 +23,7 @@ Example:
   mcpvault status
   mcpvault status linear --json
   mcpvault status --probe
+  mcpvault status --prometheus /var/lib/node_exporter/mcpvault-status.prom
 """
 _TOLD = ("issuer", "resource", "client_id", "scope", "credential")
 
@@ -36,8 +37,9 @@ _TOLD = ("issuer", "resource", "client_id", "scope", "credential")
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, metavar="SECONDS",
     help="For each server that is asked.",
 )  # fmt: skip
+@click.option("--prometheus", "path", metavar="PATH", help="Write a textfile for node_exporter; - is stdout.")
 @app.json_option
-def command(names: tuple[str, ...], probe: bool, timeout: float, as_json: bool) -> None:
+def command(names: tuple[str, ...], probe: bool, timeout: float, path: str | None, as_json: bool) -> None:
     """
     Say how the credentials of NAMEs, or of all servers, stand: state, expiry, last trouble, when a human is needed.
 
@@ -46,6 +48,8 @@ def command(names: tuple[str, ...], probe: bool, timeout: float, as_json: bool) 
     asked for yet), not_kept, unreadable. In JSON, "session" is the state that a session begins with: discovering,
     pending_auth, authenticating, ready, failed.
     """
+    if path is not None and (probe or as_json):
+        raise UsageError("--prometheus stands without --probe and --json")
     failures: dict[str, McpVaultError] = {}
     asked: dict[str, dict[str, Any]] = {}
     if probe:
@@ -53,7 +57,11 @@ def command(names: tuple[str, ...], probe: bool, timeout: float, as_json: bool) 
         for name in names or vault.names():
             asked[name] = _answer(vault, name, timeout, failures)
     found = _standings(names)
-    if as_json:
+    if path is not None:
+        from mcpvault.upkeep.exposition import status_metrics
+
+        output.textfile(path, status_metrics(found, time.time()))
+    elif as_json:
         output.json([_told(each, asked.get(each.server)) for each in found])
     elif names:
         output.raw("\n\n".join("\n".join(_block(each, asked.get(each.server))) for each in found))

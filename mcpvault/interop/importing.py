@@ -2,18 +2,19 @@
 ``import``: a foreign file's servers become entries of the vault, its literals sealed.
 
 Decides the order: read and judge, then write the vault in one change, then rewrite the source.
-What exists in the vault already is never overwritten.
+What exists in the vault already is never overwritten; what is there with the same address and secrets can be moved.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mcpvault.connect import Vault
-from mcpvault.errors import ConfigurationError
+from mcpvault.errors import ConfigurationError, McpVaultError
 from mcpvault.interop import moving
 from mcpvault.interop.clients import CLIENTS
 from mcpvault.interop.entry import ImportedEntry
@@ -97,12 +98,15 @@ def import_file(
     if move:
         moving.check_movable(source)
     refused: dict[str, str] = {}
+    held: set[str] = set()  # there already
     with vault.change(dry_run=dry_run) as change:
         for entry in found.entries:
             try:
                 change.add_server(entry.name, entry.tree)
             except ConfigurationError as error:
-                refused[entry.name] = error.message
+                if not (move and _held(vault, entry)):
+                    refused[entry.name] = error.message
+                held.add(entry.name)
                 continue
             for field, secret in entry.secrets:
                 change.set_secret(entry.name, field, secret)
@@ -111,7 +115,22 @@ def import_file(
     }
     if moved and not dry_run:
         moving.move(source, moved, typed=CLIENTS[found.kind].typed)
-    return _report(source.path, found, refused, moved, dry_run=dry_run, move=move)
+    return _report(source.path, found, refused, moved, held, dry_run=dry_run, move=move)
+
+
+def _held(vault: Vault, entry: ImportedEntry) -> bool:
+    """Tell whether the vault has the entry already, for the same address and with the same secrets."""
+    if entry.name not in vault.names():
+        return False
+    table = vault.file.table(entry.name)
+    if any(table.get(key) != entry.tree.get(key) for key in ("url", "command", "args")):
+        return False
+    try:
+        return bool(entry.secrets) and all(
+            vault.file.secret(entry.name, field) == secret for field, secret in entry.secrets
+        )
+    except McpVaultError:
+        return False
 
 
 def _report(
@@ -119,17 +138,21 @@ def _report(
     found: Imported,
     refused: dict[str, str],
     moved: dict[tuple[str, ...], str],
+    held: Collection[str],
     *,
     dry_run: bool,
     move: bool,
 ) -> Report:
-    rows = [_row(entry, refused.get(entry.name), moved=entry.place in moved, move=move) for entry in found.entries]
+    rows = [
+        _row(entry, refused.get(entry.name), moved=entry.place in moved, move=move, held=entry.name in held)
+        for entry in found.entries
+    ]
     rows += [Row(name=each.place[-1], source_name=each.place[-1], added=False, why=each.why) for each in found.skipped]
     active = found.active if found.active not in refused else None
     return Report(path=path, client=found.kind, rows=tuple(rows), losses=found.losses, active=active, dry_run=dry_run)
 
 
-def _row(entry: ImportedEntry, refused: str | None, *, moved: bool, move: bool) -> Row:
+def _row(entry: ImportedEntry, refused: str | None, *, moved: bool, move: bool, held: bool) -> Row:
     losses = entry.losses
     if move and not moved and refused is None:
         losses = (*losses, "not moved: the source holds a secret that has no place in the vault")
@@ -141,9 +164,9 @@ def _row(entry: ImportedEntry, refused: str | None, *, moved: bool, move: bool) 
         why=refused,
         kind="stdio" if "command" in tree else "http",
         leads_to=tree["url"].partition("?")[0] if "url" in tree else " ".join([tree["command"], *tree.get("args", ())]),
-        sealed=tuple(field for field, _ in entry.secrets) if refused is None else (),
+        sealed=tuple(field for field, _ in entry.secrets) if refused is None and not held else (),
         references=entry.references if refused is None else (),
-        todo=entry.todo if refused is None else (),
+        todo=entry.todo if refused is None and not held else (),
         losses=losses if refused is None else (),
         moved=moved,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcpvault.durations import moment, seconds
 from mcpvault.state.fallbacks import counted
+from mcpvault.upkeep.exposition import escaped
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def metrics(items: list[Item], now: float) -> str:
         "# HELP mcpvault_secret_state How a secret stands: 1 for the state that it is in.",
         "# TYPE mcpvault_secret_state gauge",
     ]
-    labels = [f'server="{item.server}",field="{_escaped(item.field)}"' for item in items]
+    labels = [f'server="{item.server}",field="{escaped(item.field)}"' for item in items]
     lines += [
         f'mcpvault_secret_state{{{label},state="{state}"}} {int(item.state == state)}'
         for label, item in zip(labels, items, strict=True)
@@ -142,7 +143,3 @@ def metrics(items: list[Item], now: float) -> str:
         f"mcpvault_due_timestamp_seconds {int(now)}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

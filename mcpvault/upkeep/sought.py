@@ -1,0 +1,141 @@
+"""
+What ``scan`` looks for: every secret of the vault and of this host's state, in the forms that they take in files.
+
+Decides what is too short to be told from chance. Leaves where is looked to ``scan``. A secret that is looked for shows
+itself in no repr, and nothing here raises while its bytes are in a frame.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+from mcpvault.errors import McpVaultError
+from mcpvault.oauth_entry import sealing_of
+from mcpvault.secret import Secret
+from mcpvault.state.tokens import TokenStore, credentials
+from mcpvault.vault import sealing
+from mcpvault.vault.keysources import find_key
+from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.connect import Vault
+
+SHORTEST = 8  # bytes; shorter ones would be found wherever nobody put them
+_KEY = "vault.key"
+
+
+class Name(Record):
+    """What a secret is: its field, with the entry's or credential's name; version and stage; its fingerprint."""
+
+    field: str
+    stage: str
+    fingerprint: str
+
+
+class Sought:
+    """
+    The secrets of one open vault.
+
+    Args:
+        vault: The vault. Its key is looked for too, where it is a text.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self.short: list[str] = []
+        self._needles: list[tuple[Callable[[], bytes], Name]] = []
+        self._longest = 1
+        known: dict[str, Name] = {}
+        for name, secret in _secrets(vault):
+            told = name.replaced(fingerprint=vault.file.fingerprint(secret))
+            if told.fingerprint in known:
+                continue
+            known[told.fingerprint] = told
+            if len(secret.reveal().encode()) < SHORTEST:
+                self.short.append(told.field)
+                continue
+            for form in _forms(secret):
+                self._longest = max(self._longest, len(form()))
+                self._needles.append((form, told))
+
+    def __repr__(self) -> str:
+        return f"Sought({len(self._needles)} forms)"
+
+    @property
+    def overlap(self) -> int:
+        """How many bytes the end of one piece and the beginning of the next may share a secret over."""
+        return self._longest - 1
+
+    def within(self, data: bytes) -> Iterator[tuple[int, Name]]:
+        """Yield where each secret stands in *data*, and which it is."""
+        for form, name in self._needles:
+            at = data.find(form())
+            while at >= 0:
+                yield at, name
+                at = data.find(form(), at + 1)
+
+
+def _secrets(vault: Vault) -> Iterator[tuple[Name, Secret]]:
+    yield from _sealed(vault)
+    for credential in credentials(vault.state):
+        yield from _granted(vault, credential)
+    with suppress(McpVaultError):
+        places = vault.places
+        key = find_key(vault.document.header, env=vault.env, data_home=places.data_home, vault_path=places.vault_path)
+        if key.kind == "text":
+            yield Name(_KEY, "current", ""), key.secret
+
+
+def _sealed(vault: Vault) -> Iterator[tuple[Name, Secret]]:
+    """Yield every version, those that the entry's address no longer fits included: they are no less secret."""
+    for name in vault.names():
+        for path in vault.file.sealed_fields(name):
+            table, _, leaf = path.partition(".")
+            for version in vault.file.table(name)[table][leaf]:
+                with suppress(McpVaultError):
+                    context = vault.file.seal_context(name, path, version)
+                    opened = sealing.unseal(vault.file.keys.vault_key, version["sealed"], context)
+                    yield Name(f"{name}.{path}", version["stage"], ""), opened
+
+
+def _granted(vault: Vault, credential: str) -> Iterator[tuple[Name, Secret]]:
+    record = None
+    with suppress(McpVaultError):
+        record = TokenStore(vault.state, credential, host="", **sealing_of(vault.file).fields()).read()
+    if record is None:
+        return
+    told = {
+        "access_token": record.tokens and record.tokens.access_token,
+        "refresh_token": record.tokens and record.tokens.refresh_token,
+        "client_secret": record.registration and record.registration.client_secret,
+        "registration_access_token": record.registration and record.registration.registration_access_token,
+        "dpop_key": record.dpop_key,
+    }
+    for field, secret in told.items():
+        if secret:
+            yield Name(f"{credential}.{field}", "state", ""), secret
+
+
+def _forms(secret: Secret) -> list[Callable[[], bytes]]:
+    """Return what makes the bytes of *secret*: as it is, and as JSON and URLs write it where that differs."""
+
+    def plain() -> bytes:
+        return secret.reveal().encode()
+
+    def in_json() -> bytes:
+        return json.dumps(secret.reveal())[1:-1].encode()
+
+    def in_url() -> bytes:
+        return quote(secret.reveal(), safe="").encode()
+
+    def in_form() -> bytes:
+        return quote_plus(secret.reveal()).encode()
+
+    forms: list[Callable[[], bytes]] = [plain]
+    for other in (in_json, in_url, in_form):
+        if all(other() != form() for form in forms):
+            forms.append(other)
+    return forms
