@@ -183,3 +183,36 @@ def test_forecast_names_what_people_owe(house: House) -> None:
     assert ("demo", "rotate", "mcpvault rotate demo auth.token") == (duty["server"], duty["what"], duty["command"])
     assert [] == json.loads(house.run("forecast", "--days", "20", "--json").stdout)["duties"]
     assert "0 logins, 1 rotations" in house.run("forecast").stderr
+
+
+def test_a_program_behind_the_dashes_makes_the_token(house: House) -> None:
+    """``--exec -- PROGRAM``: its words stand in the journal, the token nowhere in clear."""
+    program = house.home / "mint.sh"
+    program.write_text(f"""#!/bin/sh\ncat > /dev/null\necho '{{"secret": "{NEW}"}}'\n""")
+    program.chmod(0o700)
+
+    secret_word = ("rotate", "demo", "--exec", "--", "mint", f"ghp_{'x' * 36}")
+    assert "looks like a secret" in house.refused(*secret_word, code=8)
+    house.run("rotate", "demo", "--grace", "1s", "--exec", "--", str(program), "--forge")
+
+    assert NEW == house.open().token("demo").reveal()
+    journal = house.open().entry("demo").rotation
+    assert journal is not None
+    assert (str(program), "--forge") == journal.command
+    assert NEW not in house.vault.read_text()
+
+
+def test_a_person_is_asked_for_the_new_token(house: House) -> None:
+    """On a terminal it is prompted for, without echo; without one the error says how to give it."""
+    shown = house.talk("rotate", "demo", answers=[("New auth.token: ", NEW + "\n")])
+
+    assert ("the new one is in use" in shown, NEW in shown) == (True, False)
+    assert NEW == house.open().token("demo").reveal()
+
+
+def test_what_went_wrong_is_one_json_error(house: House) -> None:
+    """With ``--json`` a rotation that was rolled back is an error of kind ``policy``, and nothing on stdout."""
+    done = house.run("rotate", "demo", "--stdin", "--json", stdin="no-such-token\n", code=9)
+
+    said = json.loads(done.stderr.splitlines()[-1])["error"]
+    assert ("", "policy", 9) == (done.stdout, said["kind"], said["code"])
