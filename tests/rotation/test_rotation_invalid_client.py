@@ -30,6 +30,18 @@ def stuck_at_stored(house: IssuerHouse) -> None:
     assert "stored" == house.robot.step
 
 
+def person_with_a_secret(house: IssuerHouse) -> None:
+    """Add an entry whose client has a secret, and let its person log in."""
+    house.issuer.register("web-1", auth_method="client_secret_basic", secret="secret-one-of-the-web-client")
+    auth = {"kind": "oauth", "client_id": "web-1", "issuer": house.issuer.issuer}
+    with house.open().change() as change:
+        change.add_server("person", {"url": house.server.url, "auth": auth})
+        change.set_secret("person", "auth.client_secret", Secret("secret-one-of-the-web-client"))
+    session = house.open().session("person", auth=Consenting(house))
+    session.authenticate()
+    session.close()
+
+
 def test_the_pending_secret_is_used_while_the_journal_is_open(house: IssuerHouse) -> None:
     """The issuer has ended the old secret, the new one is not promoted: a script gets its token all the same."""
     stuck_at_stored(house)
@@ -74,14 +86,7 @@ def test_without_a_rotation_nothing_else_is_tried(house: IssuerHouse) -> None:
 
 def test_a_persons_refresh_goes_on_with_the_other_secret(house: IssuerHouse) -> None:
     """The refresh token of a confidential client is not spent by a refusal; the pending secret redeems it."""
-    house.issuer.register("web-1", auth_method="client_secret_basic", secret="secret-one-of-the-web-client")
-    auth = {"kind": "oauth", "client_id": "web-1", "issuer": house.issuer.issuer}
-    with house.open().change() as change:
-        change.add_server("person", {"url": house.server.url, "auth": auth})
-        change.set_secret("person", "auth.client_secret", Secret("secret-one-of-the-web-client"))
-    session = house.open().session("person", auth=Consenting(house))
-    session.authenticate()
-    session.close()
+    person_with_a_secret(house)
     house.issuer.clients["web-1"].secret = "secret-two-of-the-web-client"
     house.server.misbehave("bad-gateway")
     with pytest.raises(TransportError):
@@ -98,14 +103,7 @@ def test_a_persons_refresh_goes_on_with_the_other_secret(house: IssuerHouse) -> 
 
 def test_a_wrong_secret_of_a_persons_client_is_found_out_without_spending_anything(house: IssuerHouse) -> None:
     """The client proves itself with a refresh token that does not exist; the grant is as it was."""
-    house.issuer.register("web-1", auth_method="client_secret_basic", secret="secret-one-of-the-web-client")
-    auth = {"kind": "oauth", "client_id": "web-1", "issuer": house.issuer.issuer}
-    with house.open().change() as change:
-        change.add_server("person", {"url": house.server.url, "auth": auth})
-        change.set_secret("person", "auth.client_secret", Secret("secret-one-of-the-web-client"))
-    session = house.open().session("person", auth=Consenting(house))
-    session.authenticate()
-    session.close()
+    person_with_a_secret(house)
 
     with pytest.raises(McpVaultError, match="invalid_client.*rolled back"):
         house.machine("person", secret="wrong").start("auth.client_secret", "manual", grace="1h")
