@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mcpvault.cli import app, output, render
-from mcpvault.errors import UsageError
+from mcpvault.errors import McpVaultError, UsageError
 
 if TYPE_CHECKING:
+    from mcpvault.upkeep.findings import Finding
     from mcpvault.vault.differences import Difference
 
 EXAMPLE = """
@@ -22,6 +24,7 @@ Example:
   mcpvault doctor
   mcpvault doctor github --json
   mcpvault doctor --offline
+  mcpvault doctor --headless
   mcpvault doctor --restore
 """
 
@@ -33,38 +36,67 @@ Example:
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True, metavar="SECONDS",
     help="For each server.",
 )  # fmt: skip
+@click.option("--headless", is_flag=True, help="Look as a cron job would: no terminal, cron's four variables.")
 @click.option("--restore", is_flag=True, help="Make the file, or the generation kept before it, the newest again.")
 @app.yes_option
 @app.dry_run_option
 @app.json_option
 def command(
-    names: tuple[str, ...], offline: bool, timeout: float, restore: bool, yes: bool, dry_run: bool, as_json: bool
+    names: tuple[str, ...],
+    offline: bool,
+    timeout: float,
+    headless: bool,
+    restore: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """
-    Look at versions, environment, vault file, key, slots, state, references, servers and clock.
+    Look at versions, environment, memory, vault file, key, slots, state, log, references, servers and clock.
 
     With NAMEs: of the servers only these. The exit code is the worst finding's; warnings are exit 0.
+
+    With --headless it is done in a process like a cron job's, and what would differ from this shell is told.
 
     With --restore, for an admin: a file that was rolled back, or the kept previous generation if the file
     is damaged, is signed again with a serial above all that this host has seen.
     """
     if restore:
-        if names or offline:
+        if names or offline or headless:
             raise UsageError("--restore stands alone")
         return _restore(yes=yes, dry_run=dry_run, as_json=as_json)
     if yes or dry_run:
         raise UsageError("--yes and --dry-run belong to --restore")
-    return _examine(names, offline=offline, timeout=timeout, as_json=as_json)
+    look = _in_a_job if headless else _here
+    return _told(look(names, offline=offline, timeout=timeout), as_json=as_json)
 
 
-def _examine(names: Sequence[str], *, offline: bool, timeout: float, as_json: bool) -> int:
+def _here(names: Sequence[str], *, offline: bool, timeout: float, ask: bool = True) -> list[Finding]:
+    from mcpvault.interop.literals import shows_secret
     from mcpvault.upkeep.doctor import examine
+
+    prompt = app.ask_secret if ask and app.on_terminal() else None
+    around: Any = {"names": names, "offline": offline, "timeout": timeout}
+    return list(examine(app.vault_path(), env=os.environ, prompt=prompt, shows_secret=shows_secret, **around))
+
+
+def _in_a_job(names: Sequence[str], *, offline: bool, timeout: float) -> list[Finding]:
+    from mcpvault.upkeep import headless
+
+    words = [*names, "--timeout", str(timeout), *(["--offline"] if offline else [])]
+    if path := app.vault_path():
+        words += ["--vault", os.path.abspath(path)]  # noqa: PTH100  links stay
+    there = headless.job(words, os.environ)
+    document = None
+    with suppress(McpVaultError):
+        document = app.peek()
+    here = _here(names, offline=offline, timeout=timeout, ask=False)
+    return [*there, *headless.differences(os.environ, document, here, there)]
+
+
+def _told(found: Sequence[Finding], *, as_json: bool) -> int:
     from mcpvault.upkeep.findings import worst
 
-    prompt = app.ask_secret if app.on_terminal() else None
-    found = list(
-        examine(app.vault_path(), env=os.environ, prompt=prompt, names=names, offline=offline, timeout=timeout)
-    )
     code = worst(found)
     if as_json:
         output.json({"code": code, "findings": [finding.as_json() for finding in found]})

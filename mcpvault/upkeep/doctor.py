@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from mcpvault.errors import McpVaultError
 from mcpvault.host_state import state_of
 from mcpvault.places import locate
-from mcpvault.upkeep import entry_checks, host_checks, vault_checks
+from mcpvault.upkeep import entry_checks, exposure_checks, host_checks, vault_checks
 from mcpvault.upkeep.findings import Check, Finding, guarded, of_error, warn
 from mcpvault.vault.documents import entry_of
+from vault_schema import looks_secret
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
@@ -33,6 +34,7 @@ def examine(
     names: Sequence[str] = (),
     offline: bool = False,
     timeout: float = 5.0,
+    shows_secret: Callable[[str], bool] = looks_secret,
     now: Callable[[], float] = time.time,
 ) -> Iterator[Finding]:
     """
@@ -45,10 +47,13 @@ def examine(
         names: The servers to look at; none of them means all.
         offline: Send no request.
         timeout: Seconds that one server may take to answer.
+        shows_secret: Tells whether a text that stands in clear looks like a secret.
         now: The clock, Unix seconds.
     """
     yield from guarded("versions", host_checks.versions())
     yield from guarded("environment", host_checks.environment(env))
+    yield from guarded("environment.netrc", exposure_checks.netrc(env))
+    yield from guarded("host.memory", exposure_checks.memory())
     try:
         places = locate(env, path)
     except McpVaultError as error:
@@ -66,6 +71,7 @@ def examine(
     for name in known:
         place = f"servers.{name}"
         yield from guarded("entry", entry_checks.stated(document, name, env), place=place)
+        yield from guarded("entry.literal", exposure_checks.literals(document, name, shows_secret), place=place)
         yield from guarded("entry", entry_checks.dated(document, name, now()), place=place)
         granted = yield from guarded("entry.grant", entry_checks.granted(document, name, state, now()), place=place)
         if granted is False:
@@ -97,8 +103,11 @@ def _vault(
         yield from guarded("vault.previous", vault_checks.generation(vault), place=str(path))
     own = vault.file.slot.id if vault is not None else None
     yield from guarded("slots", vault_checks.ways_in(document, own))
+    yield from guarded("slots.kdf", exposure_checks.derivation(document))
     state = state_of(places, document)
     yield from guarded("state.folder", host_checks.state_folder(state), place=str(state.path))
+    if vault is not None:
+        yield from guarded("audit.log", exposure_checks.log(vault), place=str(state.path))
     return document, vault
 
 
@@ -109,6 +118,7 @@ def _servers(
     asked: set[str] = set()
     for name in names:
         place = f"servers.{name}"
+        yield from guarded("issuer.capabilities", exposure_checks.issuer(vault, name), place=place)
         entry = yield from guarded("entry.values", entry_checks.usable(vault, name), place=place)
         if entry is None or entry.kind != "http" or timeout is None or name in waiting:
             continue

@@ -27,6 +27,7 @@ from mcpvault.errors import (
 )
 from mcpvault.upkeep.findings import Check, Finding, fail, of_error, ok, warn
 from vault_schema import Document, ServerEntry, Version
+from vault_schema.document import Rotation
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
@@ -85,13 +86,27 @@ def _program(entry: ServerEntry, command: str, env: Mapping[str, str]) -> Findin
 
 
 def dated(document: Document, name: str, now: float) -> Check[None]:
-    """Compare the dates of the entry's sealed secrets with the entry's policy and with the clock."""
-    policy = document.server(name).policy
-    most, near = _seconds(policy.max_age), _seconds(policy.warn)
+    """Compare the dates of the entry's sealed secrets with policy, marks and the clock; tell of an open rotation."""
+    entry, common = document.server(name), document.header.policy
+    policy = entry.policy
+    most, near = _seconds(policy.max_age or common.max_age), _seconds(policy.warn or common.warn)
+    if entry.rotation is not None and entry.rotation.open:
+        yield _rotation(entry.rotation, name, now)
     for path, _, held in document.secrets(name):
         for version in held if not isinstance(held, str) else ():
             if version.stage == "current":
                 yield from _dates(f"servers.{name}.{path}", name, path, version, most=most, near=near, now=now)
+
+
+def _rotation(rotation: Rotation, name: str, now: float) -> Finding:
+    where = f"servers.{name}.rotation"
+    told = f"{where}: of {rotation.field}, at step {rotation.step!r} since {rotation.updated}, by {rotation.by}"
+    resume = f"run: mcpvault rotate {name} --resume"
+    if rotation.problem:
+        return warn("entry.rotation", f"{told}; {rotation.problem}", resume, server=name)
+    if rotation.until is not None and rotation.step == "grace" and _time(rotation.until) > now:
+        return ok("entry.rotation", f"{told}; the old one is good until {rotation.until}", server=name)
+    return warn("entry.rotation", told, resume, server=name)
 
 
 def _dates(
@@ -108,9 +123,11 @@ def _dates(
             yield fail("entry.expired", f"{where}: ended at {version.not_after}", renew, code=9, server=name)
         elif left <= (_NEAR if near is None else near):
             yield warn("entry.expiry", f"{where}: ends at {version.not_after}", renew, server=name)
+    if version.due is not None:
+        yield warn("entry.due", f"{where}: is due: {version.due}", f"run: mcpvault rotate {name} {path}", server=name)
     if most is not None and now - created > most - (near or 0):
         days = f"{(now - created) / 86_400:.0f} days old"
-        state = "overdue by the entry's policy" if now - created > most else "due soon by the entry's policy"
+        state = "overdue by policy" if now - created > most else "due soon by policy"
         yield warn("entry.age", f"{where}: {days}, {state}", renew, server=name)
 
 

@@ -18,6 +18,7 @@ from mcpvault._version import VERSION
 from mcpvault.state import filesystem
 from mcpvault.state.files import StateDirectory
 from mcpvault.upkeep.findings import Check, fail, ok, warn
+from mcpvault.vault.primitives import openssl_version
 
 DISTRIBUTION = "mcpvault-sdk"
 _LEFTOVER_AGE = 3600  # seconds; a younger temporary file may belong to a writer at work
@@ -37,7 +38,8 @@ def versions() -> Check[None]:
     import ssl
     from importlib.metadata import PackageNotFoundError, version
 
-    found = [f"mcpvault {VERSION}", f"Python {sys.version.split()[0]}", ssl.OPENSSL_VERSION]
+    found = [f"mcpvault {VERSION}", f"Python {sys.version.split()[0]}", f"{ssl.OPENSSL_VERSION} (TLS)"]
+    found.append(f"{openssl_version()} (cryptography)")
     for name, least in _required():
         try:
             here = version(name)

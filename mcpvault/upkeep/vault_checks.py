@@ -21,7 +21,7 @@ from mcpvault.upkeep.findings import Check, Finding, fail, of_error, ok, warn
 from mcpvault.upkeep.host_checks import leftovers
 from mcpvault.vault import file, keyfiles, signing, slots
 from mcpvault.vault.documents import read_document
-from mcpvault.vault.keysources import Key, find_key
+from mcpvault.vault.keysources import Key, find_key, passed_over
 from mcpvault.vault.permissions import folder_problem
 from vault_schema import Document
 
@@ -101,6 +101,8 @@ def key(
     vault_path = places.vault_path
     found = find_key(document.header, env=env, data_home=places.data_home, vault_path=vault_path, prompt=prompt)
     yield ok("key.source", f"{vault_path}: the key comes from {found.source}")
+    others = passed_over(document.header, env=env, data_home=places.data_home, used=found)
+    yield ok("key.others", f"{vault_path}: other sources of a key: {'; '.join(others)}")
     named = env.get("MCPVAULT_KEY_FILE", "") if found.source == "MCPVAULT_KEY_FILE" else found.source
     if found.kind == "text" and Path(named).is_absolute():
         try:

@@ -90,6 +90,27 @@ def find_key(
     )
 
 
+def passed_over(header: Header, *, env: Mapping[str, str], data_home: Path, used: Key) -> list[str]:
+    """Return why each source but the one that was *used* gave no key, in the order in which they are looked at."""
+    told = [
+        f"{name} is not set" for name in ("MCPVAULT_KEY_FILE", "MCPVAULT_KEY_FD", "MCPVAULT_KEY") if not env.get(name)
+    ]
+    if (folder := _credentials(env)) is None:
+        told.append("CREDENTIALS_DIRECTORY is not set")
+    elif not (folder / CREDENTIAL).exists():
+        told.append(f"{folder} holds no {CREDENTIAL}")
+    default = data_home / f"{header.id}.key"
+    if used.source != str(default):
+        told.append(f"{default} {'comes later' if _may_be_there(default) else 'is not there'}")
+    for slot in header.slots:
+        entry = f"keyring entry {slot.service}/{slot.user or slot.id}"
+        if slot.kind == "keyring" and used.source != entry:
+            told.append(f"{entry} {'gave nothing' if used.kind == 'passphrase' else 'comes later'}")
+    if used.source != "the prompt" and {"passphrase", "recovery"} & {slot.kind for slot in header.slots}:
+        told.append("a prompt comes last")
+    return told
+
+
 def _named(env: Mapping[str, str]) -> dict[str, Callable[[], Secret]]:
     sources: dict[str, Callable[[], Secret]] = {}
     if path := env.get("MCPVAULT_KEY_FILE"):

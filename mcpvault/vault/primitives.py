@@ -24,6 +24,13 @@ _SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM
 _HASH_BYTES = 32
 
 
+def openssl_version() -> str:
+    """Return the version of the OpenSSL that ``cryptography`` brings along, which is not Python's."""
+    from cryptography.hazmat.backends.openssl import backend
+
+    return backend.openssl_version_text()
+
+
 def encode(data: bytes) -> str:
     """Return *data* in base64url without padding (RFC 4648 §5)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

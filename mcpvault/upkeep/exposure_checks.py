@@ -1,0 +1,154 @@
+"""
+What lets a secret out, or goes unnoticed, although all works: memory, literals, the log; and what issuers can do.
+
+Leaves what a secret looks like to the caller, for ``interop`` decides that.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcpvault.upkeep.audit_trail import verified
+from mcpvault.upkeep.findings import Check, Finding, fail, ok, warn
+from mcpvault.vault.slots import KDF_DEFAULT
+from mcpvault.vault.state_sealing import audit_mac
+from vault_schema.forms import without_references
+
+if TYPE_CHECKING:
+    from mcpvault.connect import Vault
+    from vault_schema import Document
+
+_SWAPS, _BLOCKS, _PATTERN = Path("/proc/swaps"), Path("/sys/class/block"), Path("/proc/sys/kernel/core_pattern")
+# What a machine thought of and shows to everybody: neither typed nor secret.
+_NAMES = frozenset({"rotation", "tls", "client_id", "issuer", "resource", "key_id", "client_id_metadata_document"})
+
+
+def memory() -> Check[None]:
+    """Ask where the memory of a process, which holds opened secrets, may be written to."""
+    if os.name == "nt":
+        return
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_CORE)
+    try:
+        goes_to = _PATTERN.read_text("utf-8", "replace").strip()
+    except OSError:
+        goes_to = "core"
+    if limit == 0:
+        yield ok("host.core_dumps", "core dumps: off for this process")
+    else:
+        to = goes_to.split(" ")[0] if goes_to.startswith("|") else f"a file {goes_to!r}"
+        what = f"core dumps: on; a crash would write opened secrets to {to}"
+        yield warn("host.core_dumps", what, "run: ulimit -c 0; in a unit: LimitCORE=0")
+    if sys.platform == "linux":
+        yield from _swap()
+
+
+def _swap() -> Iterator[Finding]:
+    try:
+        devices = [line.split()[0] for line in _SWAPS.read_text("utf-8", "replace").splitlines()[1:] if line.strip()]
+    except OSError:
+        return
+    clear = [device for device in devices if not _is_private(device)]
+    if clear:
+        yield ok("host.swap", f"swap: {', '.join(clear)} is not known to be encrypted; memory may be written there")
+    else:
+        yield ok("host.swap", f"swap: {'encrypted or in memory' if devices else 'none'}")
+
+
+def _is_private(device: str) -> bool:
+    """Tell whether a swap device is compressed memory, or a mapping of dm-crypt."""
+    name = Path(os.path.realpath(device)).name
+    if name.startswith("zram"):
+        return True
+    try:
+        return (_BLOCKS / name / "dm/uuid").read_text("utf-8").startswith("CRYPT-")
+    except OSError:
+        return False
+
+
+def netrc(env: Mapping[str, str]) -> Check[None]:
+    """Name the netrc file that other programs would take credentials from."""
+    home = env.get("HOME")
+    for path in (Path(home) / name for name in (".netrc", "_netrc")) if home else ():
+        if path.is_file():
+            yield ok("environment.netrc", f"{path}: is ignored, as every netrc file is")
+
+
+def derivation(document: Document) -> Check[None]:
+    """Compare what guessing a passphrase costs with what a new slot would cost."""
+    for slot in document.header.slots:
+        if slot.kind != "passphrase" or slot.m is None or slot.t is None:
+            continue
+        if slot.m * slot.t < KDF_DEFAULT["m"] * KDF_DEFAULT["t"]:
+            what = f"vault.slots: {slot.id!r} stretches its passphrase by {slot.m // 1024} MiB × {slot.t}"
+            least = f"{KDF_DEFAULT['m'] // 1024} MiB × {KDF_DEFAULT['t']}"
+            hint = "make another: mcpvault slots add NEW --passphrase; then: mcpvault slots remove " + slot.id
+            yield warn("slots.kdf", f"{what}, below {least} of new slots", hint)
+
+
+def literals(document: Document, name: str, shows_secret: Callable[[str], bool]) -> Check[None]:
+    """Look for secrets that were written where nothing is sealed: notes, arguments, the query of an address."""
+    for field, text in _texts(document.tree["servers"][name]):
+        if shows_secret(without_references(text)):
+            what = f"servers.{name}.{field}: looks like a secret, and stands in clear"
+            hint = f"if it is one: rotate it, and keep it in a sealed field: mcpvault set {name} FIELD --stdin"
+            yield warn("entry.literal", what, hint, server=name)
+
+
+def _texts(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in table.items():
+        field = f"{above}{key}"
+        if key in _NAMES:
+            continue
+        if isinstance(value, str):
+            yield field, value
+        elif isinstance(value, Mapping):
+            yield from _texts(value, f"{field}.")
+        elif isinstance(value, list):
+            yield from ((field, each) for each in value if isinstance(each, str))
+
+
+def log(vault: Vault) -> Check[None]:
+    """Follow the chain of the audit log."""
+    mode = vault.document.header.audit
+    if mode == "off":
+        hint = 'set audit = "on" below [vault], then: mcpvault sign'
+        yield warn("audit.log", "vault.audit: off; nothing that is done with the vault is written down", hint)
+        return
+    verdict = verified(vault.state, lambda data: audit_mac(vault.file.keys.vault_key, data))
+    for fault in verdict.faults:
+        hint = f"keep a copy of {vault.state.path}, and find out who could write there: mcpvault audit verify"
+        yield fail("audit.log", f"{vault.state.path}: {fault}", hint, code=6)
+    if not verdict.faults:
+        yield ok("audit.log", f"{vault.state.path}: whole, {verdict.lines} lines")
+
+
+def issuer(vault: Vault, name: str) -> Check[None]:
+    """Say what the authorization server of a grant can do, as far as a login has learned it."""
+    from mcpvault.oauth_entry import sealing_of
+    from mcpvault.state.tokens import TokenStore
+    from vault_schema.fields import OAUTH_KINDS
+
+    entry = vault.entry(name)
+    if entry.auth.kind not in OAUTH_KINDS or entry.auth.persist == "none":
+        return
+    store = TokenStore(vault.state, entry.credential or name, host="", **sealing_of(vault.file).fields())
+    record = store.read()
+    if record is None or record.server is None:
+        return
+    server = record.server
+    methods = server.token_endpoint_auth_methods_supported or ()
+    able = {
+        "revocation": server.revocation_endpoint is not None,
+        "registration": server.registration_endpoint is not None,
+        "private_key_jwt": "private_key_jwt" in methods,
+        "device login": server.device_authorization_endpoint is not None,
+        "DPoP": bool(server.dpop_signing_alg_values_supported),
+    }
+    told = ", ".join(f"{what} {'yes' if can else 'no'}" for what, can in able.items())
+    yield ok("issuer.capabilities", f"{server.issuer}: {told}", server=name)

@@ -1,0 +1,123 @@
+"""``doctor`` about what could let a secret out or go unnoticed, about what is due, and as a cron job would run it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from examination import examined, levels, named, opened, state_of, told
+from house import House, furnished
+from oauth_house import BROWSER, oauth_house
+
+from mcpvault import Secret
+
+
+@pytest.fixture
+def house(home: Path) -> Iterator[House]:
+    """A home with a vault, and the server that it names."""
+    with furnished(home) as made:
+        yield made
+
+
+def test_secrets_where_nothing_is_sealed(house: House) -> None:
+    """What looks random in a note or an argument is named by field, and never shown; addresses and names are not."""
+    chance = "q8Zt3LmV0xWc7RbN2yKd"
+    with opened(house).change() as change:
+        change.set_plain("demo", "note", f"the old one was {chance}")
+        change.add_server("child", {"command": "/bin/true", "args": ["--room", chance]})
+        change.add_server(
+            "fine", {"url": "https://h.example/v1/mcp", "note": "see issue 4711", "auth": {"kind": "none"}}
+        )
+
+    found = examined(house, "--offline")
+
+    warned = [finding for finding in found if finding["id"] == "entry.literal"]
+    assert ["servers.demo.note", "servers.child.args"] == [each["message"].partition(":")[0] for each in warned]
+    assert chance not in str(found)
+
+
+def test_a_log_that_was_touched(house: House) -> None:
+    """A line that somebody took away is exit 6; a log that is whole is said to be."""
+    house.run("get", "demo", "auth.token", "--reveal")
+    assert ["ok"] == named(examined(house, "--offline"), "audit.log")
+    [segment] = state_of(house).glob("audit-*.jsonl")
+    lines = segment.read_text().splitlines(keepends=True)
+    segment.write_text("".join(lines[:1] + lines[2:]))
+
+    broken = told(examined(house, "--offline", code=6), "audit.log")
+
+    assert 6 == broken["code"]
+    assert "audit verify" in broken["hint"]
+
+
+def test_what_is_due(house: House) -> None:
+    """The vault's own rule counts, a mark does, and an open rotation is told with its step and what resumes it."""
+    house.server.tokens["new-token-of-the-doctor"] = None
+    with opened(house).change() as change:
+        change.add_server("old", {"url": "https://h.example/", "auth": {"kind": "bearer"}})
+        change.set_secret("old", "auth.token", Secret("a-token-of-a-removed-slot"))
+        change.tree["servers"]["old"]["auth"]["token"][0]["due"] = "slot removed"
+    house.run("rotate", "demo", "--stdin", stdin="new-token-of-the-doctor\n")
+
+    found = examined(house, "--offline")
+
+    marked = told(found, "entry.due")
+    assert ("old", "run: mcpvault rotate old auth.token") == (marked["server"], marked["hint"])
+    [rotation] = [finding for finding in found if finding["id"] == "entry.rotation"]
+    assert ("ok", "demo") == (rotation["level"], rotation["server"])
+    assert "'grace'" in rotation["message"]
+
+
+def test_where_the_key_was_not_found(house: House) -> None:
+    """The sources that gave no key are named in their order, each with the reason."""
+    [others] = [each for each in examined(house, "--offline") if each["id"] == "key.others"]
+    assert ["MCPVAULT_KEY_FILE", "MCPVAULT_KEY_FD", "MCPVAULT_KEY", "CREDENTIALS_DIRECTORY"] == re.findall(
+        r"(\w+) is not set", others["message"]
+    )
+
+    [others] = [
+        each for each in examined(house, "--offline", MCPVAULT_KEY_FILE=str(house.key)) if each["id"] == "key.others"
+    ]
+    assert f"{house.key} comes later" in others["message"]
+
+
+def test_what_an_issuer_can_do(tmp_path: Path) -> None:
+    """After a login the authorization server's abilities are told, from what the login learned."""
+    with oauth_house(tmp_path) as house:
+        assert [] == named(examined(house, "--offline", code=3), "issuer.capabilities")  # type: ignore[arg-type]
+        house.run("login", "demo", "--method", "loopback", BROWSER=BROWSER)
+        [able] = [
+            each
+            for each in examined(house, "--offline")
+            if each["id"] == "issuer.capabilities"  # type: ignore[arg-type]
+        ]
+
+    assert "revocation yes, registration yes" in able["message"]
+
+
+def test_as_a_cron_job(house: House) -> None:
+    """A key and a reference that only this shell has: the job fails, the two are named, and their values are not."""
+    with opened(house).change() as change:
+        change.add_server("ref", {"url": house.server.url, "auth": {"kind": "bearer", "token": "${env:DEPLOY_TOKEN}"}})
+    aside = house.home / "aside.key"
+    house.key.rename(aside)
+    shell = {"MCPVAULT_KEY_FILE": str(aside), "DEPLOY_TOKEN": "value-of-this-shell", "UNRELATED": "x"}
+    assert "fail" not in levels(examined(house, "--offline", **shell))
+
+    found = examined(house, "--headless", "--offline", code=6, **shell)
+
+    assert "vault_locked" == told(found, "key.source")["kind"]
+    missing = told(found, "headless.environment")["message"].rpartition(": ")[2]
+    assert "DEPLOY_TOKEN, MCPVAULT_KEY_FILE" == missing
+    assert told(found, "headless.differs")["message"].startswith("key.source: fails in a job and not in this shell")
+    assert "value-of-this-shell" not in str(found)
+
+
+def test_a_job_that_finds_the_same(house: House) -> None:
+    """With the key where it is found by itself a job works as this shell does, and reaches the server."""
+    found = examined(house, "--headless")
+
+    assert (["ok"], ["ok"]) == (named(found, "headless.same"), named(found, "entry.reachable"))
+    assert "fail" not in levels(found)
