@@ -175,6 +175,7 @@ class MCPClient:
             on_event=on_event,
             callbacks=callbacks,
             authorization=grant,
+            remedy=lambda: f"put a fresh credential into mcpServers.{name}",
         )
         self._sessions[name] = session
         return session

@@ -238,7 +238,8 @@ class Vault:
         transport = carriers.transport(entry, env=self.env, state=self.state, auth=own, tokens=tokens)
         return Session(
             transport, name=name, timeout=float(entry.timeout.total) if timeout is None else timeout, on_event=on_event,
-            callbacks=callbacks, authorization=grant, tasks=lambda: kept_tasks(self, name),
+            callbacks=callbacks, authorization=grant, remedy=lambda: entries.remedy(self.entry(name)),
+            tasks=lambda: kept_tasks(self, name),
         )  # fmt: skip
 
     def pool(self, name: str, *, size: int = 8, deadline: float | None = None, **options: Any) -> SessionPool:
@@ -262,8 +263,7 @@ class Vault:
         Return a guarded ``requests.Session`` that carries the entry's credential, for any HTTP API at its origin.
 
         Raises:
-            UnknownServerError, UnresolvedReferenceError, BindingMismatchError: As ``resolve``.
-            UnknownFieldError: The entry is a stdio server.
+            McpVaultError: As ``resolve``; ``UnknownFieldError`` where the entry is a stdio server.
         """
         entry = self._http(name)
         own, provider = entries.told_apart(auth)

@@ -54,7 +54,7 @@ def bearer(token: Secret, *, origin: str, header: str = "Authorization", scheme:
             f"the token already begins with {scheme!r}, which is added when it is sent",
             hint="store the token alone, without its scheme",
         )
-    value = Secret(f"{scheme} {token.reveal()}") if scheme else token
+    value = Secret(f"{scheme} {token.reveal()}", of=[token]) if scheme else token
     check_header(header, value)
     return Credential(kind="bearer", origin=origin, headers=MappingProxyType({header: value}))
 
@@ -74,7 +74,8 @@ def basic(username: str, password: Secret, *, origin: str) -> Credential:
     """
     if ":" in username:
         raise ConfigurationError("auth.username: a user name for HTTP Basic cannot hold ':'")
-    value = Secret("Basic " + base64.b64encode(f"{username}:{password.reveal()}".encode()).decode("ascii"))
+    spelled = base64.b64encode(f"{username}:{password.reveal()}".encode()).decode("ascii")
+    value = Secret(f"Basic {spelled}", of=[password])
     return Credential(kind="basic", origin=origin, headers=MappingProxyType({"Authorization": value}))
 
 

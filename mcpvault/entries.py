@@ -257,6 +257,23 @@ def approved(entry: Concrete) -> Concrete:
     return entry
 
 
+def remedy(entry: ServerEntry) -> str:
+    """Return what helps where the server refuses the static credential of *entry*, as a hint."""
+    held = {field: getattr(entry.auth, field) for field in ("token", "value", "password")}
+    found = {f"auth.{field}": value for field, value in held.items() if value is not None}
+    found = found or {f"headers.{name}": value for name, value in entry.headers.items() if is_secret(f"headers.{name}")}
+    for field, value in found.items():
+        if isinstance(value, str):
+            from mcpvault.vault.references import references_in
+
+            named = " ".join(each.shown for each in references_in(value))
+            return f"{field} is what {named} says: put a fresh one there"
+        return f"put in a fresh one: mcpvault set {entry.name} {field} --stdin"
+    if entry.url is None or entry.auth.kind == "custom":
+        return f"look at what it sends: mcpvault explain {entry.name}"
+    return f"its entry sends no credential; ask the server which one it wants: mcpvault probe {entry.url}"
+
+
 def of_http(entry: Concrete) -> Concrete:
     """
     Return *entry* if it is an HTTP server.

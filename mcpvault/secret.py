@@ -38,14 +38,19 @@ class Secret:
     It cannot be formatted, pickled, copied or put into JSON, and its repr is
     constant, so that it does no harm in a traceback's locals. Comparison takes
     constant time.
+
+    Args:
+        value: The text.
+        of: The secrets that it was made of; they are masked in logs as long as it is.
     """
 
-    __slots__ = ("__weakref__", "_show")
+    __slots__ = ("__weakref__", "_of", "_show")
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, *, of: Iterable[Secret] = ()) -> None:
         if not isinstance(value, str):
             raise TypeError("a Secret holds text")
         self._show: Callable[[], str] = lambda: value
+        self._of = tuple(of)
         key = id(self)
         with _live_lock:
             _live[key] = weakref.ref(self, lambda _: _live.pop(key, None))

@@ -69,6 +69,9 @@ def _check_for(spec: FieldSpec) -> Check:
     return CHECKS[spec.form if spec.form in ("url", "proxy") else spec.type]
 
 
+MOST_PASSPHRASES: Final = 8  # each costs whoever types a passphrase a whole Argon2id
+
+
 def header(table: dict[str, Any]) -> None:
     """Judge the ``[vault]`` table and its slots."""
     _walk(table, _HEADER)
@@ -87,6 +90,8 @@ def header(table: dict[str, Any]) -> None:
             raise
         seen.add(slot["id"].lower())
         admins += slot["role"] == "admin"
+    if sum(slot["kind"] == "passphrase" for slot in table["slots"]) > MOST_PASSPHRASES:
+        raise Fault(f"more than {MOST_PASSPHRASES} slots of kind 'passphrase'", "slots")
     if not admins:
         raise Fault("no slot has role 'admin', so nobody could ever change this vault", "slots")
     for index, row in enumerate(table.get("retired", ())):

@@ -76,12 +76,10 @@ def command(server: str, quiet: bool, log_level: str | None, timeout: float | No
                 from mcpvault.cli.shell_history import History
 
                 history = History(vault.state)
-                known = vault.resolve(server)  # its secrets are masked, and kept out of the history, while it is held
                 try:
                     return shell.run(_typed(f"{session.name}> ", history, shell.completion), lasting=True)
                 finally:
                     history.save()
-                    del known
             return shell.run(sys.stdin, lasting=False)
 
 

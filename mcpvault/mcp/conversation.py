@@ -43,6 +43,7 @@ class Conversation(Standing):
         on_event: Called with each new ``AuthState``.
         callbacks: What the server may ask for, and what is to be heard.
         authorization: Obtains the grant, where there is one to obtain.
+        remedy: Says what helps where there is none and the server refuses.
         tasks: Returns where the ids of tasks are kept for other runs, when there is one to keep.
     """
 
@@ -55,9 +56,10 @@ class Conversation(Standing):
         on_event: Callable[[AuthState], None] | None = None,
         callbacks: Callbacks | None = None,
         authorization: Authorization | None = None,
+        remedy: Callable[[], str] | None = None,
         tasks: Callable[[], TaskMemory] | None = None,
     ) -> None:
-        super().__init__(name, timeout, on_event, authorization)
+        super().__init__(name, timeout, on_event, authorization, remedy)
         self._callbacks = callbacks or NOBODY
         self._client = transport.client = ClientSide(name, self._callbacks)
         self._transport = transport

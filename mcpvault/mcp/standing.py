@@ -37,12 +37,14 @@ class Standing:
         timeout: float | None,
         on_event: Callable[[AuthState], None] | None,
         authorization: Authorization | None,
+        remedy: Callable[[], str] | None,
     ) -> None:
         self.name = name
         self.timeout = timeout
         self.state = AuthState.DISCOVERING
         self._on_event = on_event
         self._authorization = authorization
+        self._remedy = remedy
         if authorization is not None:
             authorization.on_login = self._ask_person
 
@@ -103,7 +105,7 @@ class Standing:
         if self._authorization is None:
             raise ConfigurationError(
                 f"{self.name}: its entry has no authorization to obtain",
-                hint=f"put a credential in: mcpvault set {self.name} auth.token --stdin",
+                hint=self._remedy() if self._remedy is not None else None,
                 server=self.name,
             )
         return self._authorization
@@ -126,6 +128,8 @@ class Standing:
         if isinstance(error, LoginNeededError):
             if self._authorization is not None:
                 self._authorization.advise(error)
+            elif self._remedy is not None and error.hint is None:
+                error.hint = self._remedy()
             if not isinstance(error, AuthorizationFailedError):
                 return AuthState.PENDING_AUTH
         return AuthState.FAILED

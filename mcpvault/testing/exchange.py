@@ -244,7 +244,11 @@ class _Progress:
 
     def send(self, message: object) -> None:
         data = b"event: message\ndata: " + json.dumps(message).encode() + b"\n\n"
-        self._handler.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+        try:
+            self._handler.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+        except OSError:
+            self._handler.fake.abandoned += 1
+            raise
 
     def end(self) -> None:
         self._handler.wfile.write(b"0\r\n\r\n")

@@ -83,6 +83,7 @@ class FakeMcpServer:
         self.requests: list[Recorded] = []
         self.sessions: set[str] = set()
         self.delete_status = 204
+        self.abandoned = 0  # streams that the client closed before their end
         self.tenants: list[FakeAuthorizationServer] = []
         self.closing = threading.Event()
         self.offer = Offer(page_size=page_size, wait=self.closing.wait)

@@ -140,4 +140,4 @@ def _write(handler: Handler, stream: Stream, *, after: str, retry: int | None = 
         if chunked:
             handler.wfile.write(b"0\r\n\r\n")
     except OSError:
-        return  # the client has gone
+        handler.fake.abandoned += 1  # the client has gone

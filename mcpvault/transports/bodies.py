@@ -100,20 +100,14 @@ def problem_of(answer: HttpAnswer, *, server: str, method: str, accepted: bool =
     """
     status = answer.status
     if status == 401:
-        return CredentialRejectedError(
-            f"{server}: the server rejected the credential (401)",
-            hint=f"put in a fresh one: mcpvault set {server} auth.token --stdin",
-            server=server,
-        )
+        return CredentialRejectedError(f"{server}: the server rejected the credential (401)", server=server)
     if status == 403:
         challenge = _challenge(answer.headers.get("WWW-Authenticate", ""))
         if challenge.get("error") == "insufficient_scope":
             scope = challenge.get("scope")
             wanted = f": it asks for {quote(scope)!r}" if scope else ""
             return InsufficientScopeError(
-                f"{server}: the credential's scope is not enough (403){wanted}",
-                hint=f"get a credential with more scope, then: mcpvault set {server} auth.token --stdin",
-                server=server,
+                f"{server}: the credential's scope is not enough (403){wanted}", server=server
             )
         return ForbiddenError(f"{server}: the server refuses this (403)", server=server)
     if status == 429 or status >= 500:

@@ -175,9 +175,6 @@ def usable(vault: Vault, name: str) -> Check[Concrete | None]:
         if found.kind == "http":
             yield from _sendable(vault, found)
         return found
-    if isinstance(broken, UnresolvedReferenceError):
-        field = broken.missing[0].partition(": ")[0].removeprefix(f"{place}.")
-        broken.hint = f"set it where this runs, or store the value: mcpvault set {name} {field} --stdin"
     if broken.message not in told:
         check = next((check for kind, check in _CHECKS if isinstance(broken, kind)), "entry.values")
         yield of_error(check, broken, place=place, hint=f"run: mcpvault show {name}")

@@ -40,6 +40,11 @@ class Reference(Record):
     optional: bool
     text: str
 
+    @property
+    def shown(self) -> str:
+        """The reference as messages show it: what a command says may be private."""
+        return self.text if self.scheme != "cmd" else "${cmd:…}"
+
 
 def split(text: str, *, where: str) -> list[str | Reference]:
     """
@@ -151,6 +156,7 @@ class Resolver:
         self.where = where or f"servers.{server}"
         self.missing: list[str] = []
         self.reasons: list[str] = []
+        self._storable: list[str] = []  # fields that lack a value and could hold a sealed one
 
     def resolve(self, path: str, text: str, *, secret: bool) -> Secret | None:
         """
@@ -163,6 +169,8 @@ class Resolver:
         """
         where = f"{self.where}.{path}"
         parts: list[Secret] = []
+        found: list[Secret] = []
+        lacking = len(self.missing)
         vanishes = False
         for piece in split(text, where=where):
             if isinstance(piece, str):
@@ -177,7 +185,10 @@ class Resolver:
                 vanishes = True
             else:
                 parts.append(value)
-        return None if vanishes else Secret("".join(part.reveal() for part in parts))
+                found.append(value)
+        if secret and len(self.missing) > lacking:
+            self._storable.append(path)
+        return None if vanishes else Secret("".join(part.reveal() for part in parts), of=found)
 
     def _look_up(self, reference: Reference, where: str) -> Secret | None:
         problem: McpVaultError | None = None
@@ -191,10 +202,9 @@ class Resolver:
             return Secret(reference.default)
         # "?" is for what is not there; what is refused or broken is told all the same.
         if problem is not None or not reference.optional:
-            shown = reference.text if reference.scheme != "cmd" else "${cmd:…}"
-            self.missing.append(f"{where}: {shown}")
+            self.missing.append(f"{where}: {reference.shown}")
             reason = problem.message if problem else "is not set" if value is None else "is empty"
-            self.reasons.append(f"{where}: {shown}: {reason}")
+            self.reasons.append(f"{where}: {reference.shown}: {reason}")
         return None
 
     def _value(self, reference: Reference, where: str) -> Secret | None:
@@ -230,10 +240,11 @@ class Resolver:
             UnresolvedReferenceError: At least one reference had no value; ``missing`` lists all of them.
         """
         if self.missing:
+            commands = ", ".join(f"mcpvault set {self.server} {path} --stdin" for path in self._storable)
             raise UnresolvedReferenceError(
                 "; ".join(self.reasons),
                 missing=self.missing,
-                hint="set it where this runs, or store the value: mcpvault set NAME FIELD --stdin",
+                hint="set it where this runs" + (f", or store the value: {commands}" if commands else ""),
                 server=self.server,
             )
 

@@ -56,10 +56,13 @@ def home_env(home: Path) -> dict[str, str]:
     return {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "COLUMNS": "100"}
 
 
-# Gives the process its terminal: only then does /dev/tty open, and ctrl-c reach it.
+# Gives the process its terminal: only then does /dev/tty open, and ctrl-c reach it. A runner in the background
+# of a shell ignores ctrl-c, and its children would, too.
 _TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 )
+_MOST_INTERRUPTS = 10
 
 
 @dataclass
@@ -128,11 +131,12 @@ class Home:
                 terminal.expect_exact(prompt)
                 shown += terminal.before + prompt
                 terminal.send(typed(shown) if callable(typed) else typed)
-            interrupted = bool(answers) and answers[-1][1] == INTERRUPT
-            while terminal.expect([EOF, TIMEOUT], timeout=3 if interrupted else LONGEST):
-                assert interrupted, shown + terminal.before
+            again = _MOST_INTERRUPTS if answers and answers[-1][1] == INTERRUPT else 0
+            while terminal.expect([EOF, TIMEOUT], timeout=3 if again else LONGEST):
+                assert again, shown + terminal.before
                 # A signal that comes just before the read only wakes what has not slept yet: it is sent again.
                 terminal.send(INTERRUPT)
+                again -= 1
             shown += terminal.before
             actual = process.wait(LONGEST)
         finally:

@@ -180,6 +180,34 @@ def test_a_server_that_refuses_the_token(house: House) -> None:
     assert "mcpvault set demo auth.token" in broken["hint"]
 
 
+@pytest.mark.parametrize(
+    ("auth", "hint"),
+    [
+        ({"kind": "bearer"}, "put in a fresh one: mcpvault set other auth.token --stdin"),
+        ({"kind": "header", "name": "X-Key"}, "put in a fresh one: mcpvault set other auth.value --stdin"),
+        ({"kind": "basic", "username": "me"}, "put in a fresh one: mcpvault set other auth.password --stdin"),
+        ({"kind": "bearer", "token": "${env:WRONG}"}, "auth.token is what ${env:WRONG} says: put a fresh one there"),
+        ({"kind": "none"}, "ask the server which one it wants: mcpvault probe http"),
+    ],
+)
+def test_a_refusal_names_what_was_refused(house: House, auth: dict[str, str], hint: str) -> None:
+    """The hint names the field that the entry's kind keeps its secret in, or the reference that it came from."""
+    field = {"bearer": "auth.token", "header": "auth.value", "basic": "auth.password"}.get(auth["kind"])
+    with opened(house).change() as change:
+        change.add_server("other", {"url": house.server.url, "auth": auth})
+        if field is not None and "token" not in auth:
+            change.set_secret("other", field, Secret("another-secret-9Qd2"))
+
+    assert hint in house.run("tools", "other", code=3, WRONG="not-the-token").stderr
+
+
+def test_a_reference_without_a_value_is_told_with_its_entry_and_field(house: House) -> None:
+    """Outside doctor too: the hint is a command that can be copied."""
+    house.run("add", "two", house.server.url, "--bearer-env", "NOT_SET")
+
+    assert "or store the value: mcpvault set two auth.token --stdin\n" in house.run("tools", "two", code=8).stderr
+
+
 def test_a_server_that_is_not_there(house: House) -> None:
     """A dead port is exit 4; beside a refused credential the code is 3, which needs a person."""
     house.run("add", "dead", "http://127.0.0.1:9/mcp")

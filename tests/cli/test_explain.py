@@ -130,6 +130,18 @@ def test_a_command_that_is_not_allowed_is_a_problem(house: House) -> None:
     )
 
 
+def test_a_command_that_is_allowed_is_not_run(house: House) -> None:
+    """Allowed or not, a ``${cmd:}`` is told and not run; a call runs it."""
+    with house.open().change() as change:
+        change.set_allow_commands(True)
+
+    [reference] = told(house, "told")["references"]
+
+    assert ("auth.token", False) == (reference["field"], (house.home / "ran").exists())
+    house.run("call", "told", "echo", code=8)
+    assert (house.home / "ran").exists()
+
+
 def test_a_grant_is_told_with_who_replaces_it_and_when(tmp_path: Path) -> None:
     """Before a login a person is needed (3); afterwards the token's end is told, and who refreshes it from when."""
     with oauth_house(tmp_path) as house:

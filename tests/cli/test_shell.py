@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,3 +155,26 @@ def test_any_line_is_words_or_a_usage_error(line: str) -> None:
     except UsageError:
         return
     assert bool(line.strip()) is bool(words)
+
+
+def test_what_a_server_echoes_of_our_token_is_masked(house: House) -> None:
+    """A log message that holds the bare token shows a mask, in a call and in the shell."""
+    said = {"method": "notifications/message", "params": {"level": "error", "data": f"got {TOKEN}"}}
+    house.server.streams.logs = lambda _: iter([{"jsonrpc": "2.0", **said}])  # type: ignore[method-assign, union-attr]
+
+    assert "server: error: got [redacted]\n" == house.run("call", "demo", "log").stderr
+    assert "server: error: got [redacted]\n" == house.run(*SHELL, stdin="call log\n").stderr
+
+
+def test_a_shell_runs_a_command_of_its_entry_once(house: House) -> None:
+    """The ``${cmd:}`` that gives the token is run when the session is made and not again for the history."""
+    count = house.home / "count"
+    script = f"open({str(count)!r}, 'a').write('x'); print({TOKEN!r})"
+    with house.open().change() as change:
+        change.set_allow_commands(True)
+        change.set_plain("demo", "auth.token", "${cmd:" + json.dumps([sys.executable, "-c", script]) + "}")
+    answers = [(PROMPT, f"call echo message={TOKEN}\n"), (PROMPT, END)]
+
+    house.talk(*SHELL, answers=answers)
+
+    assert ("x", False) == (count.read_text(), (house.state / "shell-history").exists())

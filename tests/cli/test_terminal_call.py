@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from house import INTERRUPT, House, furnished
+from house import INTERRUPT, LONGEST, House, furnished
 
 SLOW = ("call", "demo", "slow", '{"seconds": 0.3, "steps": 3}')
 TABLE = "| a | b |\n|---|---|\n| 1 | `two` |\n"
@@ -89,6 +90,10 @@ def test_ctrl_c_cancels_the_call_on_the_server(tmp_path: Path, era: str) -> None
 
         assert shown.endswith("mcpvault: interrupted\r\n")
         assert (era == "legacy") is bool(house.server.called("notifications/cancelled"))
+        ends = time.monotonic() + LONGEST
+        while era == "modern" and not house.server.abandoned:
+            assert time.monotonic() < ends, "the server still writes to an open stream"
+            time.sleep(0.01)
 
 
 def test_markdown_is_laid_out_on_a_terminal_only(house: House) -> None:

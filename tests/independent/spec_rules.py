@@ -145,6 +145,7 @@ def header(value: Any) -> None:
     }
     table(optional, required)(value, "vault")
     unique((slot["id"] for slot in value["slots"]), "vault.slots")
+    need(sum(slot["kind"] == "passphrase" for slot in value["slots"]) <= 8, "vault.slots", "too many passphrases")
     need(any(slot["role"] == "admin" for slot in value["slots"]), "vault.slots", "no admin")
 
 

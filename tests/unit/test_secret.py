@@ -78,6 +78,15 @@ def test_redact_knows_every_live_secret_and_forgets_dead_ones() -> None:
     assert f"x {value} y" == redact(f"x {value} y")
 
 
+def test_what_a_secret_was_made_of_is_masked_with_it() -> None:
+    """A header keeps the bare token masked that stands in it, for as long as it lives."""
+    whole = Secret(f"Bearer {CANARY}", of=[Secret(CANARY)])
+    assert f"said {MASK}" == redact(f"said {CANARY}")
+
+    del whole
+    assert f"said {CANARY}" == redact(f"said {CANARY}")
+
+
 def test_the_longest_secret_is_masked_first() -> None:
     """A secret that contains another leaves no tail behind."""
     inner, outer = Secret("abcdefgh"), Secret("abcdefgh-and-more")

@@ -95,6 +95,24 @@ def test_the_lock_file_stays(tmp_path: Path) -> None:
     assert 0o600 == mode_of(tmp_path / "v.lock")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_lock_that_root_makes_is_the_vault_owners(tmp_path: Path) -> None:
+    """A service can still lock its vault after root wrote it; a lock that is there already is left as it is."""
+    owner, other = 65534, 65533
+    (tmp_path / "v").touch()
+    os.chown(tmp_path / "v", owner, owner)
+
+    with file.write_lock(tmp_path / "v"):
+        pass
+
+    facts = (tmp_path / "v.lock").stat()
+    assert (owner, owner, 0o600) == (facts.st_uid, facts.st_gid, mode_of(tmp_path / "v.lock"))
+    os.chown(tmp_path / "v", other, other)
+    with file.write_lock(tmp_path / "v"):
+        pass
+    assert owner == (tmp_path / "v.lock").stat().st_uid
+
+
 def test_the_lock_is_freed_when_the_block_fails(tmp_path: Path) -> None:
     """The next writer does not wait for an exception."""
     with pytest.raises(ZeroDivisionError), file.write_lock(tmp_path / "v"):
