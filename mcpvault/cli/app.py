@@ -157,9 +157,10 @@ def open_for_change() -> Vault:
 
 def peek() -> Document:
     """Read the vault without a key."""
-    from mcpvault.connect import Vault
+    from mcpvault.places import locate
+    from mcpvault.vault.documents import read_document
 
-    return Vault.peek(vault_path(), env=os.environ)
+    return read_document(locate(os.environ, vault_path()).vault_path)
 
 
 def state_at_hand() -> StateDirectory:

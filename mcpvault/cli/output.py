@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcpvault.cli.report import one_line
 from mcpvault.cli.report import warn as warn
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def json(value: Any) -> None:
@@ -51,9 +54,7 @@ def content(data: str | bytes, mime_type: str | None = None) -> None:
 
         text = _for_reader(data)
         if is_markdown(text, mime_type):
-            from rich.console import Console
-
-            Console().print(laid_out(text))
+            console().print(laid_out(text))
             return
     # ``raw`` ends a text with a line feed; one that has its own gets no second.
     raw(data.removesuffix("\n") if isinstance(data, str) else data)
@@ -80,17 +81,25 @@ def table(
 
 def _drawn(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
     from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    drawn = Table(*headings, box=SIMPLE, show_header=bool(headings), pad_edge=False)
-    if not headings:
-        for _ in rows[0]:
-            drawn.add_column()
+    # Folded, not cut off with an ellipsis: a field or a time is there to be copied.
+    columns = (Column(heading, overflow="fold") for heading in headings or ("",) * len(rows[0]))
+    drawn = Table(*columns, box=SIMPLE, show_header=bool(headings), pad_edge=False)
     for row in rows:
         drawn.add_row(*(Text(one_line(cell)) for cell in row))
-    Console().print(drawn)
+    console().print(drawn)
+
+
+def console() -> Console:
+    """Return what draws on stdout, as wide as the terminal is: rich takes one that is dumb for 80 columns wide."""
+    from shutil import get_terminal_size
+
+    from rich.console import Console
+
+    columns, lines = get_terminal_size()
+    return Console(width=columns, height=lines)  # the width alone would not be believed
 
 
 def textfile(path: str, text: str) -> None:

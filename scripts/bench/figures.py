@@ -2,7 +2,7 @@
 The figures, measured: prints the machine, then one line per figure; exit 1 if one misses its bar.
 
     --quick    few rounds: a first look, no evidence
-    NAME …     only the figures whose group begins so: help cron oauth calls threads event large vault
+    NAME …     only the figures whose group begins so: help start cron oauth calls threads event large vault huge
 """
 
 from __future__ import annotations
@@ -29,6 +29,13 @@ def help_figures(here: Place, rounds: int) -> Iterator[Figure]:
     """``--help`` against a minimal lazy click program."""
     floor = [PYTHON, str(HERE / "programs/lazy_click.py"), "--help", "32"]
     yield compare("mcpvault --help / lazy click --help", 1.25, rounds, *_both([MCPVAULT, "--help"], floor, here.env))
+
+
+def start_figures(here: Place, rounds: int) -> Iterator[Figure]:
+    """What looks at the vault without a key, against the same minimal program."""
+    floor = [PYTHON, str(HERE / "programs/lazy_click.py"), "--help", "32"]
+    for verb in ("due", "status", "list"):
+        yield compare(f"mcpvault {verb} / lazy click --help", 1.5, rounds, *_both([MCPVAULT, verb], floor, here.env))
 
 
 def cron_figures(here: Place, rounds: int) -> Iterator[Figure]:
@@ -141,8 +148,27 @@ def vault_figures(here: Place, rounds: int) -> Iterator[Figure]:
     yield compare("set one field of 1,000 servers / tomllib", 3.0, rounds, timed(set_one), timed(parse))
 
 
+def huge_figures(here: Place, rounds: int) -> Iterator[Figure]:
+    """Whole processes over a vault of 10,000 servers against tomllib's parsing of the same file."""
+    huge = here.folder / "huge.toml"
+    env = {**here.env, "MCPVAULT_FILE": str(huge), "MCPVAULT_KEY_FILE": str(here.folder / "huge.key")}
+    names = [f"server-{number:05}" for number in range(10_000)]
+    new_vault(env, {name: (f"https://{name}.example.com/mcp", f"{name}-{'x' * 32}") for name in names})
+
+    def parse() -> None:
+        tomllib.loads(huge.read_text("utf-8"))
+
+    def edit() -> None:
+        process([MCPVAULT, "set", "server-05000", "note", f"changed {os.urandom(4).hex()}"], env)()
+
+    listing = process([MCPVAULT, "list"], env)
+    yield compare("mcpvault list of 10,000 servers / tomllib", 2.0, rounds, listing, timed(parse))
+    yield compare("mcpvault set in 10,000 servers / tomllib", 3.0, rounds, timed(edit), timed(parse))
+
+
 GROUPS = {
     "help": (help_figures, 25),
+    "start": (start_figures, 25),
     "cron": (cron_figures, 25),
     "oauth": (oauth_figures, 25),
     "calls": (calls_figures, 25),
@@ -150,6 +176,7 @@ GROUPS = {
     "event": (event_figures, 15),
     "large": (large_figures, 7),
     "vault": (vault_figures, 15),
+    "huge": (huge_figures, 5),
 }
 
 
