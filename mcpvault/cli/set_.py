@@ -81,7 +81,7 @@ def command(
     elif value is not None:
         plain = _plain(server, field, value, sealed=field in vault.file.sealed_fields(server))
         done, act = "set", partial(_set_plain, server=server, field=field, value=plain)
-        _confirm_rebinding(vault, act, yes=yes, dry_run=dry_run)
+        _confirm_rebinding(vault, field, act, yes=yes, dry_run=dry_run)
     else:
         _check_sealable(server, field)
         # Read before anything is locked: somebody may be typing it.
@@ -164,8 +164,12 @@ def _give_kind(change: Change, server: str, field: str) -> None:
         change.set_plain(server, "auth.kind", spec.kinds[0])
 
 
-def _confirm_rebinding(vault: Vault, act: Callable[..., None], *, yes: bool, dry_run: bool) -> None:
+def _confirm_rebinding(vault: Vault, field: str, act: Callable[..., None], *, yes: bool, dry_run: bool) -> None:
     """Ask whether sealed values may follow a changed url, command or args, if it comes to that."""
+    from mcpvault.vault.change import BINDING_FIELDS
+
+    if field not in BINDING_FIELDS:
+        return
     problem: BindingMismatchError | None = None
     try:
         with vault.change(dry_run=True) as trial:
