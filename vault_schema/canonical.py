@@ -19,7 +19,7 @@ DEEPEST = 32  # levels of tables and arrays
 
 _u64 = struct.Struct("<Q").pack
 _i64 = struct.Struct("<q").pack
-_LENGTHS = tuple(_u64(n) for n in range(1024))  # most pieces are short, and a lookup beats a pack
+_LENGTHS = tuple(_u64(n) for n in range(256))  # most pieces are short, and a lookup beats a pack
 
 
 def pae(*pieces: bytes | str | int) -> bytes:

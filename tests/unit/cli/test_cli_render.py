@@ -84,7 +84,8 @@ def test_blocks_become_text_and_notes() -> None:
 
     text, notes = render.blocks(content)
 
-    assert "one\ntwo\nx:2" == text
+    assert "one\ntwo\nx:2" == render.joined(text)
+    assert [None, None, "text/uri-list"] == [kind for _, kind in text]
     assert ["image not shown: image/png, 8 bytes; use --json to get it"] == notes
 
 
