@@ -76,7 +76,7 @@ def _array(value: list[Any], depth: int) -> bytes:
         encode = _ENCODERS.get(type(item)) or _refuse(item)
         piece = encode(item, depth - 1)
         size = len(piece)
-        parts.append(_LENGTHS[size] if size < 1024 else _u64(size))
+        parts.append(_LENGTHS[size] if size < 256 else _u64(size))
         parts.append(piece)
     return b"".join(parts)
 
@@ -91,14 +91,14 @@ def _table(value: Mapping[str, Any], depth: int) -> bytes:
         item = value[key]
         name = key.encode()
         size = len(name)
-        add(_LENGTHS[size] if size < 1024 else _u64(size))
+        add(_LENGTHS[size] if size < 256 else _u64(size))
         add(name)
         if type(item) is str:
             piece = b"s" + item.encode()
         else:
             piece = (_ENCODERS.get(type(item)) or _refuse(item))(item, depth - 1)
         size = len(piece)
-        add(_LENGTHS[size] if size < 1024 else _u64(size))
+        add(_LENGTHS[size] if size < 256 else _u64(size))
         add(piece)
     return b"".join(parts)
 
