@@ -86,7 +86,7 @@ def test_blocks_become_text_and_notes() -> None:
 
     assert "one\ntwo\nx:2" == render.joined(text)
     assert [None, None, "text/uri-list"] == [kind for _, kind in text]
-    assert ["image not shown: image/png, 8 bytes; use --json to get it"] == notes
+    assert ["image not shown: image/png, 8 bytes; use --save DIR to keep it, or --json to see it"] == notes
 
 
 def test_a_prompt_is_shown_by_role() -> None:
