@@ -86,12 +86,17 @@ SIDE_BY_SIDE = {
     "mcpvault",
 }
 DOORS = {
+    "anyio": {"mcpvault.interop"},
     "click": {"mcpvault.cli"},
     "cryptography": {"mcpvault.vault", "mcpvault.oauth", "mcpvault.testing"},
+    "fastmcp": {"mcpvault.interop"},
     "filelock": {"mcpvault.vault", "mcpvault.state"},
+    "httpx": {"mcpvault.interop"},
+    "httpx2": {"mcpvault.interop"},
     "jsonschema": {"mcpvault.mcp"},
     "referencing": {"mcpvault.mcp"},
     "keyring": {"mcpvault.vault"},
+    "mcp": {"mcpvault.interop"},
     "msgspec": {"mcpvault.mcp"},
     "oauthlib": {"mcpvault.http"},
     "platformdirs": {"mcpvault.places"},
