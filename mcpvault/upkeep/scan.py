@@ -62,8 +62,7 @@ class Scan:
         self.unread: list[str] = []
         self._sought = sought
         self._env = env
-        self._own = {(facts.st_dev, facts.st_ino) for path in own if (facts := _facts(path)) is not None}
-        self._seen: set[tuple[int, int]] = set()
+        self._seen = {(facts.st_dev, facts.st_ino) for path in own if (facts := _facts(path, follow=True)) is not None}
 
     def below(self, path: Path, *, history: bool = True) -> Iterator[Leak]:
         """Yield what is found in *path*, or in all files below it; links inside are not followed."""
@@ -93,7 +92,7 @@ class Scan:
             if follow:
                 self.unread.append(f"{path}: is no file")
             return
-        if (facts.st_dev, facts.st_ino) in self._own | self._seen:
+        if (facts.st_dev, facts.st_ino) in self._seen:
             return
         self._seen.add((facts.st_dev, facts.st_ino))
         try:
