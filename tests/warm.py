@@ -146,7 +146,10 @@ def _serve(server: socket.socket) -> None:
     import mcpvault
 
     for module in pkgutil.walk_packages(mcpvault.__path__, "mcpvault."):
-        if module.name not in ("mcpvault.__main__", "mcpvault.testing.plugin"):
+        # The adapters are for libraries that need not be installed, and no verb imports them.
+        if module.name in ("mcpvault.__main__", "mcpvault.testing.plugin"):
+            continue
+        if not module.name.startswith("mcpvault.interop.adapters."):
             importlib.import_module(module.name)
     for name in _OUTSIDE:
         importlib.import_module(name)
