@@ -14,7 +14,7 @@ class VaultTokenStorage:
     """
     Give the SDK's ``OAuthClientProvider`` the token that is good now.
 
-    The SDK asks once: a program that outlives the token takes ``VaultAuth`` in the provider's place.
+    The SDK asks once: a program that outlives the token takes what ``client_auth`` has in the provider's place.
 
     Args:
         vault: Open.

@@ -76,7 +76,9 @@ def run(vault: Vault) -> Any:
         return asyncio.run(by_fastmcp(OAuth(URL, token_storage=VaultStore(vault, "x"))))
     if kind == "storage":
         return asyncio.run(by_sdk(library, provider(vault)))
-    auth = __import__(f"mcpvault.interop.adapters.{library}_auth", fromlist=["VaultAuth"]).VaultAuth(vault, "x")
+    from mcpvault.interop.adapters import client_auth
+
+    auth = getattr(client_auth, f"{library}_auth")(vault, "x")
     return by_sync(library, auth) if kind == "sync" else asyncio.run(by_sdk(library, auth))
 
 
