@@ -26,7 +26,7 @@ PASSWORD = "passwd-Rt57hQe18MzUo2Kv"
 FROM_ENV = "envref-Bn64jSw39XcIy7Dg"
 FROM_FILE = "fileref-Hm20pLa85VrEt6Cz"
 CHILD = "child-Ku42gZx71BnWo9Fs"
-CLIENT = "client-Sd63oYb84KtRi1Lx"
+CLIENT = "hidden-Sd63oYb84KtRi1Lx"
 SECRETS = (BEARER, HEADER, PASSWORD, FROM_ENV, FROM_FILE, CHILD, CLIENT)
 BROWSER = f"{sys.executable} -m mcpvault.testing.user_agent %s &"
 
