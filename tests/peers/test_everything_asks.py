@@ -70,8 +70,12 @@ def person() -> Person:
 
 
 @pytest.fixture(params=["http", "stdio"])
-def session(request: pytest.FixtureRequest, everything_stdio: list[str], person: Person) -> Iterator[Any]:
+def session(
+    request: pytest.FixtureRequest, everything_stdio: list[str], person: Person, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
     """Give a session with server-everything over each transport, and somebody to ask behind it."""
+    # On stdio it does not end when its input does: it is told sooner than people's servers are.
+    monkeypatch.setattr("mcpvault.transports.pipes._PATIENCE", 0.1)
     if request.param == "http":
         connector: Any = HttpConnector(request.getfixturevalue("everything_http"), timeout=30)
     else:
