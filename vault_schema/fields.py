@@ -40,7 +40,7 @@ _STDIO: Final = "stdio"
 FIELDS: Final = (
     _field("url", "text", "the MCP endpoint", references=True, form="url", entry=_HTTP),
     _field("command", "text", "the program of a stdio server", form="command", entry=_STDIO),
-    _field("args", "texts", "its arguments", references=True, entry=_STDIO),
+    _field("args", "texts", "its arguments", references=True, form="argument", entry=_STDIO),
     _field("env.*", "text", "an environment variable for it", secret="by-name", bound_to="command", references=True,
            form="environment", entry=_STDIO),
     _field("cwd", "text", "the folder it starts in", references=True, entry=_STDIO),

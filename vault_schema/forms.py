@@ -18,10 +18,12 @@ class Form(Record):
     A regular expression over the whole text, and what a message says was expected.
 
     The patterns stand in the JSON Schema too, so they keep to what ECMA-262 shares with Python.
+    Where what does not fit would show a secret to others, ``instead`` says what to do with it.
     """
 
     pattern: str
     expects: str
+    instead: str | None = None
 
 
 # The last character of unpadded base64url has spare bits; they are zero, so that bytes have one spelling.
@@ -31,6 +33,11 @@ _DAY = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[1
 _LEAP = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
 FORMS: Final = {
     "absolute path": Form(r"/[^\x00-\x1f\x7f]*", "an absolute path"),
+    "argument": Form(
+        r"(?!.*(?<!\$)\$\{(?:cmd|cred|file|keyring|vault):)[^\x00]*",
+        "no reference but ${env:NAME}: every user of the host can read a program's arguments",
+        "give it to the program by its environment: mcpvault set NAME env.VARIABLE '${…}'",
+    ),
     "16 bytes": Form(rf"{_B}{{21}}[AQgw]", "16 bytes in base64url without padding"),
     "32 bytes": Form(rf"{_B}{{42}}[AEIMQUYcgkosw048]", "32 bytes in base64url without padding"),
     "64 bytes": Form(rf"{_B}{{85}}[AQgw]", "64 bytes in base64url without padding"),

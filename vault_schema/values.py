@@ -68,7 +68,8 @@ def text(value: Any, spec: FieldSpec) -> None:
         raise expected("text", value)
     form = spec.form
     if form is not None and MATCH[form](value) is None:
-        raise Fault(f"expected {FORMS[form].expects}")
+        wanted = FORMS[form]
+        raise Fault(f"expected {wanted.expects}", literal=wanted.instead is not None, hint=wanted.instead)
     if spec.choices and value not in spec.choices:
         raise Fault(f"expected one of {', '.join(map(repr, spec.choices))}")
     if CONTROL.search(value) is not None:

@@ -150,6 +150,11 @@ def _argument(draft: Draft, index: int, written: Written, all_of_them: list[Writ
     found = draft.translated(path, written.reveal())
     called = literals.secret_argument(before, found.literal)
     if called is None:
+        if found.references and any(is_sensitive_name(each) for each in (before or "", *found.references)):
+            draft.todo.append(
+                f"{path}: every user of the host can read what {', '.join(found.references)} holds, if it is a secret: "
+                f"remove the argument if the program reads a variable, and put the reference there (env.NAME)"
+            )
         return found.text
     name = variable(called, "SECRET")
     while f"env.{name}" in dict(draft.secrets) or name in draft.tree.get("env", {}):

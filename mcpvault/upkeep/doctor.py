@@ -72,6 +72,8 @@ def examine(
         place = f"servers.{name}"
         yield from guarded("entry", entry_checks.stated(document, name, env), place=place)
         yield from guarded("entry.literal", exposure_checks.literals(document, name, shows_secret), place=place)
+        arguments = exposure_checks.arguments(document, name, env, shows_secret)
+        yield from guarded("entry.argument", arguments, place=place)
         yield from guarded("entry", entry_checks.dated(document, name, now()), place=place)
         granted = yield from guarded("entry.grant", entry_checks.granted(document, name, state, now()), place=place)
         if granted is False:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from mcpvault.upkeep.audit_trail import verified
 from mcpvault.upkeep.findings import Check, Finding, fail, ok, warn
+from mcpvault.vault.references import references_in
 from mcpvault.vault.slots import KDF_DEFAULT
 from mcpvault.vault.state_sealing import audit_mac
+from vault_schema import is_sensitive_name
 from vault_schema.forms import without_references
 
 if TYPE_CHECKING:
@@ -98,6 +100,23 @@ def literals(document: Document, name: str, shows_secret: Callable[[str], bool])
             what = f"servers.{name}.{field}: looks like a secret, and stands in clear"
             hint = f"if it is one: rotate it, and keep it in a sealed field: mcpvault set {name} FIELD --stdin"
             yield warn("entry.literal", what, hint, server=name)
+
+
+def arguments(
+    document: Document, name: str, env: Mapping[str, str], shows_secret: Callable[[str], bool]
+) -> Check[None]:
+    """Look for arguments that are filled in with a secret: by the option, the variable's name, or its value here."""
+    before = ""
+    for index, argument in enumerate(document.server(name).args):
+        option = argument.partition("=")[0] if argument.startswith("-") else before
+        before = argument if argument.startswith("-") and "=" not in argument else ""
+        for reference in references_in(argument, where=f"servers.{name}.args[{index}]"):
+            names = (option, reference.body)
+            if any(map(is_sensitive_name, names)) or shows_secret(env.get(reference.body, "")):
+                where = f"servers.{name}.args[{index}]"
+                what = f"{where}: every user of the host can read what {reference.shown} holds here"
+                hint = f"if the program reads a variable: mcpvault set {name} env.VARIABLE '{reference.shown}'"
+                yield warn("entry.argument", what, hint, server=name)
 
 
 def _texts(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

@@ -36,13 +36,12 @@ def parsed(data: bytes, path: Path) -> Document:
         return parse(data)
     except SchemaError as error:
         fault = error
-    hint = getattr(fault, "hint", None)
     if fault.literal_secret:
         raise LiteralSecretError(
             f"{path}: {fault}",
-            hint=hint or "store it sealed: mcpvault set NAME FIELD --stdin, or refer to it: ${env:NAME}",
+            hint=fault.hint or "store it sealed: mcpvault set NAME FIELD --stdin, or refer to it: ${env:NAME}",
         )
-    raise VaultFormatError(f"{path}: {fault}", path=fault.path, line=fault.line, hint=hint)
+    raise VaultFormatError(f"{path}: {fault}", path=fault.path, line=fault.line, hint=fault.hint)
 
 
 def timestamp(now: Callable[[], float]) -> str:
@@ -70,8 +69,8 @@ def judged(text: str, tree: dict[str, Any] | None = None, before: Document | Non
     # A line number would mean the text that was never written.
     message = re.sub(r" \(line \d+\)$", "", str(fault))
     if fault.literal_secret:
-        raise LiteralSecretError(message, hint="seal it: mcpvault set NAME FIELD --stdin")
-    raise ConfigurationError(message, hint=getattr(fault, "hint", None))
+        raise LiteralSecretError(message, hint=fault.hint or "seal it: mcpvault set NAME FIELD --stdin")
+    raise ConfigurationError(message, hint=fault.hint)
 
 
 def entry_of(document: Document, name: str) -> ServerEntry:

@@ -38,6 +38,23 @@ def test_secrets_where_nothing_is_sealed(house: House) -> None:
     assert chance not in str(found)
 
 
+def test_arguments_that_are_filled_in(house: House) -> None:
+    """A reference in an argument is told where its option, its name or its value says that it is a secret."""
+    chance = "q8Zt3LmV0xWc7RbN2yKd"
+    words = ["--api-key", "${A}", "--room=${env:ROOM_TOKEN}", "${SEEN}", "--quiet", "${PLACE}", "$${env:MY_TOKEN}"]
+    with opened(house).change() as change:
+        change.add_server("child", {"command": "/bin/true", "args": words})
+
+    found = examined(house, "--offline", SEEN=chance, PLACE="/srv", A="a", ROOM_TOKEN="b")
+
+    warned = [finding for finding in found if finding["id"] == "entry.argument"]
+    assert ["args[1]", "args[2]", "args[3]"] == [
+        each["message"].partition(":")[0].rpartition(".")[2] for each in warned
+    ]
+    assert "mcpvault set child env.VARIABLE '${A}'" in warned[0]["hint"]
+    assert chance not in str(found)
+
+
 def test_a_log_that_was_touched(house: House) -> None:
     """A line that somebody took away is exit 6; a log that is whole is said to be."""
     house.run("get", "demo", "auth.token", "--reveal")

@@ -132,6 +132,7 @@ REFUSED: list[tuple[int, str, list[str]]] = [
     (2, "goes with a command only", ["new", URL, "--env", "A=b"]),
     (2, "goes with a command only", ["new", URL, "--cwd", "/srv"]),
     (2, "goes with a URL only", ["new", "--bearer-env", "T", "--", "x"]),
+    (8, "env.VARIABLE", ["new", "--", "x", "--token", "${file:/run/token}"]),
     (2, "goes with a URL only", ["new", "--allow-http", "--", "x"]),
     (2, "exclude each other", ["new", URL, "--bearer-env", "T", "--bearer-stdin"]),
     (2, "one secret only", ["new", URL, "--bearer-stdin", "--header-stdin", "X-Key"]),

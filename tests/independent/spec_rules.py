@@ -241,6 +241,13 @@ def word(value: Any, place: str) -> None:
     clean(value, place)
 
 
+def argument(value: Any, place: str) -> None:
+    """Judge an argument (§11.3)."""
+    clean(value, place)
+    shown = re.search(r"(?<!\$)\$\{(cmd|cred|file|keyring|vault):", value)
+    need(shown is None, place, "a secret that all users of the host can read", "literal")
+
+
 def absolute_path(value: Any, place: str) -> None:
     """Judge a path."""
     text(value, place)
@@ -341,7 +348,7 @@ def judge(tree: Mapping[str, Any]) -> None:
         "allow_private_hosts": each(host),
     }
     stdio: dict[str, Check] = {
-        "args": each(clean),
+        "args": each(argument),
         "env": named(VARIABLE, secret(epoch, "command"), clean, any_case=False),
         "cwd": ref,
         "approved": boolean,

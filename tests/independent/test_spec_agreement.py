@@ -108,7 +108,7 @@ VALUES: list[Any] = [
     *TEXTS,
     *({"kind": "bearer", "token": "${T}"}, {"grace": "1d", "command": ["mint"]}, {"jwks_file": "/k.json"}),
     *(True, False, 0, 1, 2, -1, 16, 17, 300, 19456, 1048577, 4096, 4097, 86400, 86401, 2**32 - 1, 2**32, 2**63 - 1),
-    *([], [1], ["a"], ["${env:X}"], ["url.origin"], ["url.origin", "x"], ["command", "x"], [{}]),
+    *([], [1], ["a"], ["${env:X}"], ["${cred:x}"], ["url.origin"], ["url.origin", "x"], ["command", "x"], [{}]),
     *({}, {"a": 1}, {"": {"\x07": 1}}, {"kind": "none"}, {"read": 5}, {"X-Foo": "${X}"}, {"X-Token": "${X}"}),
 ]
 NAMES = [
@@ -252,6 +252,9 @@ def test_both_judge_each_text_in_each_place_alike(part: int) -> None:
     ("entry", "taken"),
     [
         ({"args": ["${env:X}"]}, True),
+        ({"args": ["$${file:/x}", "${files}"]}, True),
+        ({"args": ["a", "--b=\n${file:/x}"]}, False),
+        ({"args": ["${env:X:-${cmd:x}"]}, False),
         ({"x-a": "\0"}, False),
         ({"x-a": {"\x07": 1}}, False),
         ({"x-\x07": 1}, False),

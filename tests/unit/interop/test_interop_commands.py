@@ -95,8 +95,25 @@ def test_a_secret_argument_beside_a_reference_is_kept_back() -> None:
     assert (["${env:TOKEN}"], (), True) == (entry.tree["args"], entry.secrets, entry.kept_back)
 
 
-def test_a_reference_as_an_argument_is_no_secret() -> None:
-    """It is what it should be."""
-    entry = stdio(args=["--api-key", "${KEY}"])
+@pytest.mark.parametrize("args", [["--api-key", "${K}"], ["--x", "${API_KEY}"], ["--login=joe:${API_KEY}"]])
+def test_a_reference_as_an_argument_is_told(args: list[str]) -> None:
+    """It stays a reference; that all users of the host see its value is said where a name tells of a secret."""
+    entry = stdio(args=args)
 
-    assert (["--api-key", "${env:KEY}"], ("KEY",)) == (entry.tree["args"], entry.references)
+    assert [each.replace("${", "${env:") for each in args] == entry.tree["args"]
+    assert told(entry.todo, f"args[{len(args) - 1}]", entry.references[0], "env.NAME")
+
+
+def test_a_plain_reference_as_an_argument_needs_no_word() -> None:
+    """A folder that a variable names is no secret."""
+    entry = stdio(args=["--root", "${HOME}/notes"])
+
+    assert (["--root", "${env:HOME}/notes"], ()) == (entry.tree["args"], entry.todo)
+
+
+def test_a_reference_to_a_secret_elsewhere_is_no_argument() -> None:
+    """What reads a file or runs a command in the vault's grammar stands as plain text, and that is said."""
+    entry = stdio(args=["--from", "${file:/run/it}"])
+
+    assert ["--from", "$${file:/run/it}"] == entry.tree["args"]
+    assert told(entry.todo, "'file'", "not taken over")

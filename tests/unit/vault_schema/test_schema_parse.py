@@ -256,6 +256,19 @@ def test_a_secret_in_clear_is_refused_and_not_repeated(entry: dict[str, Any]) ->
     assert "0123456789" not in f"{error} {error.hint}"
 
 
+@pytest.mark.parametrize("body", ["file:/t", "cred:t", "keyring:s/u", "vault:a.auth.token", 'cmd:["pass", "t"]'])
+def test_no_argument_refers_to_a_secret(body: str) -> None:
+    """The process list shows arguments to everybody: what is a secret by nature goes into the environment."""
+    error = refusal(vault(one={"command": "x", "args": ["-v", f"--token=${{{body}}}"]}))
+
+    assert error.literal_secret
+    assert error.message.startswith("servers.one.args[1]: expected no reference but ${env:NAME}")
+    assert error.hint == "give it to the program by its environment: mcpvault set NAME env.VARIABLE '${…}'"
+
+    entry = {"command": "x", "args": [f"$${{{body}}}", "${env:T}"], "env": {"T": f"${{{body}}}"}}
+    assert entry["args"] == [*parse(text(vault(one=entry))).server("one").args]
+
+
 HEADERS = {
     "no vault": ({"servers": {}}, "vault: missing: this file is no vault"),
     "other table": ({"vault": header(), "sevrers": {}}, "sevrers: unknown key, did you mean 'servers'? (line 30)"),
