@@ -17,7 +17,7 @@ from mcpvault.mcp import era as eras
 from mcpvault.mcp import jsonrpc
 from mcpvault.mcp.wire import Json
 
-_MOST_UNREAD = 1_000  # notifications for somebody who listens and does not read
+_MOST_UNREAD = 1_000  # notifications for somebody who does not read them
 _MOMENT = 1.0  # seconds between two looks at the clock
 
 Receive = Callable[[Deadline, str], "list[Json] | None"]
@@ -121,7 +121,7 @@ class Mailbox:
             reader.mail.append(message)
         for waiter in addressees:
             # Changes that nobody has read yet are told once.
-            if not waiter.listens or (len(waiter.mail) < _MOST_UNREAD and message not in waiter.mail):
+            if len(waiter.mail) < _MOST_UNREAD and not (waiter.listens and message in waiter.mail):
                 waiter.mail.append(message)
 
     def _addressees(self, message: Json) -> list[Waiter]:

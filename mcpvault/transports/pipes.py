@@ -88,6 +88,7 @@ class Child:
         self._largest = largest
         self._buffer = bytearray()
         self._searched = 0
+        self._refused = False  # a line was too long, and its end has not come yet
         self._stderr = bytearray()
         self._open = {"out", "err"}
         self.torn = False  # a message was begun and not written to its end: nothing after it would be understood
@@ -228,6 +229,7 @@ class Child:
     def _refuse(self) -> NoReturn:
         self._buffer.clear()
         self._searched = 0
+        self._refused = True
         raise MessageTooLargeError(
             f"{self._server}: the server sent a line longer than {self._largest} bytes",
             hint="ask for less, or raise max_message of this server",
@@ -244,11 +246,18 @@ class Child:
         if not data:
             self._forget(name, descriptor)
         elif name == "out":
-            self._buffer += data
+            self._buffer += self._wanted(data)
         else:
             self._stderr += data
             del self._stderr[:-_STDERR_KEPT]
         return bool(data)
+
+    def _wanted(self, data: bytes) -> bytes:
+        """Return *data* without the rest of a line that was refused."""
+        if self._refused:
+            _, end, data = data.partition(b"\n")
+            self._refused = not end
+        return data
 
     def _forget(self, name: str, descriptor: int) -> None:
         self._open.discard(name)
@@ -259,13 +268,13 @@ class Child:
         self._closing = True
         self._process.returncode = 0  # else it is waited for when it is forgotten
 
-    def close(self, patience: float = _PATIENCE) -> None:
+    def close(self, patience: float | None = None) -> None:
         """End it as the specification says: close stdin, wait, SIGTERM, wait, SIGKILL; the whole group."""
         if self._closing:
             return
         self._closing = True
         with self._reading:
-            self._end(patience)
+            self._end(_PATIENCE if patience is None else patience)
 
     def _end(self, patience: float) -> None:
         process = self._process

@@ -1,0 +1,41 @@
+"""One stream, many who wait: what is whose, and how much of it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mcpvault.deadline import Deadline
+from mcpvault.transports.mailbox import Mailbox, Waiter
+
+Json = dict[str, Any]
+ANSWER = {"jsonrpc": "2.0", "id": 1, "result": {}}
+
+
+def receive(*messages: Json) -> Callable[[Deadline, str], list[Json] | None]:
+    """Return what gives one message after the other, and then the end."""
+    coming = iter(messages)
+
+    def one(deadline: Deadline, what: str) -> list[Json] | None:
+        del deadline, what
+        return [message] if (message := next(coming, None)) is not None else None
+
+    return one
+
+
+def progress(token: str, n: int) -> Json:
+    """Return a notification of progress."""
+    told = {"progressToken": token, "progress": n}
+    return {"jsonrpc": "2.0", "method": "notifications/progress", "params": told}
+
+
+def test_the_progress_of_a_slow_reader_is_not_kept_for_ever() -> None:
+    """While another thread reads, a flood of progress stays within bounds, and the answer behind it is kept."""
+    flood = [progress("slow", n) for n in range(5_000)]
+    mailbox = Mailbox(receive(*flood, ANSWER, {**ANSWER, "id": 2}))
+    slow, quick = mailbox.expect(Waiter((1,), "slow")), mailbox.expect(Waiter((2,)))
+
+    assert {**ANSWER, "id": 2} == mailbox.next(quick, Deadline(5), "x", server="s")
+
+    assert 1_001 == len(slow.mail)
+    assert [flood[0], ANSWER] == [slow.mail[0], slow.mail[-1]]
