@@ -183,6 +183,36 @@ def test_a_reader_cannot_merge(repository: Repository) -> None:
     assert ["from two", "from one"] == [repository.vault().entry(name).note for name in SHARED[:2]]
 
 
+def test_sides_of_different_roots_are_not_merged(repository: Repository) -> None:
+    """One side removed an admin, who may have signed the other: no merge, exit 8, and both texts between markers."""
+    key = RawKey.generate()
+    with repository.vault().change() as change:
+        change.add_slot(NewSlot.raw("second", key, role="admin"))
+    repository.commit("another admin")
+    repository.on("one", start="main")
+    with repository.vault().change() as change:
+        change.remove_slots(["second"])
+    repository.commit("the other admin is gone")
+    note(repository, "two", "from two")
+    base, theirs = (repository.git("show", f"{branch}:vault.toml") for branch in ("main", "one"))
+    ours = repository.folder / "vault.toml"
+
+    said = repository.git("merge", "--no-edit", "one", code=1)
+
+    assert "mcpvault: error: vault.root: differs between the two sides" in said
+    assert "mcpvault: hint: take one of them; then: mcpvault sign; or an admin resolves it" in said
+    assert "<<<<<<<" in ours.read_text()
+    assert "UU vault.toml" in repository.git("status", "--porcelain")
+    files = [repository.folder.parent / name for name in ("base", "ours", "theirs")]
+    for file, text in zip(files, (base, repository.git("show", "two:vault.toml"), theirs), strict=True):
+        file.write_text(text)
+    mcpvault(repository, "git", "merge-driver", *map(str, files), "--dry-run", code=8)
+    repository.git("checkout", "-q", "--theirs", "vault.toml")
+    mcpvault(repository, "sign", "--yes")
+    repository.git("add", "vault.toml")
+    assert ["first"] == [slot.id for slot in repository.vault().document.header.slots]
+
+
 def test_a_side_that_nobody_signed_is_not_merged(repository: Repository) -> None:
     """Whoever can push but not sign would otherwise have an admin vouch for it."""
     note(repository, "one", "from one", name="shared1")
