@@ -73,6 +73,7 @@ class TokenSet(Record):
 
     ``expires_at`` is absolute, Unix seconds, None where the server did not say. ``scope`` is what was granted,
     ``requested_scope`` what was asked for; both space-separated, None where nothing was asked or said.
+    ``refresh_expires_at`` is when the refresh token ends, which no specification has a word for and some servers say.
     """
 
     access_token: Secret
@@ -82,6 +83,7 @@ class TokenSet(Record):
     expires_at: float | None = None
     scope: str | None = None
     requested_scope: str | None = None
+    refresh_expires_at: float | None = None
 
     def fresh(self, now: float, *, skew: float = 0.0) -> bool:
         """Tell whether it is good at *now* and *skew* seconds beyond; unknown expiry counts as good."""

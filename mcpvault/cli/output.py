@@ -104,7 +104,7 @@ def console() -> Console:
 
 def textfile(path: str, text: str) -> None:
     """
-    Write *text* for a collector of metrics, in one step: it must not read half of it. ``-`` is stdout.
+    Write *text* for another program, in one step: it must not read half of it. ``-`` is stdout.
 
     Raises:
         PermissionsError: It cannot be written.
@@ -120,7 +120,7 @@ def textfile(path: str, text: str) -> None:
     target, problem = Path(path), ""
     beside = target.with_name(f".{target.name}.tmp.{os.getpid()}")
     try:
-        beside.write_text(text, "utf-8")
+        beside.write_text(text, "utf-8", newline="")
         beside.chmod(0o644)
         beside.replace(target)
     except OSError as error:

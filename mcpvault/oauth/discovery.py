@@ -113,9 +113,9 @@ def discover(
     )
 
 
-def metadata_of(issuer: str, *, allow_http: bool = False) -> Flow[AuthorizationServer]:
+def metadata_of(issuer: str, *, allow_http: bool = False, discovered: bool = False) -> Flow[AuthorizationServer]:
     """
-    Return the validated metadata of an issuer that is configured, such as an identity provider.
+    Return the validated metadata of an issuer that is known: configured, such as an identity provider, or *discovered*.
 
     Raises:
         ServerUnavailableError, IssuerMismatchError, RemoteProtocolError: As ``discover``.
@@ -123,7 +123,7 @@ def metadata_of(issuer: str, *, allow_http: bool = False) -> Flow[AuthorizationS
     """
     if wrong := _issuer_flaw(issuer, allow_http):
         raise ConfigurationError(f"issuer {quote(issuer)!r}: {wrong}")
-    return (yield from _server(issuer, {"Accept": "application/json"}, allow_http, True, discovered=False))
+    return (yield from _server(issuer, {"Accept": "application/json"}, allow_http, True, discovered=discovered))
 
 
 def _resource(

@@ -29,6 +29,8 @@ Outcome = Literal["granted", "invalid_grant", "invalid_client", "transient", "re
 
 _TYPES = {"bearer": "Bearer", "dpop": "DPoP"}
 _TOKEN = r"[\x21-\x7e]+"  # noqa: S105  VSCHAR without space, RFC 6749 appendix A.12
+# In no specification: so say GitHub, Google and LinkedIn; so says Keycloak.
+_REFRESH_ENDS = ("refresh_token_expires_in", "refresh_expires_in")
 _LONGEST_LIFE = 10**10  # seconds; beyond it somebody means "never"
 _TRANSIENT_ERRORS = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 _CLIENT_ERRORS = frozenset({"invalid_client", "unauthorized_client"})
@@ -215,6 +217,7 @@ def _granted(
     if not re.fullmatch(_TOKEN, told["access_token"]):
         return RemoteProtocolError(f"{place} granted a token that no header can carry", server=server_name)
     expires_in = seconds(told.get("expires_in"))
+    sleeps_in = next(filter(None, (seconds(told.get(name)) for name in _REFRESH_ENDS)), None)
     return TokenSet(
         access_token=Secret(told["access_token"]),
         token_type=kind,
@@ -223,6 +226,7 @@ def _granted(
         expires_at=None if expires_in is None else now + expires_in,
         scope=_scope(told.get("scope")) or (previous.scope if previous else requested_scope),
         requested_scope=previous.requested_scope if previous else requested_scope,
+        refresh_expires_at=None if sleeps_in is None else now + sleeps_in,
     )
 
 

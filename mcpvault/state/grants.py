@@ -10,6 +10,7 @@ import logging
 
 from mcpvault.errors import AuthorizationRequiredError, VaultError
 from mcpvault.secret import Secret
+from mcpvault.state.lifetime import begun
 from mcpvault.state.record import TokenRecord
 from mcpvault.state.tokens import TokenStore
 from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
@@ -47,6 +48,7 @@ def grant(
             registration=registration,
             server=server,
             dpop_key=dpop_key,
+            lifetime=begun(before.lifetime if before.issuer == server.issuer else None, tokens),
         )
         store.write(record)
     LOG.info("%s: a new grant is kept, generation %d", store.server, record.generation)
@@ -147,4 +149,7 @@ def _before(store: TokenStore) -> TokenRecord:
 
 
 def _without_grant(record: TokenRecord) -> TokenRecord:
-    return record.replaced(status="none", tokens=None, intent=None, answer=None, trouble=None, rejections=0)
+    lifetime = record.lifetime.learned if record.lifetime else None
+    return record.replaced(
+        status="none", tokens=None, intent=None, answer=None, trouble=None, rejections=0, lifetime=lifetime
+    )

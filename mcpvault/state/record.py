@@ -15,6 +15,7 @@ from typing import Literal
 from mcpvault.secret import Secret
 from mcpvault.state.brake import Trouble
 from mcpvault.state.journal import Intent
+from mcpvault.state.lifetime import Lifetime
 from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
 from vault_schema.record import Record
 
@@ -63,6 +64,7 @@ class Facts(Record):
     rejections: int = 0
     intent: Intent | None = None
     trouble: Trouble | None = None
+    lifetime: Lifetime | None = None
 
 
 class Bound(Record):
@@ -125,6 +127,7 @@ class TokenRecord(Record):
     rejections: int = 0
     intent: Intent | None = None
     trouble: Trouble | None = None
+    lifetime: Lifetime | None = None
     answer: KeptAnswer | None = None
 
     @property
@@ -169,6 +172,7 @@ class TokenRecord(Record):
             rejections=self.rejections,
             intent=self.intent,
             trouble=self.trouble,
+            lifetime=self.lifetime,
         )
 
 

@@ -27,6 +27,7 @@ from mcpvault.errors import McpVaultError, TransportError
 from mcpvault.state import brake, journal
 from mcpvault.state.flight import LOG, Flight
 from mcpvault.state.grants import login_needed
+from mcpvault.state.lifetime import refreshed, refused
 from mcpvault.state.record import GIVEN_UP, TokenRecord
 from mcpvault.state.redemption import Exchange, redeem
 from mcpvault.state.tokens import TokenStore
@@ -142,6 +143,7 @@ class Refresh(Flight):
             rejections=record.rejections + 1 if self.rejected == record.generation else 0,
             intent=None,
             trouble=None,
+            lifetime=refreshed(record.lifetime, old, tokens, again=bool(record.intent and record.intent.attempts > 1)),
             answer=None,
         )
         self.store.write(renewed)
@@ -153,7 +155,8 @@ class Refresh(Flight):
         code = getattr(failure, "error", None)
         if code == "invalid_grant":
             LOG.warning("%s", failure.message)
-            return self._died(record.replaced(answer=None), "invalid_grant")
+            lifetime = refused(record.lifetime, record.tokens, record.intent, self.clock())
+            return self._died(record.replaced(answer=None, lifetime=lifetime), "invalid_grant")
         if code is None and not isinstance(failure, TransportError) and 200 <= status < 300:
             # It may hold the next refresh token: to redeem this one again could cost the grant for good.
             self._bury(record, "unreadable")

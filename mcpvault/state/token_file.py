@@ -18,6 +18,7 @@ from mcpvault.errors import VaultFormatError
 from mcpvault.secret import Secret
 from mcpvault.state.brake import Trouble
 from mcpvault.state.journal import Intent
+from mcpvault.state.lifetime import Lifetime
 from mcpvault.state.record import STATUSES, Facts, KeptAnswer, TokenRecord
 from mcpvault.tokens import as_json, authorization_server, registration, token_set
 from vault_schema.canonical import canonical, pae
@@ -34,6 +35,7 @@ _HEAD = "# Written by mcpvault. What stands here in clear is sealed too: do not 
 _KINDS: Mapping[str, type] = {
     "None": type(None),
     "Intent": Intent,
+    "Lifetime": Lifetime,
     "Status": str,
     "Trouble": Trouble,
     "bool": bool,
@@ -101,7 +103,7 @@ def _clear(facts: Facts) -> Tree:
     tree: Tree = {"format": FORMAT}
     for name, value in facts.fields().items():
         if isinstance(value, Record):
-            tree[name] = {field: _said(held) for field, held in value.fields().items()}
+            tree[name] = {field: _said(held) for field, held in value.fields().items() if held is not None}
         elif value is not None:
             tree[name] = _said(value)
     return tree
@@ -135,6 +137,8 @@ def _facts(tree: Tree, place: str) -> Facts:
             told["intent"] = Intent(**told["intent"])
         if isinstance(told.get("trouble"), dict):
             told["trouble"] = Trouble(**told["trouble"])
+        if isinstance(told.get("lifetime"), dict):
+            told["lifetime"] = Lifetime(**told["lifetime"])
         if isinstance(told.get("entries"), list):
             told["entries"] = tuple(told["entries"])
         facts = Facts(**told)
@@ -192,6 +196,7 @@ def _record(facts: Facts, payload: bytes) -> TokenRecord | None:
             rejections=facts.rejections,
             intent=facts.intent,
             trouble=facts.trouble,
+            lifetime=facts.lifetime,
             answer=KeptAnswer(**{**answer, "body": base64.b64decode(answer["body"])}) if answer else None,
         )
     except (ValueError, TypeError, KeyError, AttributeError):

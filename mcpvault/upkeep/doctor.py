@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mcpvault.errors import McpVaultError
 from mcpvault.host_state import state_of
 from mcpvault.places import locate
-from mcpvault.upkeep import entry_checks, exposure_checks, host_checks, vault_checks
+from mcpvault.upkeep import entry_checks, exposure_checks, host_checks, issuer_checks, vault_checks
 from mcpvault.upkeep.findings import Check, Finding, guarded, of_error, warn
 from mcpvault.vault.documents import entry_of
 from vault_schema import looks_secret
@@ -116,13 +116,21 @@ def _vault(
 def _servers(
     vault: Vault, names: Sequence[str], waiting: Container[str], *, timeout: float | None
 ) -> Iterator[Finding]:
-    """Try each server, but those that wait for a person; a clock is asked once an origin."""
+    """Try each server, but those that wait for a person; a clock is asked once an origin, metadata once an issuer."""
     asked: set[str] = set()
+    issuers: set[str] = set()
     for name in names:
         place = f"servers.{name}"
-        yield from guarded("issuer.capabilities", exposure_checks.issuer(vault, name), place=place)
+        record = yield from guarded("issuer.capabilities", issuer_checks.known(vault, name), place=place)
         entry = yield from guarded("entry.values", entry_checks.usable(vault, name), place=place)
-        if entry is None or entry.kind != "http" or timeout is None or name in waiting:
+        if entry is None or entry.kind != "http" or timeout is None:
+            continue
+        issuer = issuer_checks.issuer_of(vault, name, record)
+        if issuer is not None and issuer not in issuers:
+            issuers.add(issuer)
+            looking = issuer_checks.metadata(vault, entry, issuer, record, timeout)
+            yield from guarded("issuer.metadata", looking, place=issuer)
+        if name in waiting:
             continue
         there = yield from guarded("entry.reachable", entry_checks.answers(vault, name, entry, timeout), place=place)
         if there and entry.credential.origin not in asked:

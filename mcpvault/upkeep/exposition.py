@@ -63,6 +63,11 @@ def status_metrics(standings: Sequence[Standing], now: float) -> str:
             (({"server": each.server}, each.human_by) for each in standings if each.human_by is not None),
         ),
         *gauge(
+            "mcpvault_credential_refresh_by_timestamp_seconds",
+            "When the credential must have been refreshed, or a person will have to log in, as far as it is known.",
+            (({"server": each.server}, each.refresh_by) for each in standings if each.refresh_by is not None),
+        ),
+        *gauge(
             "mcpvault_refresh_failures",
             "How often the refresh has failed in a row.",
             (({"server": each.server}, _failures(each)) for each in standings if each.refreshable is not None),

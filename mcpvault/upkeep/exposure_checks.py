@@ -1,5 +1,5 @@
 """
-What lets a secret out, or goes unnoticed, although all works: memory, literals, the log; and what issuers can do.
+What lets a secret out, or goes unnoticed, although all works: memory, literals, the log.
 
 Leaves what a secret looks like to the caller, for ``interop`` decides that.
 """
@@ -145,29 +145,3 @@ def log(vault: Vault) -> Check[None]:
         yield fail("audit.log", f"{vault.state.path}: {fault}", hint, code=6)
     if not verdict.faults:
         yield ok("audit.log", f"{vault.state.path}: whole, {verdict.lines} lines")
-
-
-def issuer(vault: Vault, name: str) -> Check[None]:
-    """Say what the authorization server of a grant can do, as far as a login has learned it."""
-    from mcpvault.oauth_entry import sealing_of
-    from mcpvault.state.tokens import TokenStore
-    from vault_schema.fields import OAUTH_KINDS
-
-    entry = vault.entry(name)
-    if entry.auth.kind not in OAUTH_KINDS or entry.auth.persist == "none":
-        return
-    store = TokenStore(vault.state, entry.credential or name, host="", **sealing_of(vault.file).fields())
-    record = store.read()
-    if record is None or record.server is None:
-        return
-    server = record.server
-    methods = server.token_endpoint_auth_methods_supported or ()
-    able = {
-        "revocation": server.revocation_endpoint is not None,
-        "registration": server.registration_endpoint is not None,
-        "private_key_jwt": "private_key_jwt" in methods,
-        "device login": server.device_authorization_endpoint is not None,
-        "DPoP": bool(server.dpop_signing_alg_values_supported),
-    }
-    told = ", ".join(f"{what} {'yes' if can else 'no'}" for what, can in able.items())
-    yield ok("issuer.capabilities", f"{server.issuer}: {told}", server=name)

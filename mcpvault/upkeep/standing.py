@@ -33,6 +33,7 @@ STATES = (
     *("static", "pending_auth", "authenticating", "ready", "expired", "refreshing", "ambiguous", "dead"),
     *("unused", "not_kept", "unreadable"),
 )
+_NEAR = 14 * 86_400  # seconds before a login is owed at which somebody is told to do it
 _UNKNOWN = frozenset({"static", "unused", "not_kept"})
 
 
@@ -41,9 +42,10 @@ class Standing(Record):
     How one entry stands; times are Unix seconds, None where unknown or without meaning.
 
     ``needs_login``: nothing works until a person logs in. ``human_by``: when that will be so, as far as it is known
-    already. ``other_host`` names the host that a grant belongs to, where it is not this one. ``trouble`` is the last
-    one: ``reason``, ``failures`` in a row, ``since``, ``until`` when nobody asks. ``redemption`` tells who began the
-    last refresh that did not end well, where and when. ``notes`` and ``hint`` are for people.
+    already, and ``human_why``; ``refresh_by``: when it will be so unless the grant is used before. ``other_host``
+    names the host that a grant belongs to, where it is not this one. ``trouble`` is the last one: ``reason``,
+    ``failures`` in a row, ``since``, ``until`` when nobody asks. ``redemption`` tells who began the last refresh that
+    did not end well, where and when. ``notes`` and ``hint`` are for people.
     """
 
     server: str
@@ -63,6 +65,8 @@ class Standing(Record):
     redemption: str | None = None
     needs_login: bool = False
     human_by: int | None = None
+    human_why: str | None = None
+    refresh_by: int | None = None
     login_command: str | None = None
     notes: tuple[str, ...] = ()
     hint: str | None = None
@@ -147,7 +151,11 @@ def _of_grant(base: Standing, facts: Facts, login: str | None, here: str | None,
     refreshes = login is None or (facts.refreshable and not foreign and facts.status != "dead")
     state = facts.status if facts.status != "ok" else "ready" if alive else "expired"
     needs_login = not refreshes and not alive
-    trouble = facts.trouble
+    trouble, lifetime = facts.trouble, facts.lifetime if refreshes else None
+    human_by, human_why = None if refreshes or needs_login else facts.expires_at, "its access token ends"
+    if lifetime is not None and (human_by := lifetime.needs_person()) is not None:
+        human_why = "its refresh token ends" if lifetime.ends else f"an earlier grant lasted {_days(lifetime.age)}"
+    soon = lifetime is not None and lifetime.ends is not None and human_by is not None and human_by - now < _NEAR
     made = base.replaced(
         state=state,
         issuer=facts.issuer,
@@ -162,9 +170,11 @@ def _of_grant(base: Standing, facts: Facts, login: str | None, here: str | None,
         trouble=trouble.fields() if trouble else None,
         redemption=facts.intent.story() if facts.intent else None,
         needs_login=needs_login,
-        human_by=None if refreshes or needs_login else facts.expires_at,
-        login_command=login if not refreshes else None,
-        hint=None if refreshes else f"run: {login}{_adopt(base.server, facts) if foreign else ''}",
+        human_by=human_by,
+        human_why=human_why if human_by is not None else None,
+        refresh_by=lifetime.needs_refresh(facts.issued_at or 0) if lifetime is not None else None,
+        login_command=login if not refreshes or human_by is not None else None,
+        hint=f"run: {login}{_adopt(base.server, facts) if foreign else ''}" if soon or not refreshes else None,
     )
     return made.replaced(notes=tuple(_notes(made, facts, alive=alive, refreshes=refreshes, now=now)))
 
@@ -188,10 +198,17 @@ def _notes(made: Standing, facts: Facts, *, alive: bool, refreshes: bool, now: f
         often = "" if trouble.failures == 1 else f", {trouble.failures} times in a row"
         until = f"; nobody asks until {stamp(trouble.until)}" if trouble.left(now) else ""
         yield f"the last refresh failed at {stamp(trouble.since)} ({trouble.reason}){often}{until}"
-    if not refreshes and alive and facts.expires_at is not None:
-        yield f"needs a human by {stamp(facts.expires_at)}"
-    elif refreshes and not alive:
+    if made.human_by is not None:
+        yield f"needs a human by {stamp(made.human_by)}{f' ({made.human_why})' if refreshes else ''}"
+    elif made.refresh_by is not None:
+        yield f"is to be used by {stamp(made.refresh_by)}, or its grant falls asleep"
+    if refreshes and not alive:
         yield "the next call obtains another" if made.auth != "oauth" else "the next call refreshes it"
+
+
+def _days(seconds: int | None) -> str:
+    days = (seconds or 0) / 86_400
+    return f"{days:.0f} days" if days >= 2 else f"{days * 24:.0f} h"
 
 
 _BEGUN = {

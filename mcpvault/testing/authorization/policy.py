@@ -60,6 +60,7 @@ class Policy:
         access_token_jwt: Whether access tokens are JWTs (RFC 9068) and not opaque.
         refresh_tokens: Who gets one: ``"always"``, ``"offline_access"`` (with that scope) or ``"never"``.
         refresh_lifetime: Seconds, or None for ever.
+        say_refresh_lifetime: The member that tells it, ``refresh_token_expires_in`` or another; None: it is not told.
         rotation: Whether each refresh makes a new refresh token.
         reuse: What a rotated one leads to: ``"revoke"`` the family, ``"refuse"``, or ``"ignore"``: it is accepted.
         grace: Seconds for which a rotated refresh token is accepted once more without harm.
@@ -105,6 +106,7 @@ class Policy:
     access_token_jwt: bool = False
     refresh_tokens: Literal["always", "offline_access", "never"] = "always"
     refresh_lifetime: float | None = None
+    say_refresh_lifetime: str | None = None
     rotation: bool = True
     reuse: Literal["revoke", "refuse", "ignore"] = "revoke"
     grace: float = 0

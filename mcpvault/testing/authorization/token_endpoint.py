@@ -58,6 +58,8 @@ def answer(issuer: Issuer, request: Recorded) -> Reply:
         }[kind](issuer, client, parameters, jkt)
     if not policy.say_expires_in:
         told.pop("expires_in", None)
+    if policy.say_refresh_lifetime and policy.refresh_lifetime and "refresh_token" in told:
+        told[policy.say_refresh_lifetime] = int(policy.refresh_lifetime)
     fresh = {"DPoP-Nonce": issuer.proofs.nonce} if jkt and policy.dpop_nonce else {}
     return json_reply(told).adding({**NO_STORE, **fresh})
 

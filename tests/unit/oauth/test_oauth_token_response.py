@@ -59,6 +59,21 @@ def test_a_lifetime_is_taken_in_any_spelling(told: object, expected: float | Non
     assert expected == (None if expires_at is None else expires_at - NOW)
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"refresh_token_expires_in": 15_811_200}, NOW + 15_811_200),
+        ({"refresh_expires_in": 1800}, NOW + 1800),
+        ({"refresh_expires_in": 0}, None),
+        ({}, None),
+    ],
+    ids=["github", "keycloak", "keycloak, offline", "the standard"],
+)
+def test_some_servers_say_how_long_a_refresh_token_lives(told: dict[str, int], expected: float | None) -> None:
+    """No specification has a word for it; the two that are met are read, and 0 means for ever."""
+    assert expected == read(granted(**told)).refresh_expires_at
+
+
 def test_a_number_that_json_does_not_know_is_no_lifetime() -> None:
     """Python reads NaN and numbers beyond its range; neither becomes a time."""
     for text in (b"NaN", b"1e999", b"-Infinity"):

@@ -14,6 +14,7 @@ from mcpvault.errors import TamperedError, VaultFormatError
 from mcpvault.secret import Secret
 from mcpvault.state.brake import Trouble
 from mcpvault.state.journal import Intent
+from mcpvault.state.lifetime import Lifetime
 from mcpvault.state.record import STATUSES, KeptAnswer, TokenRecord
 from mcpvault.state.token_file import BLOCK, facts_in, record_in, render
 from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
@@ -37,6 +38,7 @@ FULL = TokenRecord(
         expires_at=NOON + 3600.5,
         scope="read",
         requested_scope="read write",
+        refresh_expires_at=NOON + 9000,
     ),
     registration=CLIENT.replaced(client_secret=Secret(CANARIES[2])),
     server=SERVER,
@@ -44,6 +46,7 @@ FULL = TokenRecord(
     rejections=1,
     intent=Intent(program="cron.py", pid=812, user=1000, host_name="web01", started=int(NOON), token="0123abcd"),
     trouble=Trouble(failures=2, since=int(NOON), until=int(NOON) + 2, reason="request_lost"),
+    lifetime=Lifetime(begun=int(NOON), ends=int(NOON) + 9000, rotates=True, forgives=False, idle=90_000, age=100_000),
     answer=KeptAnswer(status=200, headers={"content-type": "application/json"}, body=CANARIES[4].encode()),
 )
 
@@ -83,7 +86,7 @@ def test_the_facts_are_read_without_a_key() -> None:
         facts.refreshable,
         facts.scope,
     )
-    assert (FULL.intent, FULL.trouble) == (facts.intent, facts.trouble)
+    assert (FULL.intent, FULL.trouble, FULL.lifetime) == (facts.intent, facts.trouble, facts.lifetime)
 
 
 CLEAR = {
@@ -103,6 +106,7 @@ CLEAR = {
     ("intent", "attempts"): 2,
     ("intent", "started"): 0,
     ("trouble", "until"): 0,
+    ("lifetime", "ends"): 0,
     ("surplus",): "1",
 }
 

@@ -194,13 +194,16 @@ def test_scope_narrows(fake_authorization_servers: Servers) -> None:
 
 def test_tokens_expire_and_grants_are_withdrawn(fake_authorization_servers: Servers) -> None:
     """Access and refresh tokens end with their time, and all with the grant."""
-    server = fake_authorization_servers(access_lifetime=100, refresh_lifetime=1000)
+    server = fake_authorization_servers(
+        access_lifetime=100, refresh_lifetime=1000, say_refresh_lifetime="refresh_token_expires_in"
+    )
     told = granted(server)
 
     assert 100 == told["expires_in"]
     server.advance(100)
     assert not server.introspect(told["access_token"])["active"]
     other = refresh(server, told["refresh_token"]).json()
+    assert 1000 == other["refresh_token_expires_in"]
     server.withdraw()
     assert 400 == refresh(server, other["refresh_token"]).status_code
     last = server.grant(resource=MCP)["refresh_token"]

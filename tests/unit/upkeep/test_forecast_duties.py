@@ -16,6 +16,7 @@ def test_logins_and_rotations_in_their_order() -> None:
         Standing(server="old", auth="oauth", state="dead", needs_login=True, login_command="mcpvault login old",
                  notes=("its grant has ended",)),
         Standing(server="fine", auth="oauth", state="ready", refreshable=True),
+        Standing(server="idle", auth="oauth", state="ready", refreshable=True, refresh_by=NOW + 3 * DAY),
         Standing(server="far", auth="oauth", state="ready", human_by=NOW + 91 * DAY, login_command="mcpvault"),
     ]  # fmt: skip
     items = [
@@ -24,9 +25,12 @@ def test_logins_and_rotations_in_their_order() -> None:
         Item(server="ref", field="auth.token", state="unknown", reason="a reference"),
     ]  # fmt: skip
 
-    found = forecast(standings, items, now=NOW, days=90)
+    found = forecast(standings, items, {"slack": ("ada", None), "idle": (None, "wiki/idle")}, now=NOW, days=90)
 
     assert [("git", "rotate", NOW), ("old", "login", NOW), ("slack", "login", NOW + DAY),
-            ("slack", "rotate", NOW + 2 * DAY)] == [(each.server, each.what, each.at) for each in found]  # fmt: skip
+            ("slack", "rotate", NOW + 2 * DAY), ("idle", "refresh", NOW + 3 * DAY)] == [
+        (each.server, each.what, each.at) for each in found
+    ]  # fmt: skip
     assert ("ada", "wiki", "its grant has ended") == (found[2].owner, found[0].runbook, found[1].reason)
-    assert "mcpvault rotate slack auth.client_secret" == found[3].command
+    assert ("mcpvault rotate slack auth.client_secret", "mcpvault refresh idle") == (found[3].command, found[4].command)
+    assert "wiki/idle" == found[4].runbook

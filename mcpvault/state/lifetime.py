@@ -1,0 +1,99 @@
+"""
+How long a grant lasts and how its issuer treats refresh tokens, as far as the issuer said so or was seen to do it.
+
+Decides what a login, a refresh and a refusal teach. Nothing here changes what is sent: it is for people, who want to
+know when they will be needed.
+"""
+
+from __future__ import annotations
+
+from mcpvault.state.journal import Intent
+from mcpvault.tokens import TokenSet
+from vault_schema.record import Record
+
+ASLEEP = 86_400  # seconds: a token that was unused for less had hardly been forgotten
+_SAME = 60  # seconds by which two statements of one moment may differ
+
+
+class Lifetime(Record):
+    """
+    What is known of a grant; None: not yet.
+
+    ``begun`` is when a person logged in, ``ends`` when the refresh token ends, as the issuer said: both Unix seconds.
+    ``extends`` tells whether a refresh has moved that end, ``rotates`` whether it brought another refresh token,
+    ``forgives`` whether a token was taken a second time after the first answer was lost. ``idle`` and ``age`` are the
+    seconds for which an earlier grant had been unused, and had lasted, when it was refused.
+    """
+
+    begun: int | None = None
+    ends: int | None = None
+    extends: bool | None = None
+    rotates: bool | None = None
+    forgives: bool | None = None
+    idle: int | None = None
+    age: int | None = None
+
+    @property
+    def learned(self) -> Lifetime:
+        """What of it holds for the next grant of the same issuer."""
+        return self.replaced(begun=None, ends=None)
+
+    def needs_person(self) -> int | None:
+        """Return when nothing but a login will help, as far as that is known."""
+        if self.ends is not None:
+            return None if self.extends else self.ends
+        if self.begun is None or self.age is None or self.age < ASLEEP or self.needs_refresh(0) is not None:
+            return None
+        return self.begun + self.age
+
+    def needs_refresh(self, used: float) -> int | None:
+        """Return when the refresh token, last used at *used*, falls asleep unless it is used again before."""
+        if self.ends is not None:
+            return self.ends if self.extends else None
+        return int(used) + self.idle if self.idle is not None and self.idle >= ASLEEP else None
+
+
+def begun(before: Lifetime | None, tokens: TokenSet) -> Lifetime:
+    """Return the lifetime of a new grant; *before* is that of the same issuer's last one."""
+    return (before or Lifetime()).learned.replaced(begun=int(tokens.issued_at), ends=_end(tokens))
+
+
+def refreshed(before: Lifetime | None, old: TokenSet, new: TokenSet, *, again: bool) -> Lifetime:
+    """
+    Return what a refresh has taught.
+
+    Args:
+        before: What was known.
+        old: What was redeemed.
+        new: What came of it.
+        again: The first answer was lost, and the same token was redeemed once more.
+    """
+    known, now = before or Lifetime(), int(new.issued_at)
+    # A grant that outlives the earlier one, or wakes after a longer sleep, proves what was learned of it wrong.
+    if known.idle is not None and now - old.issued_at > known.idle:
+        known = known.replaced(idle=None)
+    if known.age is not None and known.begun is not None and now - known.begun > known.age:
+        known = known.replaced(age=None)
+    end = _end(new)
+    if end is not None and known.ends is not None:
+        known = known.replaced(extends=end > known.ends + _SAME)
+    return known.replaced(
+        ends=known.ends if end is None else end,
+        rotates=new.refresh_token is not None and new.refresh_token != old.refresh_token,
+        forgives=True if again else known.forgives,
+    )
+
+
+def refused(before: Lifetime | None, tokens: TokenSet | None, intent: Intent | None, now: float) -> Lifetime | None:
+    """Return what a refused refresh token has taught: an issuer without grace, or after how long a grant ends."""
+    if tokens is None:
+        return before
+    known = before or Lifetime()
+    if intent is not None and intent.lost:
+        return known.replaced(forgives=False)
+    age = int(now) - known.begun if known.begun is not None else None
+    return known.replaced(idle=max(0, int(now - tokens.issued_at)), age=age)
+
+
+def _end(tokens: TokenSet) -> int | None:
+    return None if tokens.refresh_expires_at is None else int(tokens.refresh_expires_at)
