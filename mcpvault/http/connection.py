@@ -1,9 +1,9 @@
 """
 Sockets that keep a deadline, and connections made of them.
 
-Law: every connect, send and receive first asks how much time is left. Plain
-``requests`` counts from one piece of an answer to the next, so that a server
-which drips a byte per second holds it for ever.
+Law: every connect, send and receive first asks how much time is left, and none
+waits when that is over. Plain ``requests`` counts from one piece of an answer to
+the next, so that a server which drips a byte per second holds it for ever.
 """
 
 from __future__ import annotations
@@ -45,16 +45,35 @@ class _Timed:
             self.settimeout(self.allowance.step())  # type: ignore[attr-defined]  # the socket's, further down the line
 
     def recv(self, *args: Any) -> bytes:
-        if self.allowance is not None and self.allowance.meanwhile is not None:
-            return self._busily(super().recv, args)  # type: ignore[misc, no-any-return]
-        self._step()
-        return super().recv(*args)  # type: ignore[misc, no-any-return]
+        return self._receive(super().recv, args)  # type: ignore[misc, no-any-return]
 
     def recv_into(self, *args: Any) -> int:
-        if self.allowance is not None and self.allowance.meanwhile is not None:
-            return self._busily(super().recv_into, args)  # type: ignore[misc, no-any-return]
-        self._step()
-        return super().recv_into(*args)  # type: ignore[misc, no-any-return]
+        return self._receive(super().recv_into, args)  # type: ignore[misc, no-any-return]
+
+    def _receive(self, receive: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        allowance = self.allowance
+        if allowance is not None and allowance.meanwhile is not None:
+            return self._busily(receive, args)
+        try:
+            self._step()
+        except TimeoutError:
+            if allowance is None or allowance.late <= 0:
+                raise
+        else:
+            return receive(*args)
+        return self._belatedly(receive, args, allowance)
+
+    def _belatedly(self, receive: Callable[..., Any], args: tuple[Any, ...], allowance: Allowance) -> Any:
+        """Receive what came before the time was over, as it does while a process is stopped; wait for nothing."""
+        self.settimeout(0)  # type: ignore[attr-defined]
+        try:
+            got = receive(*args)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            got = None
+        if got is None:
+            raise TimeoutError
+        allowance.late -= got if isinstance(got, int) else len(got)
+        return got
 
     def _busily(self, receive: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Receive; somebody else does the waiting, and something useful meanwhile."""

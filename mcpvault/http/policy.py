@@ -40,15 +40,22 @@ class Allowance:
     response hook spends the same time again and not fresh time.
     """
 
-    __slots__ = ("connect", "deadline", "meanwhile", "read")
+    __slots__ = ("connect", "deadline", "late", "meanwhile", "read")
 
     def __init__(
-        self, deadline: Deadline, *, connect: float, read: float, meanwhile: Callable[..., bool] | None = None
+        self,
+        deadline: Deadline,
+        *,
+        connect: float,
+        read: float,
+        meanwhile: Callable[..., bool] | None = None,
+        late: int = 0,
     ) -> None:
         self.deadline = deadline
         self.connect = connect
         self.read = read
         self.meanwhile = meanwhile  # waits for a socket in our place: (socket, seconds) -> whether anything happened
+        self.late = late  # bytes that are taken after the deadline, if they need not be waited for
 
     def step(self) -> float | None:
         """
@@ -155,9 +162,10 @@ class OriginPolicy(Record):
             raise TypeError("timeout: expected a number or a pair of numbers (connect, read)")
         return Allowance(deadline_in(total), connect=connect, read=read)
 
-    def until(self, deadline: Deadline, meanwhile: Callable[..., bool] | None = None) -> Allowance:
+    def until(self, deadline: Deadline, meanwhile: Callable[..., bool] | None = None, *, late: int = 0) -> Allowance:
         """Return the time for one request that somebody else limits."""
-        return Allowance(deadline, connect=self.timeout.connect, read=self.timeout.read, meanwhile=meanwhile)
+        connect, read = self.timeout.connect, self.timeout.read
+        return Allowance(deadline, connect=connect, read=read, meanwhile=meanwhile, late=late)
 
     def refuses(self, address: str) -> McpVaultError | None:
         """Return the error that forbids to talk to *address*, or None. It is asked before connecting."""

@@ -132,7 +132,8 @@ class _Door(OAuth2Session):  # type: ignore[misc]  # the library has no types
                 auth=NoAuth(),
                 allow_redirects=False,
                 stream=True,
-                timeout=self._session.policy.until(self._deadline),
+                # A process that was stopped takes the answer that came meanwhile: it may hold the next token.
+                timeout=self._session.policy.until(self._deadline, late=LARGEST),
             )
             with response:
                 place = f"{self._session.policy.origin}: token request"
