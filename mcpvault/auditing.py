@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from mcpvault.errors import McpVaultError
+from mcpvault.errors import BusyError, McpVaultError
 from mcpvault.secret import Secret
-from mcpvault.state.audit import AuditLog
+from mcpvault.state.audit import PATIENCE, AuditLog
 from mcpvault.state.files import StateDirectory
 from mcpvault.state.host import host_name
 from mcpvault.vault.state_sealing import audit_mac
@@ -26,6 +26,8 @@ from vault_schema import Document
 
 if TYPE_CHECKING:
     from mcpvault.vault.change import Change
+
+_LITTLE_PATIENCE = 0.1  # seconds
 
 
 class Auditor:
@@ -44,6 +46,7 @@ class Auditor:
         self._file = file
         self._log = AuditLog(directory, lambda data: audit_mac(file.keys.vault_key, data))
         self._warned = False
+        self._patience = PATIENCE
 
     def __call__(
         self,
@@ -83,13 +86,16 @@ class Auditor:
         said |= {**more, "ok": ok, **({"why": why} if why is not None else {})}
         problem: McpVaultError | None = None
         try:
-            self._log.append([said], durable=durable or mode == "required")
+            self._log.append([said], durable=durable or mode == "required", patience=self._patience)
         except McpVaultError as error:
             problem = error
         if problem is None:
+            self._patience = PATIENCE
             return
         if mode == "required":
             raise problem
+        if isinstance(problem, BusyError):
+            self._patience = _LITTLE_PATIENCE  # who is stopped with the log in hand costs us five seconds, but once
         if not self._warned:
             self._warned = True
             warnings.warn(f"{problem.message}; what is done with the vault is not written down", stacklevel=3)

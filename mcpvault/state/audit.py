@@ -27,7 +27,7 @@ Sign = Callable[[bytes], str]
 HEAD: Final = "audit.head"
 START: Final = "0" * 32  # the hash before the first line
 _HEAD_SIZE: Final = 256  # bytes
-_PATIENCE: Final = 5.0  # seconds
+PATIENCE: Final = 5.0  # seconds
 _MARK: Final = b',"mac":"'
 
 
@@ -83,13 +83,13 @@ class AuditLog:
         self._sign = sign
         self._now = now
 
-    def append(self, events: Sequence[Event], *, durable: bool = False) -> None:
+    def append(self, events: Sequence[Event], *, durable: bool = False, patience: float = PATIENCE) -> None:
         """
         Write *events*, in order; with *durable* they are on the disk when this returns.
 
         Raises:
             PermissionsError: The state folder or the disk refuses.
-            BusyError: Another process kept the log for five seconds.
+            BusyError: Another process kept the log for *patience* seconds.
         """
         problem: str | None = None
         failure: McpVaultError | None = None
@@ -97,7 +97,7 @@ class AuditLog:
             folder = self._folder()
             descriptor = os.open(folder / HEAD, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
             try:
-                self._lock(descriptor)
+                self._lock(descriptor, patience)
                 self._write(folder, descriptor, events, durable)
             finally:
                 os.close(descriptor)  # and the lock with it
@@ -119,12 +119,12 @@ class AuditLog:
         self._directory.judge()
         return self._directory.path
 
-    def _lock(self, descriptor: int) -> None:
+    def _lock(self, descriptor: int, patience: float) -> None:
         try:
             import fcntl
         except ImportError:  # Windows: the loser of a race writes a line that does not chain, which verify reports
             return
-        ends = time.monotonic() + _PATIENCE
+        ends = time.monotonic() + patience
         pause = 0.001
         while True:
             try:
@@ -133,7 +133,7 @@ class AuditLog:
             except BlockingIOError:
                 pass
             if time.monotonic() > ends:
-                raise BusyError(f"{HEAD}: locked for {_PATIENCE:g} s by another process", hint="try again")
+                raise BusyError(f"{HEAD}: locked for {patience:g} s by another process", hint="try again")
             time.sleep(pause)
             pause = min(2 * pause, 0.05)
 
