@@ -16,16 +16,16 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from mcpvault.errors import BusyError, McpVaultError
-from mcpvault.secret import Secret
 from mcpvault.state.audit import PATIENCE, AuditLog
-from mcpvault.state.files import StateDirectory
 from mcpvault.state.host import host_name
 from mcpvault.vault.state_sealing import audit_mac
-from mcpvault.vault.vaultfile import VaultFile
-from vault_schema import Document
 
 if TYPE_CHECKING:
+    from mcpvault.secret import Secret
+    from mcpvault.state.files import StateDirectory
     from mcpvault.vault.change import Change
+    from mcpvault.vault.vaultfile import VaultFile
+    from vault_schema import Document
 
 _LITTLE_PATIENCE = 0.1  # seconds
 

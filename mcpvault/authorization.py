@@ -19,12 +19,8 @@ from mcpvault.errors import (
     CredentialRejectedError,
     LoginNeededError,
 )
-from mcpvault.oauth.settings import Settings
 from mcpvault.remembered import Remembered, as_begun
-from mcpvault.secret import Secret
-from mcpvault.state.record import TokenRecord
 from mcpvault.token_source import EntryTokens
-from mcpvault.tokens import TokenSet
 from vault_schema import origin_of
 from vault_schema.record import Record
 
@@ -33,8 +29,12 @@ if TYPE_CHECKING:
     from mcpvault.login import OAuthProvider
     from mcpvault.login_plan import Plan
     from mcpvault.oauth.challenge import Challenge
+    from mcpvault.oauth.settings import Settings
+    from mcpvault.secret import Secret
     from mcpvault.state.pending import PendingStore
+    from mcpvault.state.record import TokenRecord
     from mcpvault.state.tokens import TokenStore
+    from mcpvault.tokens import TokenSet
 
 JUST_NOW = 60.0  # seconds
 

@@ -36,11 +36,10 @@ from mcpvault.places import Places, locate
 from mcpvault.secret import Secret
 from mcpvault.startup import Loading
 from mcpvault.state.anchor import FileAnchor
-from mcpvault.state.files import StateDirectory
 from mcpvault.state.memory import MemoryState
 from mcpvault.vault.documents import read_document
-from mcpvault.vault.file import writable_by_others
 from mcpvault.vault.keysources import Key, find_key
+from mcpvault.vault.reading import writable_by_others
 from mcpvault.vault.vaultfile import VaultFile
 
 if TYPE_CHECKING:
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from mcpvault.mcp.callbacks import Callbacks
     from mcpvault.pool import SessionPool
     from mcpvault.stages import Stage
+    from mcpvault.state.files import StateDirectory
     from mcpvault.vault.change import Change
     from mcpvault.vault.slots import NewSlot
     from vault_schema import Document, ServerEntry

@@ -19,7 +19,6 @@ from mcpvault.credentials import Credential, check_header
 from mcpvault.errors import BindingMismatchError, ConfigurationError, NotApprovedError, UnknownFieldError
 from mcpvault.secret import Secret
 from mcpvault.stages import Stage, at_stage, field_at
-from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import ServerEntry, Timeout, Tls, binding_for, is_secret, origin_of, spec_for
 from vault_schema.fields import OAUTH_KINDS
 from vault_schema.record import Record
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from mcpvault.login import OAuthProvider
     from mcpvault.oauth.settings import Settings
     from mcpvault.vault.references import Resolver
+    from mcpvault.vault.vaultfile import VaultFile
 
 
 class Concrete(Record):

@@ -14,14 +14,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError
 from mcpvault.secret import Secret
 from mcpvault.stages import Stage, other_stage
-from mcpvault.state import fallbacks
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
+    from mcpvault.deadline import Deadline
     from mcpvault.entries import Concrete
     from mcpvault.oauth.settings import Settings
 
@@ -44,6 +43,8 @@ def used(vault: Vault, name: str, stage: Stage) -> None:
     journal = vault.entry(name).rotation
     if stage == "current" or journal is None:
         return
+    from mcpvault.state import fallbacks
+
     LOG.warning("%s: the current %s is refused, the %s one is tried (rotation)", name, journal.field, stage)
     fallbacks.count(vault.state, name, journal.id, stage, now=time.time())
     vault.audit("fallback", server=name, field=journal.field, stage=stage)

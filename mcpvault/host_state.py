@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcpvault.places import Places
 from mcpvault.state.anchor import trusted_roots
 from mcpvault.state.files import StateDirectory
 from mcpvault.vault.permissions import read_secret_file
 
 if TYPE_CHECKING:
+    from mcpvault.places import Places
     from vault_schema import Document
 
 TRUSTED_ROOT = "trusted-root"  # a systemd credential with root fingerprints

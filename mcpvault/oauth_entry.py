@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mcpvault.authorization import EntryAuthorization
-from mcpvault.deadline import Deadline
-from mcpvault.entries import Concrete
 from mcpvault.errors import (
     BindingMismatchError,
     ConfigurationError,
@@ -25,24 +23,26 @@ from mcpvault.errors import (
     TamperedError,
 )
 from mcpvault.fallback import other_settings, used
-from mcpvault.oauth.settings import Settings
 from mcpvault.remembered import Remembered
 from mcpvault.state.host import host_id, host_name
 from mcpvault.state.record import Bound
-from mcpvault.state.store import StateStore
 from mcpvault.state.tokens import TokenStore
 from mcpvault.vault.epochs import keys_of, reopened
 from mcpvault.vault.state_sealing import epoch_of, seal_state, unseal_state
-from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import origin_of
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
+    from mcpvault.deadline import Deadline
+    from mcpvault.entries import Concrete
     from mcpvault.grants import Grants
     from mcpvault.http.asking import Asker
     from mcpvault.login import OAuthProvider
+    from mcpvault.oauth.settings import Settings
     from mcpvault.state.pending import PendingStore
+    from mcpvault.state.store import StateStore
+    from mcpvault.vault.vaultfile import VaultFile
     from vault_schema import Document, ServerEntry
 
 STALE = 30.0  # seconds

@@ -13,19 +13,19 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mcpvault.deadline import Deadline
 from mcpvault.errors import AuthorizationFailedError, McpVaultError, VaultError
 from mcpvault.secret import Secret
 from mcpvault.state.record import TokenRecord
-from mcpvault.state.tokens import TokenStore
 from mcpvault.tokens import AuthorizationServer, Registration, as_json, authorization_server, registration
 
 if TYPE_CHECKING:
+    from mcpvault.deadline import Deadline
     from mcpvault.grants import Grant, Grants, Known
     from mcpvault.oauth.authorization import Pending
     from mcpvault.oauth.challenge import Challenge
     from mcpvault.oauth.dpop import ProofKey
     from mcpvault.oauth.flows import Client
+    from mcpvault.state.tokens import TokenStore
 
 SKEW = 10.0  # seconds before its end for which a machine's token is still sent
 

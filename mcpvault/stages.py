@@ -10,9 +10,10 @@ Spec: SPEC §10.4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from vault_schema import ServerEntry
+if TYPE_CHECKING:
+    from vault_schema import ServerEntry
 
 Stage = Literal["current", "pending", "previous"]
 # Until it has proved itself, the new secret is the one to fall back to: some issuers end the old one at once.

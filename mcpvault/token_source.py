@@ -13,16 +13,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from mcpvault.deadline import Deadline
 from mcpvault.errors import AuthorizationFailedError, AuthorizationRequiredError, InsufficientScopeError
-from mcpvault.oauth.settings import Settings
 from mcpvault.remembered import SKEW, Remembered
 from mcpvault.secret import Secret
-from mcpvault.state.record import TokenRecord
 
 if TYPE_CHECKING:
+    from mcpvault.deadline import Deadline
     from mcpvault.oauth.challenge import Challenge
     from mcpvault.oauth.scope import Attempts
+    from mcpvault.oauth.settings import Settings
+    from mcpvault.state.record import TokenRecord
 
 
 class AskPerson(Protocol):

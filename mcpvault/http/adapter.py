@@ -13,20 +13,22 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from mcpvault.deadline import Deadline
 from mcpvault.errors import DeadlineExceededError, HeaderRefusedError, McpVaultError
 from mcpvault.http.auth import mismatch
-from mcpvault.http.failures import Failure
 from mcpvault.http.policy import Allowance, OriginPolicy, origin_of
-from mcpvault.http.pool import Pool
-from mcpvault.http.proxies import Proxy
-from mcpvault.http.response import GuardedResponse
-from mcpvault.http.tls import context_for
+from mcpvault.http.pool import Failure, Pool
+
+if TYPE_CHECKING:
+    import ssl
+
+    from mcpvault.deadline import Deadline
+    from mcpvault.http.proxies import Proxy
+    from mcpvault.http.response import GuardedResponse
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 §9.2.1
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
@@ -55,12 +57,12 @@ class GuardedAdapter(HTTPAdapter):
         self._pace = pace
         self._prefixes = policy.prefixes
         self._forwarding = proxy if proxy and policy.scheme == "http" else None
-        tls = partial(context_for, policy.ca_file, policy.client_cert)
+        tls = partial(_context_for, policy.ca_file, policy.client_cert)
         self._pool = Pool(
             policy,
             proxy=proxy,
             context=tls if policy.scheme == "https" else None,
-            proxy_context=partial(context_for, policy.ca_file, None) if proxy and proxy.scheme == "https" else None,
+            proxy_context=partial(_context_for, policy.ca_file, None) if proxy and proxy.scheme == "https" else None,
         )
 
     def send(
@@ -172,6 +174,12 @@ class RefusingAdapter(BaseAdapter):
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _context_for(ca_file: str | None, client_cert: tuple[str, str | None] | None) -> ssl.SSLContext:
+    from mcpvault.http.tls import context_for
+
+    return context_for(ca_file, client_cert)
 
 
 def _pause(outcome: GuardedResponse | Failure, number: int, safe: bool) -> float | None:

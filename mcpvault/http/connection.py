@@ -13,16 +13,18 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from urllib3._collections import HTTPHeaderDict
 from urllib3.connection import HTTPConnection
 from urllib3.util.ssltransport import SSLTransport
 
-from mcpvault.errors import McpVaultError
-from mcpvault.http.policy import Allowance
-from mcpvault.http.proxies import Proxy
 from mcpvault.http.response import GuardedResponse
+
+if TYPE_CHECKING:
+    from mcpvault.errors import McpVaultError
+    from mcpvault.http.policy import Allowance
+    from mcpvault.http.proxies import Proxy
 
 _ADDRESS = re.compile(r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")  # of an origin's host: not a name
 

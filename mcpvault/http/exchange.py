@@ -9,19 +9,21 @@ Decides nothing about what may be sent: ``session.auth`` and the mounted
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from requests import PreparedRequest, Request
 from requests.auth import AuthBase
 
-from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError
 from mcpvault.http.adapter import GuardedAdapter
-from mcpvault.http.policy import Allowance, OriginPolicy
 from mcpvault.http.redirects import next_hop
 from mcpvault.http.response import GuardedResponse
-from mcpvault.http.session import GuardedSession
 from mcpvault.http.token_auth import TokenAuth
+
+if TYPE_CHECKING:
+    from mcpvault.deadline import Deadline
+    from mcpvault.http.policy import Allowance, OriginPolicy
+    from mcpvault.http.session import GuardedSession
 
 
 class RequestsAnswer:

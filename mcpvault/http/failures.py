@@ -12,6 +12,7 @@ import http.client
 import re
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 import urllib3.exceptions
 
@@ -25,29 +26,12 @@ from mcpvault.errors import (
     RequestLostError,
     UsageError,
 )
-from mcpvault.http.policy import Allowance, OriginPolicy
-from vault_schema.record import Record
+from mcpvault.http.pool import Failure
 
-# What sending and receiving may raise. ValueError: http.client on a header that it cannot send.
-WIRE_ERRORS = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, ValueError)
-
+if TYPE_CHECKING:
+    from mcpvault.http.policy import Allowance, OriginPolicy
 
 _STATUS = r"\b[1-5][0-9][0-9]\b"
-
-
-class Failure(Record):
-    """
-    A request that brought no answer.
-
-    Args:
-        error: What to tell the caller.
-        sent: Whether any of the request may have reached the server.
-        lasting: Trying again cannot help.
-    """
-
-    error: McpVaultError
-    sent: bool
-    lasting: bool = False
 
 
 def while_connecting(e: Exception, policy: OriginPolicy, allowance: Allowance, through: str) -> Failure:

@@ -13,19 +13,38 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from urllib3.util.connection import is_connection_dropped
 
 from mcpvault.errors import ConfigurationError
 from mcpvault.http.connection import GuardedConnection, RefusedAddress
-from mcpvault.http.failures import WIRE_ERRORS, Failure, unexpected_answer, while_answering, while_connecting
-from mcpvault.http.policy import Allowance, OriginPolicy
-from mcpvault.http.proxies import Proxy
-from mcpvault.http.response import GuardedResponse
+from mcpvault.http.response import WIRE_ERRORS
+from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.errors import McpVaultError
+    from mcpvault.http.policy import Allowance, OriginPolicy
+    from mcpvault.http.proxies import Proxy
+    from mcpvault.http.response import GuardedResponse
 
 _MOST_IDLE = 32  # connections; more threads than that open new ones
+
+
+class Failure(Record):
+    """
+    A request that brought no answer.
+
+    Args:
+        error: What to tell the caller.
+        sent: Whether any of the request may have reached the server.
+        lasting: Trying again cannot help.
+    """
+
+    error: McpVaultError
+    sent: bool
+    lasting: bool = False
 
 
 class Pool:
@@ -89,12 +108,16 @@ class Pool:
             response = connection.getresponse()
             answered = response.status >= 200
         except WIRE_ERRORS as e:
+            from mcpvault.http.failures import while_answering
+
             return Failure(while_answering(e, self._policy, allowance), sent=True)
         finally:
             if not answered:
                 connection.close()
         if not answered:
             # http.client skips 100 only; after another one the real answer would be taken for the next request's.
+            from mcpvault.http.failures import unexpected_answer
+
             return Failure(unexpected_answer(self._policy, response.status), sent=True)
         response._pool = self  # type: ignore[assignment]  # all that it asks of a pool is _put_conn
         response._connection = connection
@@ -141,6 +164,8 @@ class Pool:
         except RefusedAddress as e:
             return Failure(e.error, sent=False, lasting=True)
         except WIRE_ERRORS as e:
+            from mcpvault.http.failures import while_connecting
+
             return while_connecting(e, self._policy, allowance, self._through)
         finally:
             if not opened:

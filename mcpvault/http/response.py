@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import urllib3.exceptions
 from urllib3.response import HTTPResponse
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import McpVaultError
-from mcpvault.http.failures import WIRE_ERRORS, while_answering
 from mcpvault.http.policy import Allowance, OriginPolicy
 
+if TYPE_CHECKING:
+    from mcpvault.errors import McpVaultError
+
+# What sending and receiving may raise. ValueError: http.client on a header that it cannot send.
+WIRE_ERRORS = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, ValueError)
 _SPARE_TIME = 0.02  # seconds to wait for the end of an answer, against the cost of another connection
 _SPARE_BYTES = 64 * 1024
 
@@ -35,6 +40,8 @@ class GuardedResponse(HTTPResponse):
 
     def judge(self, error: BaseException) -> McpVaultError:
         """Return what an error of the wire means for the caller."""
+        from mcpvault.http.failures import while_answering
+
         return while_answering(error, self.policy, self._allowance)
 
     def read(self, amt: int | None = None, decode_content: bool | None = None, cache_content: bool = False) -> bytes:

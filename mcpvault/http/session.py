@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import requests
@@ -20,18 +20,20 @@ from requests.auth import AuthBase
 from requests.hooks import dispatch_hook
 
 from mcpvault._version import VERSION
-from mcpvault.credentials import Credential
-from mcpvault.deadline import Deadline
 from mcpvault.errors import ConfigurationError, HeaderRefusedError, McpVaultError, UsageError
 from mcpvault.http.adapter import GuardedAdapter, RefusingAdapter
 from mcpvault.http.auth import NoAuth, auth_for
 from mcpvault.http.logs import filter_logs
-from mcpvault.http.policy import Allowance, OriginPolicy
 from mcpvault.http.proxies import Proxy, choose_proxy
 from mcpvault.http.redirects import next_hop
 from mcpvault.http.response import GuardedResponse
 from mcpvault.http.token_auth import TokenAuth, TokenSource
-from mcpvault.secret import Secret
+
+if TYPE_CHECKING:
+    from mcpvault.credentials import Credential
+    from mcpvault.deadline import Deadline
+    from mcpvault.http.policy import Allowance, OriginPolicy
+    from mcpvault.secret import Secret
 
 
 def new_session(

@@ -8,17 +8,19 @@ that it was not carried out). Leaves getting and replacing tokens to a ``TokenSo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError
 from mcpvault.http.auth import check_origin, own_headers
-from mcpvault.http.policy import OriginPolicy
-from mcpvault.secret import Secret
+
+if TYPE_CHECKING:
+    from mcpvault.deadline import Deadline
+    from mcpvault.http.policy import OriginPolicy
+    from mcpvault.secret import Secret
 
 OWN_HEADERS = ("Authorization", "DPoP")  # what a source sets; an entry's headers cannot
 _MOST_REPEATS = 2  # of one request: a DPoP nonce that was asked for, then a token that had expired

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mcpvault.mcp.wire import Json, Notify
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
     from mcpvault.mcp.elicitation import FormElicitation, UrlElicitation
     from mcpvault.mcp.tasks import Task
+    from mcpvault.mcp.wire import Json, Notify
 
 TASKS = "io.modelcontextprotocol/tasks"
 

@@ -6,9 +6,13 @@ Decides nothing: ``Callbacks`` do. Loads the means to answer when a server asks.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mcpvault.mcp import era, jsonrpc
 from mcpvault.mcp.callbacks import NOBODY, TASKS, Callbacks
-from mcpvault.mcp.wire import Json
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.wire import Json
 
 
 class ClientSide:

@@ -12,17 +12,17 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from mcpvault.deadline import Deadline
 from mcpvault.errors import LoginNeededError, McpVaultError, RemoteProtocolError, RpcError, UsageError
 from mcpvault.mcp import types
 from mcpvault.mcp.callbacks import NOBODY, Callbacks, LogMessage
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.forks import renew_in_children
 from mcpvault.mcp.standing import AuthState, Standing
-from mcpvault.mcp.wire import Authorization, Json, TaskMemory, Transport
 
 if TYPE_CHECKING:
+    from mcpvault.deadline import Deadline
     from mcpvault.mcp.caching import ResultCache
+    from mcpvault.mcp.wire import Authorization, Json, TaskMemory, Transport
 
 MOST_PAGES = 1_000
 MOST_VISITS = 5  # rounds of pages that a person must see before one request

@@ -10,13 +10,15 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcpvault._version import VERSION
 from mcpvault.errors import UnsupportedVersionError
-from mcpvault.mcp.wire import Json
 from mcpvault.quoting import quote
 from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.wire import Json
 
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"  # what we offer in initialize

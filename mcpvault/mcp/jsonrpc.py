@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mcpvault.errors import RemoteProtocolError, RpcError, UsageError
-from mcpvault.mcp.wire import Json
 from mcpvault.quoting import quote
 from mcpvault.secret import redact
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.wire import Json
 
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602

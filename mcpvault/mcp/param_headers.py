@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcpvault.errors import UsageError
 from mcpvault.mcp.era import header_value
-from mcpvault.mcp.wire import Json
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.wire import Json
 
 ANNOTATION = "x-mcp-header"
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 §5.6.2
+_HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
 _PRIMITIVES = frozenset({"string", "integer", "boolean"})
 _SAFE = 2**53 - 1  # what JavaScript can hold exactly
 _ONE = frozenset(
@@ -53,7 +55,7 @@ def annotations_of(schema: Any) -> Mirrored | str:
         shown = ".".join(path or ("the schema",))
         if not path:
             return f"{shown}: no chain of properties leads to it"
-        if not isinstance(name, str) or not _TOKEN.match(name):
+        if not isinstance(name, str) or not re.fullmatch(_HEADER_NAME, name):
             return f"{shown}: the name is no header name"
         kinds = annotated.get("type")
         named = {kinds} if isinstance(kinds, str) else {*map(str, kinds)} if isinstance(kinds, list) else set()

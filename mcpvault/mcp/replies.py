@@ -9,12 +9,14 @@ Spec: JSON-RPC 2.0 §5; MCP 2026-07-28 basic (``resultType``).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcpvault.errors import McpVaultError, RemoteProtocolError, UnknownToolError
 from mcpvault.mcp import jsonrpc
-from mcpvault.mcp.wire import Json
 from mcpvault.quoting import quote
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.wire import Json
 
 # Which requests may be answered by something else than their result (2026-07-28 MRTR; tasks extension).
 _UNFINISHED = {

@@ -15,11 +15,12 @@ from mcpvault.errors import RemoteProtocolError, UnknownToolError
 from mcpvault.mcp import types
 from mcpvault.mcp.conversation import Conversation, own_meta
 from mcpvault.mcp.standing import AuthState as AuthState
-from mcpvault.mcp.wire import Json
 
 if TYPE_CHECKING:
+    from mcpvault.mcp import prompts
     from mcpvault.mcp.listening import Listening
     from mcpvault.mcp.tasks import Task
+    from mcpvault.mcp.wire import Json
 
 
 class Session(Conversation):
@@ -69,9 +70,11 @@ class Session(Conversation):
         raws = self._list("resources/templates/list", "resourceTemplates", "uriTemplate", timeout)
         return [types.ResourceTemplate(raw) for raw in raws]
 
-    def list_prompts(self, *, timeout: float | None = None) -> list[types.Prompt]:
+    def list_prompts(self, *, timeout: float | None = None) -> list[prompts.Prompt]:
         """Return all prompts, from all pages."""
-        return [types.Prompt(raw) for raw in self._list("prompts/list", "prompts", "name", timeout)]
+        from mcpvault.mcp.prompts import Prompt
+
+        return [Prompt(raw) for raw in self._list("prompts/list", "prompts", "name", timeout)]
 
     def call_tool(
         self,
@@ -177,13 +180,15 @@ class Session(Conversation):
 
     def get_prompt(
         self, name: str, arguments: Mapping[str, str] | None = None, *, timeout: float | None = None
-    ) -> types.GetPromptResult:
+    ) -> prompts.GetPromptResult:
         """Return the prompt *name*, filled with *arguments*."""
+        from mcpvault.mcp.prompts import GetPromptResult
+
         deadline = self._deadline(timeout)
         self._open(deadline)
         params: Json = {"name": name, "arguments": dict(arguments or {})}
         result = self._request("prompts/get", params, deadline)
-        return types.GetPromptResult(types.objects(result, "messages", method="prompts/get", server=self.name))
+        return GetPromptResult(types.objects(result, "messages", method="prompts/get", server=self.name))
 
     def complete(
         self,
@@ -194,7 +199,7 @@ class Session(Conversation):
         resource: str | None = None,
         context: Mapping[str, str] | None = None,
         timeout: float | None = None,
-    ) -> types.Completion:
+    ) -> prompts.Completion:
         """
         Return what *value* may become.
 
@@ -209,6 +214,8 @@ class Session(Conversation):
         Raises:
             McpVaultError: As ``call_tool``.
         """
+        from mcpvault.mcp.prompts import completion
+
         if (prompt is None) == (resource is None):
             raise TypeError("complete() needs either prompt= or resource=")
         deadline = self._deadline(timeout)
@@ -220,7 +227,7 @@ class Session(Conversation):
         if context:
             params["context"] = {"arguments": dict(context)}
         result = self._request("completion/complete", params, deadline)
-        return types.completion(result, server=self.name)
+        return completion(result, server=self.name)
 
     def listen(
         self,

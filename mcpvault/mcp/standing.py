@@ -9,11 +9,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from mcpvault.deadline import Deadline, deadline_in
 from mcpvault.errors import AuthorizationFailedError, ConfigurationError, LoginNeededError
-from mcpvault.mcp.wire import Authorization
 from mcpvault.secret import Secret
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.wire import Authorization
 
 PATIENCE = 600.0  # seconds that a person may take to log in
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import base64
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcpvault.errors import RemoteProtocolError
-from mcpvault.mcp.wire import Json
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.wire import Json
 
 
-class _Value:
+class Value:
+    """What came as a JSON object; ``raw`` is that."""
+
     __slots__ = ("raw",)
 
     def __init__(self, raw: Json) -> None:
@@ -37,7 +41,9 @@ class _Value:
         return found if isinstance(found, dict) else {}
 
 
-class _Named(_Value):
+class Named(Value):
+    """What a list offers by name."""
+
     __slots__ = ()
 
     @property
@@ -56,7 +62,7 @@ class _Named(_Value):
         return self._text("description")
 
 
-class Tool(_Named):
+class Tool(Named):
     """A tool; schemas are kept untouched. ``annotations`` are the server's claims, not facts (P3)."""
 
     __slots__ = ()
@@ -77,7 +83,7 @@ class Tool(_Named):
         return self._object("annotations")
 
 
-class Resource(_Named):
+class Resource(Named):
     """A resource that can be read by its ``uri``."""
 
     __slots__ = ()
@@ -93,7 +99,7 @@ class Resource(_Named):
         return self._text("mimeType")
 
 
-class ResourceTemplate(_Named):
+class ResourceTemplate(Named):
     """A family of resources, by an RFC 6570 template."""
 
     __slots__ = ()
@@ -104,19 +110,7 @@ class ResourceTemplate(_Named):
         return str(self.raw["uriTemplate"])
 
 
-class Prompt(_Named):
-    """A prompt that can be filled with arguments."""
-
-    __slots__ = ()
-
-    @property
-    def arguments(self) -> list[Json]:
-        """Its arguments: ``name``, ``description``, ``required``."""
-        found = self.raw.get("arguments")
-        return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-
-
-class Content(_Value):
+class Content(Value):
     """One block of content: text, image, audio, resource or resource_link."""
 
     __slots__ = ()
@@ -154,7 +148,7 @@ class Content(_Value):
         return ResourceContents(self._object("resource"))
 
 
-class CallToolResult(_Value):
+class CallToolResult(Value):
     """What a tool returned. ``is_error`` is the tool's own word; nothing is raised for it."""
 
     __slots__ = ()
@@ -179,7 +173,7 @@ class CallToolResult(_Value):
         return "\n".join(block.text for block in self.content if block.text is not None)
 
 
-class ResourceContents(_Value):
+class ResourceContents(Value):
     """One part of a resource that was read."""
 
     __slots__ = ()
@@ -211,59 +205,6 @@ class ResourceContents(_Value):
         return Content({"type": "resource", "resource": self.raw}).data()
 
 
-class PromptMessage(_Value):
-    """One message of a prompt."""
-
-    __slots__ = ()
-
-    @property
-    def role(self) -> str:
-        """``user`` or ``assistant``."""
-        return str(self.raw.get("role", ""))
-
-    @property
-    def content(self) -> Content:
-        """What it says."""
-        return Content(self._object("content"))
-
-
-class GetPromptResult(_Value):
-    """A prompt, filled in."""
-
-    __slots__ = ()
-
-    @property
-    def description(self) -> str | None:
-        """What it is for."""
-        return self._text("description")
-
-    @property
-    def messages(self) -> list[PromptMessage]:
-        """Its messages."""
-        return [PromptMessage(message) for message in self.raw.get("messages") or []]
-
-
-class Completion(_Value):
-    """What an argument may become."""
-
-    __slots__ = ()
-
-    @property
-    def values(self) -> list[str]:
-        """Suggestions, the likeliest first."""
-        return list(self.raw.get("values") or [])
-
-    @property
-    def total(self) -> int | None:
-        """How many there are, if the server says so."""
-        return self.raw.get("total")
-
-    @property
-    def has_more(self) -> bool:
-        """Whether there are more than these."""
-        return self.raw.get("hasMore") is True
-
-
 def call_tool_result(result: Json, *, server: str) -> CallToolResult:
     """
     Return the result of ``tools/call``.
@@ -273,20 +214,6 @@ def call_tool_result(result: Json, *, server: str) -> CallToolResult:
     """
     objects(result, "content", method="tools/call", server=server, optional="structuredContent" in result)
     return CallToolResult(result)
-
-
-def completion(result: Json, *, server: str) -> Completion:
-    """
-    Return the result of ``completion/complete``.
-
-    Raises:
-        RemoteProtocolError: It is of another shape.
-    """
-    found = result.get("completion")
-    values = found.get("values") if isinstance(found, dict) else None
-    if found is None or not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise RemoteProtocolError("completion/complete: expected a list of texts 'values'", server=server)
-    return Completion(found)
 
 
 def items(result: Json, key: str, required: str, *, method: str, server: str) -> list[Json]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mcpvault.deadline import Deadline
-from mcpvault.errors import LoginNeededError
-from mcpvault.secret import Secret
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
+    from mcpvault.deadline import Deadline
+    from mcpvault.errors import LoginNeededError
     from mcpvault.mcp.client_side import ClientSide
+    from mcpvault.secret import Secret
 
 Json = dict[str, Any]
 Notify = Callable[[str, Json], None]  # method and params of a notification from the server

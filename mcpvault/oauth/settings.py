@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mcpvault.errors import ConfigurationError
-from mcpvault.secret import Secret
 from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.secret import Secret
 
 
 class Settings(Record):

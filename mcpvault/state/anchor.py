@@ -10,10 +10,12 @@ from __future__ import annotations
 import tomllib
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcpvault.errors import McpVaultError, RollbackError
-from mcpvault.state.store import StateStore
+
+if TYPE_CHECKING:
+    from mcpvault.state.store import StateStore
 
 _ANCHOR, _ROOTS = "anchor.toml", "trusted-roots"
 

@@ -16,10 +16,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from mcpvault.errors import BusyError, McpVaultError, PermissionsError
-from mcpvault.state.files import StateDirectory
+from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.state.files import StateDirectory
 
 Event = Mapping[str, Any]
 Sign = Callable[[bytes], str]
@@ -31,7 +34,7 @@ PATIENCE: Final = 5.0  # seconds
 _MARK: Final = b',"mac":"'
 
 
-class Head(NamedTuple):
+class Head(Record):
     """Where the chain ends: lines so far, the hash of the last, its file, and how long that file is."""
 
     n: int = 0
@@ -143,7 +146,7 @@ class AuditLog:
         # A clock that was set back must not lead to an older file: the order of the files is that of the chain.
         name = max(head.file, f"audit-{time.strftime('%Y%m', moment)}.jsonl")
         if name != head.file:
-            head = head._replace(file=name, size=0)
+            head = head.replaced(file=name, size=0)
         lines = []
         for event in [*found, *events]:
             told = {"n": head.n + 1, "t": time.strftime("%Y-%m-%dT%H:%M:%SZ", moment), **event, "prev": head.last}
@@ -151,7 +154,7 @@ class AuditLog:
             mac = self._sign(text) if self._sign is not None else ""
             line = text[:-1] + _MARK + mac.encode() + b'"}'
             lines.append(line + b"\n")
-            head = head._replace(n=head.n + 1, last=digest(line))
+            head = head.replaced(n=head.n + 1, last=digest(line))
         file = os.open(folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _FLAGS, 0o600)
         try:
             before = os.fstat(file).st_size
@@ -167,7 +170,7 @@ class AuditLog:
             size = os.fstat(file).st_size
         finally:
             os.close(file)
-        os.pwrite(descriptor, json.dumps(head._replace(size=size)._asdict()).encode().ljust(_HEAD_SIZE), 0)
+        os.pwrite(descriptor, json.dumps(head.replaced(size=size).fields()).encode().ljust(_HEAD_SIZE), 0)
 
     def _end(self, folder: Path, data: bytes) -> tuple[Head, list[Event]]:
         """Return where the chain ends, and events about what is not as the last writer left it."""
@@ -185,7 +188,7 @@ class AuditLog:
             return head, []
         if size > head.size:
             return self._counted(folder, head, None)
-        return head._replace(size=size), [{"ev": "log_cut", "ok": False, "size": size, "expected": head.size}]
+        return head.replaced(size=size), [{"ev": "log_cut", "ok": False, "size": size, "expected": head.size}]
 
     def _counted(self, folder: Path, head: Head, why: str | None) -> tuple[Head, list[Event]]:
         """Go on from *head* over the lines that a writer had no time to count."""
@@ -200,7 +203,7 @@ class AuditLog:
                 file.write(b"\n")
         for line in data.split(b"\n"):
             if line:
-                head = head._replace(n=_number(line, head.n + 1), last=digest(line))
+                head = head.replaced(n=_number(line, head.n + 1), last=digest(line))
         return head, found
 
 

@@ -7,10 +7,12 @@ For people who end the old one: whether somebody still needs it. A count that ca
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcpvault.errors import McpVaultError
-from mcpvault.state.store import StateStore
+
+if TYPE_CHECKING:
+    from mcpvault.state.store import StateStore
 
 _FILE = "fallbacks.json"
 _MOST = 1000  # entries that are counted

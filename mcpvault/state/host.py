@@ -11,10 +11,13 @@ import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcpvault.errors import PermissionsError
-from mcpvault.state.store import StateStore
 from vault_schema.canonical import pae
+
+if TYPE_CHECKING:
+    from mcpvault.state.store import StateStore
 
 MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 _FILE = "host-id"

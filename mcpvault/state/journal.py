@@ -12,9 +12,12 @@ import re
 import sys
 import time
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
-from mcpvault.secret import Secret
 from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.secret import Secret
 
 MOST_ATTEMPTS = 2  # redemptions of one token whose answer nobody saw
 YOUNG = 10  # seconds; authorization servers that forgive a second redemption do so for about this long

@@ -10,14 +10,16 @@ import math
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mcpvault.secret import Secret
 from mcpvault.state.brake import Trouble
-from mcpvault.state.journal import Intent
-from mcpvault.state.lifetime import Lifetime
-from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
 from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.state.journal import Intent
+    from mcpvault.state.lifetime import Lifetime
+    from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
 
 # none: no grant yet, or no longer; refreshing: a redemption was begun; ambiguous: nobody knows how it ended;
 # dead: only a login helps.

@@ -14,15 +14,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mcpvault.errors import BusyError, RetiredKeyError, VaultError, VaultFormatError
 from mcpvault.secret import Secret
 from mcpvault.state import token_file
 from mcpvault.state.memory import MemoryState
 from mcpvault.state.record import Bound, Facts, TokenRecord, dead_for_its_key
-from mcpvault.state.store import StateStore
-from mcpvault.state.token_file import Seal, Unseal
+
+if TYPE_CHECKING:
+    from mcpvault.state.store import StateStore
+    from mcpvault.state.token_file import Seal, Unseal
 
 LOG = logging.getLogger("mcpvault.state")
 Persist = Literal["all", "refresh", "none"]

@@ -7,10 +7,12 @@ A cache: whatever is wrong with the file, the answer is "unknown" and nothing fa
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcpvault.errors import McpVaultError
-from mcpvault.state.store import StateStore
+
+if TYPE_CHECKING:
+    from mcpvault.state.store import StateStore
 
 _FILE = "eras.json"
 _MOST = 10_000

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from mcpvault.state.record import Facts
-from mcpvault.tokens import TokenSet
+if TYPE_CHECKING:
+    from mcpvault.state.record import Facts
+    from mcpvault.tokens import TokenSet
 
 
 def window_of(tokens: TokenSet | Facts) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 from mcpvault.errors import (
     CredentialRejectedError,
@@ -19,9 +20,11 @@ from mcpvault.errors import (
     ServerUnavailableError,
 )
 from mcpvault.mcp import replies
-from mcpvault.mcp.sse import SSEDecoder
-from mcpvault.mcp.wire import HttpAnswer, Json
 from mcpvault.quoting import quote
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.sse import SSEDecoder
+    from mcpvault.mcp.wire import HttpAnswer, Json
 
 LARGEST = 64 * 1024 * 1024  # bytes of one message
 _CHUNK = 256 * 1024  # bytes
@@ -52,7 +55,10 @@ def messages_of(
     if kind == "application/json":
         yield from replies.messages(_whole(answer, largest), batches=batches)
     elif kind == "text/event-stream":
-        decoder = decoder or SSEDecoder(largest)
+        if decoder is None:
+            from mcpvault.mcp.sse import SSEDecoder
+
+            decoder = SSEDecoder(largest)
         while chunk := answer.read1(_CHUNK):
             events = decoder.feed(chunk)
             del chunk

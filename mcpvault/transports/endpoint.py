@@ -18,13 +18,12 @@ from mcpvault.errors import DeadlineExceededError, McpVaultError, RemoteProtocol
 from mcpvault.mcp import era as eras
 from mcpvault.mcp import jsonrpc, replies
 from mcpvault.mcp.client_side import ClientSide
-from mcpvault.mcp.sse import SSEDecoder
-from mcpvault.mcp.wire import HttpAnswer, HttpExchange, Json, Meanwhile, Notify
 from mcpvault.transports.bodies import error_message, media_type, messages_of, problem_of
 from mcpvault.transports.outcomes import outcome_of
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
+    from mcpvault.mcp.wire import HttpAnswer, HttpExchange, Json, Meanwhile, Notify
     from mcpvault.transports.side_stream import SideStream
 
 _ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
@@ -247,6 +246,8 @@ class Endpoint:
 
     def _resumable(self, answer: HttpAnswer, deadline: Deadline) -> Generator[Json, None, None]:
         """Yield the messages of a legacy server's answer; a stream that breaks off is taken up again if it can be."""
+        from mcpvault.mcp.sse import SSEDecoder
+
         decoder = SSEDecoder(self._largest)
         batches = self.version in eras.BATCHES
         try:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcpvault.errors import RemoteProtocolError
 from mcpvault.mcp.param_headers import Mirrored, annotations_of, headers_for
-from mcpvault.mcp.wire import Json
 from mcpvault.quoting import quote
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.wire import Json
 
 _MOST_PAGES = 1_000
 

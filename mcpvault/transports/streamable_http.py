@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from mcpvault.deadline import Deadline
 from mcpvault.errors import (
     ForbiddenError,
     McpVaultError,
@@ -25,13 +24,14 @@ from mcpvault.errors import (
 )
 from mcpvault.mcp import era as eras
 from mcpvault.mcp import jsonrpc
-from mcpvault.mcp.client_side import ClientSide
-from mcpvault.mcp.wire import HttpExchange, Json, Notify, VerdictStore
 from mcpvault.transports.bodies import LARGEST
 from mcpvault.transports.endpoint import Endpoint, Rejected
 from mcpvault.transports.outcomes import outcome_of, raised
 
 if TYPE_CHECKING:
+    from mcpvault.deadline import Deadline
+    from mcpvault.mcp.client_side import ClientSide
+    from mcpvault.mcp.wire import HttpExchange, Json, Notify, VerdictStore
     from mcpvault.transports.mirroring import Mirrors
     from mcpvault.transports.side_stream import SideStream
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mcpvault.errors import ConfigurationError, LiteralSecretError, UnknownServerError, VaultFormatError
-from mcpvault.suggestion import did_you_mean
-from mcpvault.vault import file
+from mcpvault.vault import reading
 from vault_schema import Document, SchemaError, ServerEntry, judge, parse
 
 
@@ -27,7 +26,7 @@ def read_document(path: Path) -> Document:
         VaultFormatError: It is no vault of this format; ``path`` and ``line`` say where.
         LiteralSecretError: A secret stands in clear in it.
     """
-    return parsed(file.read(path), path)
+    return parsed(reading.read(path), path)
 
 
 def parsed(data: bytes, path: Path) -> Document:
@@ -83,6 +82,8 @@ def entry_of(document: Document, name: str) -> ServerEntry:
     names = document.tree.get("servers", {})
     if name in names:
         return document.server(name)
+    from mcpvault.suggestion import did_you_mean
+
     raise UnknownServerError(
         f"there is no server {name!r} in the vault",
         hint=did_you_mean(name, names) or "run: mcpvault list",

@@ -1,8 +1,8 @@
 """
-The vault file on disk: read without a lock, replaced in one step, written under a kernel lock.
+The vault file on disk: replaced in one step, written under a kernel lock.
 
 Decides how bytes get to the disk so that a crash at any moment leaves the old file or
-the new one. Leaves their meaning to ``vaultfile``.
+the new one. Leaves their meaning to ``vaultfile``, and reading to ``reading``.
 
 Spec: SPEC §14.
 """
@@ -10,44 +10,17 @@ Spec: SPEC §14.
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mcpvault.errors import ConfigurationError, PermissionsError, VaultBusyError, VaultError, VaultNotFoundError
+from mcpvault.errors import ConfigurationError, PermissionsError, VaultBusyError, VaultError
+from mcpvault.vault.reading import LARGEST as LARGEST
+from mcpvault.vault.reading import read as read
+from mcpvault.vault.reading import writable_by_others as writable_by_others
 
-LARGEST = 16 * 1024 * 1024  # bytes
 _LEFTOVER_AGE = 3600  # seconds; a younger temporary file may belong to a writer at work
-
-
-def read(path: Path) -> bytes:
-    """
-    Return the bytes of the vault file.
-
-    Raises:
-        VaultNotFoundError: There is none.
-        PermissionsError: It cannot be read, or is no regular file.
-        ConfigurationError: It is larger than a vault can be.
-    """
-    problem: OSError | None = None
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
-    except OSError as error:
-        problem = error
-    if isinstance(problem, FileNotFoundError | NotADirectoryError):
-        raise VaultNotFoundError(f"{path}: there is no vault", hint="run: mcpvault init, or name one with --vault")
-    if problem is not None:
-        raise PermissionsError(f"{path}: cannot be read: {problem.strerror}", hint=f"run: ls -l {path}")
-    facts = os.fstat(descriptor)
-    if not stat.S_ISREG(facts.st_mode):
-        os.close(descriptor)
-        raise PermissionsError(f"{path}: expected a regular file", hint="name a file with --vault")
-    with os.fdopen(descriptor, "rb") as file:
-        if facts.st_size > LARGEST:
-            raise ConfigurationError(f"{path}: larger than {LARGEST // 1024**2} MiB, which no vault is")
-        return file.read()
 
 
 def make_folder(path: Path) -> None:
@@ -64,11 +37,6 @@ def make_folder(path: Path) -> None:
         problem = error
     if problem is not None:
         raise PermissionsError(f"{path.parent}: cannot be made: {problem.strerror}", hint="name a file with --vault")
-
-
-def writable_by_others(path: Path) -> bool:
-    """Tell whether somebody else may write the file; a warning and a finding of ``doctor``."""
-    return os.name != "nt" and bool(path.stat().st_mode & 0o022)
 
 
 @contextmanager

@@ -13,14 +13,15 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mcpvault.errors import ConfigurationError, VaultLockedError
 from mcpvault.secret import Secret
-from mcpvault.vault import phrases
 from mcpvault.vault.permissions import read_secret_file
-from vault_schema import Header, Slot
 from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from vault_schema import Header, Slot
 
 CREDENTIAL = "mcpvault.key"
 _read_descriptors: dict[int, Secret] = {}
@@ -81,6 +82,8 @@ def find_key(
     if prompt is not None and not kinds.isdisjoint({"passphrase", "recovery"}):
         asked = "Passphrase" if "passphrase" in kinds else "Recovery phrase"
         typed = prompt(f"{asked} for {vault_path}: ")
+        from mcpvault.vault import phrases
+
         words = "recovery" in kinds and phrases.spoken(typed.reveal()) is not None
         return Key("text" if words or "passphrase" not in kinds else "passphrase", typed, "the prompt")
     raise VaultLockedError(

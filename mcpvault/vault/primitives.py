@@ -13,14 +13,43 @@ import base64
 import binascii
 import hashlib
 import hmac
+from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives import hpke
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.hpke import Suite
+
+# The objects of cryptography's public modules, taken from where those have them: the modules load thirty others
+# for algorithms that are not ours, a fifteenth of a cron job. Where the inner name is gone, they are asked.
+_hpke: Any
+_AESGCM: type[AESGCM]
+_x25519_private: Callable[[bytes], X25519PrivateKey]
+_x25519_public: Callable[[bytes], X25519PublicKey]
+_ed25519_private: Callable[[bytes], Ed25519PrivateKey]
+_ed25519_public: Callable[[bytes], Ed25519PublicKey]
+try:
+    from cryptography.hazmat.bindings._rust import openssl
+
+    _hpke, _AESGCM = openssl.hpke, openssl.aead.AESGCM
+    _x25519_private, _x25519_public = openssl.x25519.from_private_bytes, openssl.x25519.from_public_bytes
+    _ed25519_private, _ed25519_public = openssl.ed25519.from_private_bytes, openssl.ed25519.from_public_bytes
+except (ImportError, AttributeError):
+    from cryptography.hazmat.primitives import hpke as _hpke
+    from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM as _AESGCM
+
+    _x25519_private = x25519.X25519PrivateKey.from_private_bytes
+    _x25519_public = x25519.X25519PublicKey.from_public_bytes
+    _ed25519_private = ed25519.Ed25519PrivateKey.from_private_bytes
+    _ed25519_public = ed25519.Ed25519PublicKey.from_public_bytes
+
+_SUITE: Suite = _hpke.Suite(_hpke.KEM.X25519, _hpke.KDF.HKDF_SHA256, _hpke.AEAD.AES_256_GCM)
 _HASH_BYTES = 32
 
 
@@ -43,6 +72,17 @@ def decode(text: str) -> bytes | None:
     except (binascii.Error, ValueError):
         return None
     return data if encode(data) == text else None
+
+
+def sealed_parts(line: str) -> tuple[int, bytes, bytes] | None:
+    """Return epoch, salt and ciphertext of a line ``mv1.<epoch>.<salt>.<ciphertext>``, or None if it is none."""
+    mark, *parts = line.split(".")
+    if mark != "mv1" or len(parts) != 3:
+        return None
+    number, salt, sealed = parts[0], decode(parts[1]), decode(parts[2])
+    if not (number.isascii() and number.isdigit()) or number[0] == "0" or len(number) > 10:
+        return None
+    return (int(number), salt, sealed) if salt is not None and len(salt) == 24 and sealed else None
 
 
 def hkdf(key: bytes, salt: bytes, label: str, length: int = 32) -> bytes:
@@ -72,13 +112,13 @@ def sha256(data: bytes) -> bytes:
 
 def x25519_public(private: bytes) -> bytes:
     """Return the public key of a 32-byte X25519 private key."""
-    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+    return _x25519_private(private).public_key().public_bytes_raw()
 
 
 def hpke_seal(data: bytes, public: bytes, info: bytes) -> bytes | None:
     """Return enc ‖ ciphertext (RFC 9180 §6.1, base mode), or None if *public* is no usable key."""
     try:
-        return _SUITE.encrypt(data, X25519PublicKey.from_public_bytes(public), info)
+        return _SUITE.encrypt(data, _x25519_public(public), info)
     except ValueError:
         return None
 
@@ -86,38 +126,38 @@ def hpke_seal(data: bytes, public: bytes, info: bytes) -> bytes | None:
 def hpke_open(box: bytes, private: bytes, info: bytes) -> bytes | None:
     """Return the plaintext, or None if the box was not made for this key and *info*."""
     try:
-        return _SUITE.decrypt(box, X25519PrivateKey.from_private_bytes(private), info)
+        return _SUITE.decrypt(box, _x25519_private(private), info)
     except (InvalidTag, ValueError):
         return None
 
 
 def gcm_seal(key: bytes, nonce: bytes, data: bytes, aad: bytes) -> bytes:
     """Return ciphertext ‖ tag of AES-256-GCM."""
-    return AESGCM(key).encrypt(nonce, data, aad)
+    return _AESGCM(key).encrypt(nonce, data, aad)
 
 
 def gcm_open(key: bytes, nonce: bytes, data: bytes, aad: bytes) -> bytes | None:
     """Return the plaintext, or None if key, nonce, data or associated data do not fit."""
     try:
-        return AESGCM(key).decrypt(nonce, data, aad)
+        return _AESGCM(key).decrypt(nonce, data, aad)
     except (InvalidTag, ValueError):
         return None
 
 
 def ed25519_public(seed: bytes) -> bytes:
     """Return the public key of a 32-byte Ed25519 seed."""
-    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    return _ed25519_private(seed).public_key().public_bytes_raw()
 
 
 def ed25519_sign(seed: bytes, data: bytes) -> bytes:
     """Return the 64-byte signature (RFC 8032)."""
-    return Ed25519PrivateKey.from_private_bytes(seed).sign(data)
+    return _ed25519_private(seed).sign(data)
 
 
 def ed25519_verify(public: bytes, signature: bytes, data: bytes) -> bool:
     """Tell whether *signature* is *public*'s over *data*."""
     try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, data)
+        _ed25519_public(public).verify(signature, data)
     except (InvalidSignature, ValueError):
         return False
     return True

@@ -10,7 +10,6 @@ Spec: SPEC §9.
 from __future__ import annotations
 
 import os
-import re
 
 from mcpvault.errors import ConfigurationError, TamperedError
 from mcpvault.secret import Secret
@@ -21,7 +20,6 @@ from vault_schema.record import Record
 LARGEST = 64 * 1024  # bytes of plaintext
 _BUCKET = 32  # bytes; hides a little of the length
 _SALT = 24  # bytes
-_LINE = re.compile(r"mv1\.([1-9][0-9]{0,9})\.([A-Za-z0-9_-]{32})\.([A-Za-z0-9_-]+)\Z")
 
 
 class SealContext(Record):
@@ -91,11 +89,10 @@ def unseal(vault_key: bytes, line: str, context: SealContext) -> Secret:
 
 
 def _open(vault_key: bytes, line: str, context: SealContext) -> Secret | None:
-    parts = _LINE.match(line)
-    salt = primitives.decode(parts[2]) if parts else None
-    sealed = primitives.decode(parts[3]) if parts else None
-    if parts is None or salt is None or sealed is None or int(parts[1]) != context.epoch:
+    parts = primitives.sealed_parts(line)
+    if parts is None or parts[0] != context.epoch:
         return None
+    _, salt, sealed = parts
     material = primitives.hkdf(vault_key, salt, "mcpvault/1/seal", 44)
     return _unpadded(primitives.gcm_open(material[:32], material[32:], sealed, context.associated_data))
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import base64
 import os
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from mcpvault.errors import ConfigurationError, TamperedError
 from mcpvault.secret import Secret
-from mcpvault.vault import phrases, primitives
+from mcpvault.vault import primitives
 from vault_schema import Header, Slot, pae
 from vault_schema.record import Record
 
@@ -32,6 +31,10 @@ def _armour(prefix: str, key: bytes) -> str:
 
 
 def _of_phrase(text: str) -> bytes | None:
+    if text.startswith((RawKey.prefix, HostIdentity.prefix)):
+        return None
+    from mcpvault.vault import phrases
+
     data = phrases.spoken(text)
     return data[:32] if data is not None and primitives.sha256(data[:32])[:4] == data[32:] else None
 
@@ -63,6 +66,8 @@ class RawKey:
     @property
     def phrase(self) -> Secret:
         """The same key in words."""
+        from mcpvault.vault import phrases
+
         key = key_bytes(self.text)
         return Secret(phrases.words(key + primitives.sha256(key)[:4]))
 
@@ -230,6 +235,8 @@ def private_of_raw(text: Secret, salt: bytes, *, kind: str = "raw") -> bytes:
 
 def private_of_passphrase(passphrase: Secret, salt: bytes, kdf: Mapping[str, int]) -> bytes:
     """Return the X25519 private key of a passphrase slot (SPEC §6.2): Argon2id, then HKDF."""
+    import unicodedata
+
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
     stretch = Argon2id(salt=salt, length=32, iterations=kdf["t"], lanes=kdf["p"], memory_cost=kdf["m"])

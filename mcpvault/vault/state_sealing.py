@@ -7,13 +7,11 @@ Spec: SPEC §9.6.
 from __future__ import annotations
 
 import os
-import re
 
 from mcpvault.errors import TamperedError
 from mcpvault.vault import primitives
 
 _SALT = 24  # bytes
-_LINE = r"mv1\.([1-9][0-9]{0,9})\.([A-Za-z0-9_-]{32})\.([A-Za-z0-9_-]+)"
 
 
 def seal_state(vault_key: bytes, epoch: int, data: bytes, associated_data: bytes) -> str:
@@ -26,8 +24,8 @@ def seal_state(vault_key: bytes, epoch: int, data: bytes, associated_data: bytes
 
 def epoch_of(line: str) -> int | None:
     """Return the epoch that a line of ``seal_state`` says it was sealed in, or None if it is no such line."""
-    parts = re.fullmatch(_LINE, line)
-    return int(parts[1]) if parts else None
+    parts = primitives.sealed_parts(line)
+    return parts[0] if parts else None
 
 
 def unseal_state(vault_key: bytes, line: str, associated_data: bytes) -> bytes:
@@ -37,10 +35,9 @@ def unseal_state(vault_key: bytes, line: str, associated_data: bytes) -> bytes:
     Raises:
         TamperedError: It was altered or moved, or the vault has another key by now: log in again.
     """
-    parts = re.fullmatch(_LINE, line)
-    salt = primitives.decode(parts[2]) if parts else None
-    sealed = primitives.decode(parts[3]) if parts else None
-    if salt is not None and sealed is not None:
+    parts = primitives.sealed_parts(line)
+    if parts is not None:
+        _, salt, sealed = parts
         material = primitives.hkdf(vault_key, salt, "mcpvault/1/state", 44)
         opened = primitives.gcm_open(material[:32], material[32:], sealed, associated_data)
         if opened is not None:

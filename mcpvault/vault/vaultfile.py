@@ -20,18 +20,18 @@ from mcpvault.errors import (
     RollbackError,
     UnknownFieldError,
 )
-from mcpvault.secret import Secret
-from mcpvault.vault import file, primitives, sealing, slots, unlock
+from mcpvault.vault import primitives, reading, sealing, slots, unlock
 from mcpvault.vault.documents import entry_of, judged, read_document, timestamp
 from mcpvault.vault.keysources import Key
 from mcpvault.vault.sealing import SealContext
-from mcpvault.vault.unlock import AnchorStore, Unlocked
 from vault_schema import Document, Header, ServerEntry, Slot, binding_for, spec_for
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
+    from mcpvault.secret import Secret
     from mcpvault.vault.change import Change
     from mcpvault.vault.slots import NewSlot
+    from mcpvault.vault.unlock import AnchorStore, Unlocked
 
 SUITE = "hpke-x25519-sha256-a256gcm+a256gcm+hs256"
 
@@ -145,6 +145,8 @@ class VaultFile:
 
         text = judged(new_text(tree)).text
         if not dry_run:
+            from mcpvault.vault import file
+
             file.make_folder(path)
             with file.write_lock(path):
                 if os.path.lexists(path):
@@ -293,7 +295,7 @@ class VaultFile:
         Raises:
             VaultError: The slot is gone, or what is there must not be believed; what was verified before stays.
         """
-        if file.read(self.path) == self.document.text.encode():
+        if reading.read(self.path) == self.document.text.encode():
             return False
         from mcpvault.vault.epochs import reopened
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mcpvault.mcp import types
+from mcpvault.mcp import prompts, types
 
 ODD = [None, True, 7, 1.5, [], ["x"], {}]
 
@@ -22,8 +22,8 @@ def test_a_field_of_another_type_is_absent(odd: Any) -> None:
     assert (None, None, b"") == (types.Content(block).text, types.Content(block).mime_type, types.Content(block).data())
     assert (None, b"") == (types.ResourceContents({"text": odd}).text, types.ResourceContents({"text": odd}).data())
     assert (None, None, {}, {}) == (tool.title, tool.description, tool.annotations, tool.input_schema)
-    assert types.PromptMessage({"content": odd}).content.text is None
-    assert [] == types.Prompt({"name": "p", "arguments": odd}).arguments
+    assert prompts.PromptMessage({"content": odd}).content.text is None
+    assert [] == prompts.Prompt({"name": "p", "arguments": odd}).arguments
 
 
 def test_half_a_surrogate_pair_has_bytes() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -117,3 +120,32 @@ def test_same_compares_bytes() -> None:
     """Equal bytes are the same, others are not."""
     assert primitives.same(b"a", b"a")
     assert not primitives.same(b"a", b"b")
+
+
+WITHOUT_THE_INNER_NAME = """
+import types
+from cryptography.hazmat.backends.openssl import backend
+from cryptography.hazmat.bindings import _rust
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
+from cryptography.hazmat.primitives.ciphers import aead
+_rust.openssl = types.SimpleNamespace()
+from mcpvault.vault import primitives
+private = bytes(range(32))
+box = primitives.hpke_seal(b"data", primitives.x25519_public(private), b"info")
+sealed = primitives.gcm_seal(private, bytes(12), b"data", b"aad")
+signature = primitives.ed25519_sign(private, b"data")
+print(
+    primitives.hpke_open(box, private, b"info") == b"data",
+    primitives.gcm_open(private, bytes(12), sealed, b"aad") == b"data",
+    primitives.ed25519_verify(primitives.ed25519_public(private), signature, b"data"),
+    primitives._x25519_private == x25519.X25519PrivateKey.from_private_bytes,
+)
+"""
+
+
+def test_public_modules_do_where_the_inner_one_has_changed() -> None:
+    """A cryptography that has rearranged its inner module opens, seals and verifies through its public ones."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_THE_INNER_NAME], capture_output=True, text=True, check=False)
+
+    assert ("True True True True", "") == (done.stdout.strip(), done.stderr)
