@@ -47,11 +47,11 @@ def command(
     as_json: bool,
 ) -> None:
     """
-    Look for every secret that the vault and this host's state hold, by its exact value.
+    Look for every secret that the vault and this host's state hold or refer to, by its exact value.
 
-    In PATHs with all that git keeps of them and in compressed logs, or, where nothing is named, in clients'
-    configurations, histories and processes. Also tells literals in clients' files that the vault does not hold yet.
-    Nothing secret is printed: places, fields and fingerprints. Exit 9 if anything is found.
+    In PATHs with all that git keeps of them, in what is compressed and in zip archives, or, where nothing is named, in
+    clients' configurations, histories and processes. Also tells literals in clients' files that the vault does not hold
+    yet. Nothing secret is printed: places, fields and fingerprints. Exit 9 if anything is found.
     """
     from mcpvault.upkeep import known_files
     from mcpvault.upkeep.scan import Scan
@@ -63,7 +63,7 @@ def command(
         clients = histories = processes = True
     vault = app.open_for_change() if fix else app.open_vault()
     sought = Sought(vault)
-    scan = Scan(sought, os.environ, _own(vault))
+    scan = Scan(sought, os.environ, [*_own(vault), *sought.files])
     theirs = list(known_files.clients(os.environ, Path.cwd())) if clients else []
     with vault.audit.watching("scan") as told:
         leaks = [leak for path in paths for leak in scan.below(path.absolute(), history=not work_tree)]
@@ -109,11 +109,15 @@ def _literals(vault: Vault, files: Sequence[Path], known: Sequence[Leak]) -> Ite
 def _fix(vault: Vault, clients: Iterable[Path], leaks: Sequence[Leak], *, dry_run: bool) -> list[str]:
     """Move the literals of the files that are clients' into the vault; return those that hold none any more."""
     from mcpvault.interop.importing import import_file
+    from mcpvault.upkeep.known_files import by_hand
 
     named = {str(path) for path in clients}
     fixed = []
     for path in dict.fromkeys(leak.path for leak in leaks if leak.kind in ("file", "literal")):
-        if path not in named and not path.endswith(".json"):
+        if not Path(path).is_file() or (path not in named and not path.endswith((".json", ".toml"))):
+            continue
+        if (step := by_hand(Path(path))) is not None:
+            output.warn(f"{path}: is not rewritten; by hand: {step}")
             continue
         try:
             report = import_file(vault, path, move=True, dry_run=dry_run)
@@ -161,6 +165,8 @@ def _remedy(vault: Vault, leaks: Sequence[Leak]) -> str:
         name, _, field = leak.field.partition(".")
         if leak.stage in ("current", "pending") and name in vault.names():
             return f"whoever can read it has it: mcpvault rotate {name} {field}; then remove it there"
+        if leak.stage == "reference":
+            return f"whoever can read it has it: replace it where {name}.{field} refers to; then remove it there"
     if any(leak.kind == "literal" for leak in leaks):
         return "move them into the vault: mcpvault scan --clients --fix"
     if any(leak.field == "vault.key" for leak in leaks):

@@ -95,7 +95,7 @@ def derivation(document: Document) -> Check[None]:
 
 def literals(document: Document, name: str, shows_secret: Callable[[str], bool]) -> Check[None]:
     """Look for secrets that were written where nothing is sealed: notes, arguments, the query of an address."""
-    for field, text in _texts(document.tree["servers"][name]):
+    for field, text in texts(document.tree["servers"][name]):
         if shows_secret(without_references(text)):
             what = f"servers.{name}.{field}: looks like a secret, and stands in clear"
             hint = f"if it is one: rotate it, and keep it in a sealed field: mcpvault set {name} FIELD --stdin"
@@ -119,7 +119,8 @@ def arguments(
                 yield warn("entry.argument", what, hint, server=name)
 
 
-def _texts(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+def texts(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Yield field and text of everything that an entry's table says in clear, but what is known to everybody."""
     for key, value in table.items():
         field = f"{above}{key}"
         if key in _NAMES:
@@ -127,7 +128,7 @@ def _texts(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str
         if isinstance(value, str):
             yield field, value
         elif isinstance(value, Mapping):
-            yield from _texts(value, f"{field}.")
+            yield from texts(value, f"{field}.")
         elif isinstance(value, list):
             yield from ((field, each) for each in value if isinstance(each, str))
 

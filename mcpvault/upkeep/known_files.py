@@ -17,6 +17,7 @@ _CONFIGURED = (
     *("Code - Insiders/User/mcp.json", "VSCodium/User/mcp.json", "Cursor/User/settings.json", "goose/config.yaml"),
     *("mcp/*.json", "opencode/opencode.json", "github-copilot/mcp.json"),
 )
+_LOGINS = ((".claude", ".credentials.json"), (".codex", "auth.json"))
 _HERE = (".mcp.json", "mcp.json", ".cursor/mcp.json", ".vscode/mcp.json", ".gemini/settings.json", ".codex/config.toml")
 _HISTORIES = (
     *(".bash_history", ".zsh_history", ".zhistory", ".sh_history", ".ash_history", ".ksh_history", ".history"),
@@ -46,6 +47,17 @@ def histories(env: Mapping[str, str]) -> Iterator[Path]:
         yield from _those(Path(home), _HISTORIES)
     if (named := env.get("HISTFILE")) and Path(named).is_file():
         yield Path(named)
+
+
+def by_hand(path: Path) -> str | None:
+    """Return what a person does about a client's file that nothing here rewrites; None where ``import`` can try."""
+    if path.suffix in (".yaml", ".yml"):
+        return "let it start mcpvault with the arguments stdio NAME (goose: cmd: mcpvault, args: [stdio, NAME])"
+    if path.name in (".netrc", ".git-credentials"):
+        return "git config credential.helper '!mcpvault token NAME --format git', then take the line out"
+    if path.parts[-2:] in _LOGINS or {".mcp-auth", ".fastmcp"} & {*path.parts}:
+        return "it is another program's login: log out there; with mcpvault stdio NAME it needs none of its own"
+    return None
 
 
 def _those(base: Path, names: tuple[str, ...]) -> Iterator[Path]:

@@ -7,15 +7,15 @@ a secret is told by its field and fingerprint only.
 
 from __future__ import annotations
 
-import gzip
 import os
 import stat
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
+from mcpvault.upkeep import unpacking
 from mcpvault.upkeep.scan_git import objects, repository_at
 from vault_schema.record import Record
 
@@ -96,22 +96,39 @@ class Scan:
             return
         self._seen.add((facts.st_dev, facts.st_ino))
         try:
-            with path.open("rb") as plain:
-                zipped = plain.read(2) == b"\x1f\x8b"
-                plain.seek(0)
-                file: IO[bytes] = gzip.GzipFile(fileobj=plain) if zipped else plain  # type: ignore[assignment]
-                yield from (_leak("file", str(path), line, name) for line, name in self._in(file))
+            with path.open("rb") as file:
+                for place, line, name in self._unpacked(str(path), file, facts.st_size):
+                    yield _leak("file", place, line, name)
         except OSError as error:
             self.unread.append(f"{path}: {(error.strerror or str(error) or 'refused').lower()}")
             return
-        except (EOFError, zlib.error):  # compressed, and cut off or damaged
-            self.unread.append(f"{path}: cannot be unpacked to its end")
         self.looked["files"] += 1
 
-    def _in(self, file: IO[bytes]) -> Iterator[tuple[int, Name]]:
+    def _unpacked(self, path: str, file: BufferedReader, size: int) -> Iterator[tuple[str, int, Name]]:
+        """Yield place, line and name of each secret in *file*, or in what is packed in it."""
+        place = path
+        try:
+            for place, stream in unpacking.streams(path, file, size, self.unread):
+                try:
+                    for line, name in self._in(stream):
+                        yield place, line, name
+                except unpacking.DAMAGED as error:
+                    if getattr(error, "errno", None) is not None:
+                        raise
+                    self.unread.append(f"{place}: cannot be unpacked to its end")
+        except unpacking.TooMuch:
+            self.unread.append(f"{place}: unpacks to too much; the rest of it was not looked through")
+
+    def _in(self, file: BufferedReader) -> Iterator[tuple[int, Name]]:
         """Yield line and name of each secret, reading in pieces that overlap by the longest of them."""
-        kept, lines = b"", 0
-        while piece := file.read(_PIECE):
+        kept, lines, broken = b"", 0, None
+        while broken is None:
+            try:
+                piece = file.read1(_PIECE)  # what can be had: more of it may be damaged
+            except (unpacking.TooMuch, *unpacking.DAMAGED) as error:
+                piece, broken = b"", error
+            if not piece:
+                break
             data = kept + piece
             before = max(len(data) - self._sought.overlap, 0)
             for at, name in self._ordered(data):
@@ -121,6 +138,8 @@ class Scan:
             kept = data[before:]
         for at, name in self._ordered(kept):
             yield lines + kept.count(b"\n", 0, at) + 1, name
+        if broken is not None:
+            raise broken
 
     def _ordered(self, data: bytes) -> list[tuple[int, Name]]:
         return sorted(self._sought.within(data), key=lambda hit: hit[0])
@@ -132,10 +151,10 @@ class Scan:
         self._seen.add((facts.st_dev, facts.st_ino))
         for each in objects(folder, self._env, self.unread):
             self.looked["objects"] += 1
-            found = self._ordered(each.data)
+            found = list(self._unpacked("", unpacking.in_memory(each.data), len(each.data)))
             place = each.place() if found else ""
-            for at, name in found:
-                yield _leak("git", place, each.data.count(b"\n", 0, at) + 1, name)
+            for inside, line, name in found:
+                yield _leak("git", place + inside, line, name)
 
     def processes(self) -> Iterator[Leak]:
         """Yield what stands in the environment and the words of this user's processes, for all of them to read."""
@@ -154,6 +173,8 @@ class Scan:
                 for variable in environ.split(b"\0"):
                     for _, name in self._sought.within(variable):
                         said = variable.partition(b"=")[0].decode("utf-8", "replace")
+                        if said in self._sought.variables.get(name.fingerprint, ()):
+                            continue  # there a reference looks for it
                         yield _leak("process", f"{place}, variable {said}", None, name)
 
 

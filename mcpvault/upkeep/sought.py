@@ -1,8 +1,9 @@
 """
 What ``scan`` looks for: every secret of the vault and of this host's state, in the forms that they take in files.
 
-Decides what is too short to be told from chance. Leaves where is looked to ``scan``. A secret that is looked for shows
-itself in no repr, and nothing here raises while its bytes are in a frame.
+What a reference stands for is looked for where it can be had without asking anybody: variables, files, credentials of
+the unit. Decides what is too short to be told from chance. Leaves where is looked to ``scan``. A secret that is looked
+for shows itself in no repr, and nothing here raises while its bytes are in a frame.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -17,8 +19,11 @@ from mcpvault.errors import McpVaultError
 from mcpvault.oauth_entry import sealing_of
 from mcpvault.secret import Secret
 from mcpvault.state.tokens import TokenStore, credentials
+from mcpvault.upkeep.exposure_checks import texts
 from mcpvault.vault import sealing
 from mcpvault.vault.keysources import find_key
+from mcpvault.vault.references import Reference, Resolver, Surroundings, references_in
+from vault_schema import is_sensitive_name
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
@@ -26,10 +31,11 @@ if TYPE_CHECKING:
 
 SHORTEST = 8  # bytes; shorter ones would be found wherever nobody put them
 _KEY = "vault.key"
+_QUIET = ("env", "file", "cred")  # schemes that are looked up without asking or running anything
 
 
 class Name(Record):
-    """What a secret is: its field, with the entry's or credential's name; version and stage; its fingerprint."""
+    """What a secret is: its field, with the entry's or credential's name; stage, or ``reference``; fingerprint."""
 
     field: str
     stage: str
@@ -42,15 +48,26 @@ class Sought:
 
     Args:
         vault: The vault. Its key is looked for too, where it is a text.
+
+    Attributes:
+        short: Fields whose secrets are too short to be looked for.
+        variables: By fingerprint, the variables in which references look for a secret, and where it may be.
+        files: The files in which references look for one.
     """
 
     def __init__(self, vault: Vault) -> None:
         self.short: list[str] = []
+        self.variables: dict[str, set[str]] = {}
+        self.files: list[Path] = []
         self._needles: list[tuple[Callable[[], bytes], Name]] = []
         self._longest = 1
         known: dict[str, Name] = {}
-        for name, secret in _secrets(vault):
+        for name, secret, reference in _secrets(vault):
             told = name.replaced(fingerprint=vault.file.fingerprint(secret))
+            if reference is not None and reference.scheme == "env":
+                self.variables.setdefault(told.fingerprint, set()).add(reference.body)
+            elif reference is not None:
+                self.files.append((vault.places.credentials_dir or Path("/")) / reference.body)
             if told.fingerprint in known:
                 continue
             known[told.fingerprint] = told
@@ -78,18 +95,22 @@ class Sought:
                 at = data.find(form(), at + 1)
 
 
-def _secrets(vault: Vault) -> Iterator[tuple[Name, Secret]]:
+Found = tuple[Name, Secret, Reference | None]
+
+
+def _secrets(vault: Vault) -> Iterator[Found]:
     yield from _sealed(vault)
+    yield from _referred(vault)
     for credential in credentials(vault.state):
         yield from _granted(vault, credential)
     with suppress(McpVaultError):
         places = vault.places
         key = find_key(vault.document.header, env=vault.env, data_home=places.data_home, vault_path=places.vault_path)
         if key.kind == "text":
-            yield Name(_KEY, "current", ""), key.secret
+            yield Name(_KEY, "current", ""), key.secret, None
 
 
-def _sealed(vault: Vault) -> Iterator[tuple[Name, Secret]]:
+def _sealed(vault: Vault) -> Iterator[Found]:
     """Yield every version, those that the entry's address no longer fits included: they are no less secret."""
     for name in vault.names():
         for path in vault.file.sealed_fields(name):
@@ -98,10 +119,26 @@ def _sealed(vault: Vault) -> Iterator[tuple[Name, Secret]]:
                 with suppress(McpVaultError):
                     context = vault.file.seal_context(name, path, version)
                     opened = sealing.unseal(vault.file.keys.vault_key, version["sealed"], context)
-                    yield Name(f"{name}.{path}", version["stage"], ""), opened
+                    yield Name(f"{name}.{path}", version["stage"], ""), opened, None
 
 
-def _granted(vault: Vault, credential: str) -> Iterator[tuple[Name, Secret]]:
+def _referred(vault: Vault) -> Iterator[Found]:
+    """Yield what references stand for: those of secret fields, and elsewhere those that say to be of a secret."""
+    around = Surroundings(env=vault.env, credentials_dir=vault.places.credentials_dir, schemes=_QUIET)
+    for name in vault.names():
+        fields = {path for path, _, held in vault.document.secrets(name) if isinstance(held, str)}
+        for path, text in texts(vault.file.table(name)):
+            for reference in references_in(text):
+                secret = path in fields or reference.scheme == "cred" or is_sensitive_name(reference.body)
+                if not secret or reference.scheme not in _QUIET:
+                    continue
+                with suppress(McpVaultError):
+                    found = Resolver(server=name, surroundings=around).resolve(path, reference.text, secret=True)
+                    if found:
+                        yield Name(f"{name}.{path}", "reference", ""), found, reference
+
+
+def _granted(vault: Vault, credential: str) -> Iterator[Found]:
     record = None
     with suppress(McpVaultError):
         record = TokenStore(vault.state, credential, host="", **sealing_of(vault.file).fields()).read()
@@ -116,7 +153,7 @@ def _granted(vault: Vault, credential: str) -> Iterator[tuple[Name, Secret]]:
     }
     for field, secret in told.items():
         if secret:
-            yield Name(f"{credential}.{field}", "state", ""), secret
+            yield Name(f"{credential}.{field}", "state", ""), secret, None
 
 
 def _forms(secret: Secret) -> list[Callable[[], bytes]]:
