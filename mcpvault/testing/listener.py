@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -124,14 +125,18 @@ class Listener(ThreadingHTTPServer):
         self._open.discard(request)
         super().shutdown_request(request)
 
+    def shutdown(self) -> None:
+        """Stop serving: who waits for a connection is woken, where the system does that, and need not be waited for."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        super().shutdown()
+
     def server_close(self) -> None:
         """Stop listening and drop every connection."""
         super().server_close()
         for connection in list(self._open):
-            try:
+            with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay quiet: a client that goes away in the middle is what many tests are about."""
