@@ -37,7 +37,7 @@ from mcpvault.testing import FakeMcpServer
 from mcpvault.testing.behaviours import BEHAVIOURS
 
 CANARY = "canary-Q7h2vX9kLm4TzR8w"
-PATIENCE = 1.0  # seconds that a call may take where the server would take for ever
+PATIENCE = 0.5  # seconds that a call may take where the server would take for ever
 MOST_MEMORY = 256 << 20  # what a gigabyte from the server may cost: the limit of a message, twice, and some
 
 

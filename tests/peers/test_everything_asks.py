@@ -75,7 +75,7 @@ def session(
 ) -> Iterator[Any]:
     """Give a session with server-everything over each transport, and somebody to ask behind it."""
     # On stdio it does not end when its input does: it is told sooner than people's servers are.
-    monkeypatch.setattr("mcpvault.transports.pipes._PATIENCE", 0.1)
+    monkeypatch.setattr("mcpvault.transports.pipes.Child.close.__defaults__", (0.1,))
     if request.param == "http":
         connector: Any = HttpConnector(request.getfixturevalue("everything_http"), timeout=30)
     else:

@@ -237,8 +237,9 @@ def test_an_answer_may_come_in_pieces(waiting: Any, size: int) -> None:
     assert f"{here.loop.redirect_uri}?{QUERY}" == here.ended()
 
 
-def test_idle_connections_hold_nobody(waiting: Any) -> None:
+def test_idle_connections_hold_nobody(waiting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Browsers open connections in advance: they neither delay the answer nor stay open for ever."""
+    monkeypatch.setattr("mcpvault.http.loopback._PATIENCE", 0.5)
     here = waiting()
     idle = [here.connect() for _ in range(8)]
     idle[0].sendall(b"GET /callback?state=ours HT")
