@@ -60,7 +60,7 @@ def test_an_address_is_pasted_on_a_terminal(house: OAuthHouse, padding: str) -> 
 
     assert "does not belong to this login" in shown
     assert "logged in to demo" in shown
-    assert "state=b" not in shown
+    assert "code=a&state=b" not in shown
     assert "hello\n" == house.run(*ECHO).stdout
 
 
