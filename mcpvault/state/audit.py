@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mcpvault.errors import BusyError, McpVaultError, PermissionsError
+from mcpvault.state.locking import HAS_FLOCK, wait_for
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
@@ -123,22 +124,9 @@ class AuditLog:
         return self._directory.path
 
     def _lock(self, descriptor: int, patience: float) -> None:
-        try:
-            import fcntl
-        except ImportError:  # Windows: the loser of a race writes a line that does not chain, which verify reports
-            return
-        ends = time.monotonic() + patience
-        pause = 0.001
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                pass
-            if time.monotonic() > ends:
-                raise BusyError(f"{HEAD}: locked for {patience:g} s by another process", hint="try again")
-            time.sleep(pause)
-            pause = min(2 * pause, 0.05)
+        # Windows: the loser of a race writes a line that does not chain, which verify reports.
+        if HAS_FLOCK and not wait_for(descriptor, time.monotonic() + patience):
+            raise BusyError(f"{HEAD}: locked for {patience:g} s by another process", hint="try again")
 
     def _write(self, folder: Path, descriptor: int, events: Sequence[Event], durable: bool) -> None:
         head, found = self._end(folder, os.pread(descriptor, _HEAD_SIZE, 0))

@@ -11,7 +11,7 @@ import os
 import shlex
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mcpvault.errors import BusyError, PermissionsError
@@ -186,21 +186,16 @@ class StateDirectory:
             BusyError: Another process kept it for *timeout* seconds.
             PermissionsError: The folder cannot be used.
         """
-        from filelock import FileLock, Timeout
+        from mcpvault.state.locking import locked
 
-        lock = FileLock(self.ensure() / f"{name}.lock", mode=0o600, preserve_lock_file=True, fallback_to_soft=False)
-        busy, problem = False, None
-        try:
-            lock.acquire(timeout=timeout)
-        except Timeout:
-            busy = True
-        except (OSError, NotImplementedError) as error:
-            problem = str(getattr(error, "strerror", None) or error)
-        if busy:
-            raise BusyError(f"{self.path / name}: locked for {timeout:g} s by another process", hint="try again")
-        if problem is not None:
-            raise PermissionsError(f"{self.path / name}: cannot be locked: {problem}", hint="set MCPVAULT_STATE_DIR")
-        try:
+        path, problem, had = self.ensure() / name, None, False
+        with ExitStack() as held:
+            try:
+                had = held.enter_context(locked(path.with_name(f"{name}.lock"), timeout))
+            except (OSError, NotImplementedError) as error:
+                problem = str(getattr(error, "strerror", None) or error)
+            if problem is not None:
+                raise PermissionsError(f"{path}: cannot be locked: {problem}", hint="set MCPVAULT_STATE_DIR")
+            if not had:
+                raise BusyError(f"{path}: locked for {timeout:g} s by another process", hint="try again")
             yield
-        finally:
-            lock.release()

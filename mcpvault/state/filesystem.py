@@ -17,9 +17,9 @@ REFUSED = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ce
 DOUBTFUL = frozenset({"overlay", "9p", "virtiofs"})
 MARKER = "locks-tested"
 _CHILD = (
-    "import sys; from filelock import FileLock, Timeout\n"
-    "try: FileLock(sys.argv[1], fallback_to_soft=False).acquire(timeout=0)\n"
-    "except Timeout: sys.exit(7)\n"
+    "import fcntl, sys\n"
+    "try: fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+    "except BlockingIOError: sys.exit(7)\n"
 )
 
 
@@ -86,15 +86,15 @@ def lock_excludes(folder: Path) -> bool:
     import subprocess
     import sys
 
-    from filelock import FileLock
+    from mcpvault.state.locking import locked
 
     probe = folder / "probe.lock"
     try:
-        with FileLock(probe, mode=0o600, preserve_lock_file=True, fallback_to_soft=False):
+        with locked(probe, timeout=1) as held:
             done = subprocess.run(
                 [sys.executable, "-I", "-c", _CHILD, str(probe)], capture_output=True, check=False, timeout=60,
                 env={"PATH": os.defpath},
             )  # fmt: skip
     except (OSError, NotImplementedError, subprocess.TimeoutExpired):
         return False
-    return done.returncode == 7
+    return held and done.returncode == 7
