@@ -15,6 +15,7 @@ from typing import Any
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import ConfigurationError, McpVaultError, PolicyError, ServerUnavailableError
+from mcpvault.oauth.token_response import error_of
 from mcpvault.oauth.wire import Answer, Ask, json_object, unavailable
 from mcpvault.rotation.rotator import Case, Minted, Plan
 from mcpvault.secret import Secret
@@ -105,6 +106,11 @@ def _new(case: Case, told: dict[str, Any]) -> Minted | McpVaultError:
     return Minted(secret=Secret(secret), not_after=until, secrets=renewed)
 
 
+def disowned(answer: Answer) -> bool:
+    """Tell whether the server knows no such registration, or not by this token; Authlib says so with 400."""
+    return answer.status == 401 or error_of(json_object(answer.body) or {}) in ("access_denied", "invalid_token")
+
+
 def _send(
     case: Case, method: str, uri: str, token: Secret, document: dict[str, Any] | None, deadline: Deadline
 ) -> dict[str, Any] | McpVaultError:
@@ -122,7 +128,7 @@ def _send(
     if problem := unavailable(answer, place):
         return ServerUnavailableError(problem.message, server=name, retry_after=problem.retry_after)
     told = json_object(answer.body)
-    if answer.status in (401, 403):
+    if disowned(answer) or answer.status == 403:
         lost = "; the answer to an earlier update was lost, and with it the new token" if case.attempt > 1 else ""
         return ConfigurationError(
             f"{place}: the registration access token is refused ({answer.status}){lost}",

@@ -14,7 +14,7 @@ from mcpvault.errors import ConfigurationError, McpVaultError, PolicyError
 from mcpvault.grants import CLIENT_NAME
 from mcpvault.oauth import registration
 from mcpvault.oauth.wire import drive, unavailable
-from mcpvault.rotation.client_secret import RAT
+from mcpvault.rotation.client_secret import RAT, disowned
 from mcpvault.rotation.rotator import Case, Minted, Plan
 from mcpvault.secret import Secret
 from mcpvault.tokens import Registration
@@ -110,7 +110,7 @@ def _delete(case: Case, stage: str, uri: str | None, deadline: Deadline) -> str 
             answer = ask(request.replaced(discovered=True))
             problem = unavailable(answer, f"{case.place}: client deletion")
             # "If the client does not exist on this server, the server MUST respond with HTTP 401" -- RFC 7592 §2.3
-            if problem is None and answer.status not in (200, 204, 401, 404):
+            if problem is None and answer.status not in (200, 204, 404) and not disowned(answer):
                 return f"{told}: its deletion was answered with {answer.status}"
     except McpVaultError as error:
         problem = error.with_traceback(None)

@@ -120,9 +120,8 @@ def _answer(case: Case, action: str, more: dict[str, Any], deadline: Deadline) -
         return ServerUnavailableError(f"{place}: {action}: says that it is worth trying again", server=name)
     if process.returncode != 0:
         return PolicyError(f"{place}: {action}: returned {process.returncode}", server=name)
-    return _object(out) or (
-        PolicyError(f"{place}: {action}: answered no JSON object", server=name) if out.strip() else {}
-    )
+    told = _object(out) if out.strip() else {}
+    return PolicyError(f"{place}: {action}: answered no JSON object", server=name) if told is None else told
 
 
 def _object(out: bytes) -> dict[str, Any] | None:

@@ -104,10 +104,19 @@ def revoke(on: Ground, journal: Rotation) -> bool:
     times, last, _ = counted(on.vault.state, on.name, journal.id)
     on.remark(f"this host fell back {times} times, last at {stamp(last or 0)}" if times else None)
     journal = on.write(journal, "grace", attempt=journal.attempt + 1)
+    if journal.previous_client_id is not None:
+        _take_over_tokens(on)
     case = on.case(journal, "previous").replaced(attempt=journal.attempt)
     on.remark(rotator(journal.rotator).revoke(case, on.deadline()))
     on.write(journal, "revoked", problem=None)
     return True
+
+
+def _take_over_tokens(on: Ground) -> None:
+    """Let the new client have the tokens that scripts of this host use: those of a client that is deleted end too."""
+    grant = on.vault.authorization(on.name)
+    if not grant.settings.needs_person and grant.has_grant():
+        grant.renew(expiring=None, adopt=False, timeout=on.conditions.timeout)
 
 
 def see_it_dead(on: Ground, journal: Rotation) -> bool:

@@ -62,6 +62,18 @@ def test_a_machine_gets_another_token_and_gives_the_old_one_back(house: IssuerHo
     assert old not in "".join(p.read_text(errors="replace") for p in Path(house.env["HOME"]).rglob("*.toml"))
 
 
+def test_a_client_that_is_deleted_leaves_its_tokens_to_the_new_one(house: IssuerHouse) -> None:
+    """The tokens that scripts have of the old client may end with it: there are others before it is deleted."""
+
+    def owner() -> object:
+        return house.issuer.introspect(token(house, "robot"))["client_id"]
+
+    house.begin("registration")
+    assert "robot-1" == owner()
+    assert "done" == house.finish().step
+    assert house.client.client_id == owner() != "robot-1"
+
+
 def test_rolling_back_brings_the_old_tokens_back(house: IssuerHouse) -> None:
     """The new ones are revoked, the old ones are in use again."""
     old = token(house, "robot")
