@@ -1,8 +1,9 @@
 """
 What a script does when the issuer refuses its secret in the middle of a rotation: look again, then use the other one.
 
-Decides what is tried, once each: the current secret as the file has it now, then the one of the other stage. Uses of
-the other one are counted, logged and written down. Leaves which stage that is to ``stages``.
+Decides what is tried, once each: the current secret as the file has it now, then the one of the other stage, which is
+waited for while the issuer makes it. Uses of the other one are counted, logged and written down. Leaves which stage
+that is to ``stages``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from mcpvault.errors import McpVaultError
 from mcpvault.secret import Secret
-from mcpvault.stages import Stage, other_stage
+from mcpvault.stages import Stage, other_stage, version_of
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
@@ -25,17 +26,43 @@ if TYPE_CHECKING:
     from mcpvault.oauth.settings import Settings
 
 LOG = logging.getLogger("mcpvault.rotation")
+_PATIENCE = 10.0  # seconds to wait for a secret that is being made
+_RECENT = 60.0  # seconds for which a journal that says so is believed: who wrote it may be gone
+_POLL = 0.05  # seconds
 _PROOFS = ("client_id", "client_secret", "private_key", "key_id", "assertion", "subject_token", "idp_client_secret")
 
 
-def at_other_stages(vault: Vault, name: str) -> Iterator[tuple[Stage, Concrete]]:
+def at_other_stages(vault: Vault, name: str, deadline: Deadline) -> Iterator[tuple[Stage, Concrete]]:
     """Yield the entry *name* as the file has it now, then with the other secret of a rotation, where one is open."""
-    with suppress(McpVaultError):  # what was believed before is still good
-        vault.file.reread()
+    _look_again(vault)
     yield "current", vault.resolve(name)
+    if _is_being_made(vault, name):
+        waiting = deadline.within(_PATIENCE)
+        while _is_being_made(vault, name) and not waiting.expired():
+            time.sleep(min(_POLL, waiting.remaining()))
+            _look_again(vault)
+        yield "current", vault.resolve(name)
     stage = other_stage(vault.entry(name))
     if stage is not None:
         yield stage, vault.resolve(name, stage=stage)
+
+
+def _look_again(vault: Vault) -> None:
+    with suppress(McpVaultError):  # what was believed before is still good
+        vault.file.reread()
+
+
+def _is_being_made(vault: Vault, name: str) -> bool:
+    """Tell whether somebody has just asked the issuer for another secret: it may have ended this one by that."""
+    entry = vault.entry(name)
+    journal = entry.rotation
+    if journal is None or journal.step != "minted" or journal.undo:
+        return False
+    if version_of(entry, journal.field, "current") is None:  # tokens, of which the vault has none
+        return False
+    from mcpvault.durations import moment
+
+    return vault.file.now() - moment(journal.updated) < _RECENT
 
 
 def used(vault: Vault, name: str, stage: Stage) -> None:
@@ -50,10 +77,10 @@ def used(vault: Vault, name: str, stage: Stage) -> None:
     vault.audit("fallback", server=name, field=journal.field, stage=stage)
 
 
-def other_settings(vault: Vault, name: str, refused: Settings) -> Iterator[tuple[Stage, Settings]]:
+def other_settings(vault: Vault, name: str, refused: Settings, deadline: Deadline) -> Iterator[tuple[Stage, Settings]]:
     """Yield the settings of an OAuth entry by which its client can prove itself otherwise than by *refused*."""
     tried = [refused]
-    for stage, entry in at_other_stages(vault, name):
+    for stage, entry in at_other_stages(vault, name, deadline):
         found = entry.oauth
         if found is not None and all(_differs(found, each) for each in tried):
             tried.append(found)
@@ -102,19 +129,22 @@ class RotatingHeaders:
 
     def rejected(self, sent: Mapping[str, Secret], status: int, headers: Mapping[str, str], deadline: Deadline) -> bool:
         """Judge a refusal; True: there is another secret to send, which has not been refused."""
-        if status != 401:
+        # Whoever holds the lock may be waiting for a new secret.
+        if status != 401 or not self._lock.acquire(timeout=min(deadline.remaining(), 2 * _PATIENCE)):
             return False
-        with self._lock:
+        try:
             if sent is not self._sent:
                 return True  # another thread has found one since
             self._refused = self._sent if self._sent.stage == "current" else self._refused
-            for stage, entry in at_other_stages(self._vault, self._name):
+            for stage, entry in at_other_stages(self._vault, self._name, deadline):
                 found = _of(entry, stage)
                 if found not in (self._sent, self._refused):
                     self._sent = found
                     used(self._vault, self._name, stage)
                     return True
             return False
+        finally:
+            self._lock.release()
 
 
 def _of(entry: Concrete, stage: Stage) -> Sent:

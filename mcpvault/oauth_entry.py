@@ -136,8 +136,8 @@ def authorization_in(
             vault.file.reread()
         return _settings_of(vault.resolve(entry.name))
 
-    def others(refused: Settings) -> Iterator[Settings]:
-        for stage, settings in other_settings(vault, entry.name, refused):
+    def others(refused: Settings, deadline: Deadline) -> Iterator[Settings]:
+        for stage, settings in other_settings(vault, entry.name, refused, deadline):
             used(vault, entry.name, stage)
             yield settings
 
@@ -204,7 +204,7 @@ def authorization_of(
     provider: OAuthProvider | None = None,
     interactive: str | None = None,
     again: Callable[[], Settings] | None = None,
-    others: Callable[[Settings], Iterator[Settings]] | None = None,
+    others: Callable[[Settings, Deadline], Iterator[Settings]] | None = None,
     remedy: str | None = None,
     tell: Callable[..., None] | None = None,
 ) -> EntryAuthorization:
@@ -219,7 +219,7 @@ def authorization_of(
         provider: A caller's own way through a login.
         interactive: ``never`` or ``tty``, instead of the entry's.
         again: Reads the settings once more; see ``Latest``.
-        others: Yields the settings to try where those of its argument are refused (``invalid_client``), in a rotation.
+        others: Yields the settings to try where the given ones are refused (``invalid_client``), in a rotation.
         remedy: As for ``EntryAuthorization``.
         tell: As for ``Remembered``.
 
@@ -253,10 +253,10 @@ def authorization_of(
 
         return Grants(settings, reach_of(entry, settings, env), allow_http=entry.allow_http, latest=latest)
 
-    def other_ways() -> Iterator[Grants]:
+    def other_ways(deadline: Deadline) -> Iterator[Grants]:
         from mcpvault.grants import Grants
 
-        for each in others(settings) if others is not None else ():
+        for each in others(settings, deadline) if others is not None else ():
             yield Grants(each, reach_of(entry, each, env), allow_http=entry.allow_http)
 
     def waiting() -> PendingStore:

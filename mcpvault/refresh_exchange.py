@@ -23,7 +23,7 @@ Reach = Callable[[Deadline], Asker]
 
 
 def exchange_of(
-    clients_of: Callable[[TokenRecord], Iterator[flows.Client]],
+    clients_of: Callable[[TokenRecord, Deadline], Iterator[flows.Client]],
     reach: Reach,
     *,
     now: Callable[[], float],
@@ -34,7 +34,7 @@ def exchange_of(
 
     Args:
         clients_of: Yields the client that the record's tokens were issued to, with its keys; then the same client
-            with other keys, which is asked for only where it is not believed with those.
+            with other keys, which is asked for only where it is not believed with those, and may be waited for.
         reach: Who sends, within a deadline.
         now: Unix seconds.
         on_redeem: Called with the generation whose token is about to be redeemed.
@@ -42,7 +42,7 @@ def exchange_of(
 
     def redeem(record: TokenRecord, deadline: Deadline) -> Answer:
         on_redeem(record.generation)
-        clients = clients_of(record)
+        clients = clients_of(record, deadline)
         answer = redeem_as(next(clients), record, deadline)
         # Who is not believed is told so before the grant is looked at: the token is not spent (RFC 6749 §5.2).
         while is_disbelief(answer) and (client := next(clients, None)) is not None:
@@ -81,7 +81,7 @@ def exchange_of(
                     return answer
 
     def read(kept: KeptAnswer, record: TokenRecord) -> TokenSet:
-        client = next(clients_of(record))
+        client = next(clients_of(record, Deadline(None)))
         held = record.tokens
         return read_token(
             Answer(status=kept.status, headers=kept.headers, body=kept.body),

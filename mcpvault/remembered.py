@@ -39,7 +39,7 @@ class Remembered:
         ways: Makes the ways to a grant, when one is needed: most runs have a token.
         now: Unix seconds.
         tell: Writes an event down: its name, then ``secrets``, ``gen``, ``ok``, ``why``.
-        others: Yields ways with another proof of the client, for when its own is refused.
+        others: Yields ways with another proof of the client, for when its own is refused; may wait for one.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Remembered:
         ways: Callable[[], Grants],
         now: Callable[[], float] = time.time,
         tell: Callable[..., None] | None = None,
-        others: Callable[[], Iterator[Grants]] = lambda: iter(()),
+        others: Callable[[Deadline], Iterator[Grants]] = lambda _: iter(()),
     ) -> None:
         self.store = store
         self._others = others
@@ -150,7 +150,7 @@ class Remembered:
 
         def fetch(record: TokenRecord | None, within: Deadline) -> TokenRecord:
             asked.append(record.generation if record else 0)
-            grant = self._believed(lambda ways: ways.by_machine(self.known(), seen, scope, within))
+            grant = self._believed(lambda ways: ways.by_machine(self.known(), seen, scope, within), within)
             known = record or TokenRecord(generation=0, status="none", host=self.store.host)
             return known.replaced(
                 issuer=grant.server.issuer,
@@ -164,24 +164,24 @@ class Remembered:
         how = {"deadline": deadline, "clock": self.now, "rejected": outdated, "insist": insist}
         return self._telling("obtain", asked, lambda: obtain(self.store, fetch, **how))
 
-    def _believed(self, ask: Callable[[Grants], Grant]) -> Grant:
+    def _believed(self, ask: Callable[[Grants], Grant], deadline: Deadline) -> Grant:
         """Ask, and once more with each other proof where the authorization server does not believe the client."""
         refusal: AuthorizationFailedError | None = None
         try:
             return ask(self.grants)
         except AuthorizationFailedError as error:
             refusal = error
-        for ways in self._others() if refusal.error == "invalid_client" else ():
+        for ways in self._others(deadline) if refusal.error == "invalid_client" else ():
             try:
                 return ask(ways)
             except AuthorizationFailedError as error:
                 refusal = error
         raise refusal
 
-    def _clients_of(self, record: TokenRecord) -> Iterator[Client]:
+    def _clients_of(self, record: TokenRecord, deadline: Deadline) -> Iterator[Client]:
         """Yield the client that the tokens were issued to, then itself with each other proof."""
         yield self.client_of(record)
-        for ways in self._others():
+        for ways in self._others(deadline):
             if record.server is not None:
                 yield ways.as_client(record.server, record.registration, self.proof_key(record))
 

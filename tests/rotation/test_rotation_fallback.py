@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from rotation_house import NEW, OLD, RotationHouse, rotation_house
+from test_rotators import program
 
 from mcpvault.errors import CredentialRejectedError, PolicyError, TransportError
 from mcpvault.state.fallbacks import counted
@@ -67,6 +70,40 @@ def test_the_pending_token_is_used_where_the_issuer_has_ended_the_old_one(house:
 
     with house.open().session("demo") as session:
         assert [] != session.list_tools()
+
+
+def test_a_secret_that_is_being_made_is_waited_for(house: RotationHouse) -> None:
+    """The issuer has ended the old token and the new one is not written yet: the call waits, and goes on with it."""
+    at_the_issuer(house)
+    house.retire(OLD)
+    with closing(house.open().session("demo")) as session, ThreadPoolExecutor() as threads:
+        call = threads.submit(session.list_tools)
+        while not house.server.requests:
+            assert not call.done()
+        house.issue(NEW)
+        program(house, {"secret": NEW})
+        assert "grace" == house.machine().resume().step
+
+        assert [] != call.result()
+
+
+def test_a_secret_that_nobody_makes_any_more_is_not_waited_for(house: RotationHouse) -> None:
+    """A rotation that was begun more than a minute ago and got no answer holds no call up: one request, no waiting."""
+    house.shift = -61
+    at_the_issuer(house)
+    house.retire(OLD)
+    began = time.monotonic()
+
+    with closing(house.open().session("demo")) as session, pytest.raises(CredentialRejectedError):
+        session.list_tools()
+
+    assert (1, True) == (len(house.server.requests), time.monotonic() - began < 5)
+
+
+def at_the_issuer(house: RotationHouse) -> None:
+    """Let a rotation be cut off while the issuer is asked."""
+    with pytest.raises(TransportError):
+        house.machine().start("auth.token", "exec", grace="1h", command=program(house, {}, 75))
 
 
 def test_nothing_else_is_tried_without_a_rotation(house: RotationHouse) -> None:
