@@ -200,3 +200,13 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServe
             return RealServer(f"http://127.0.0.1:{port}{path}", port, process)
 
         yield start
+
+
+# What was measured
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what tests have recorded with ``record_property``: what they measure and do not judge."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    for name, value in (told for report in reports if report.when == "call" for told in report.user_properties):
+        terminalreporter.write_line(f"measured: {name}: {value}")

@@ -1,34 +1,48 @@
 """
 A server that demands a bearer token, on whichever ``mcp`` SDK runs it: 2.x (2026-07-28 and older) or 1.x.
 
-Run by the Python of ``.peers/mcp2`` or ``.peers/mcp1`` with PORT and PEER_TOKEN in the environment;
+Run by the Python of ``.peers/mcp2`` or ``.peers/mcp1`` with PORT in the environment, and what says which tokens are
+good: PEER_TOKEN, or a file PEER_TOKENS that is read for each request, or PEER_ISSUER, which is asked about each.
 PEER_TRANSPORT=sse lets the latter speak HTTP+SSE.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TypedDict
 
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 
 try:
+    from httpx2 import AsyncClient
     from mcp.server import MCPServer
 except ImportError:
+    from httpx import AsyncClient
+
     MCPServer = None
     from mcp.server.fastmcp import FastMCP
 
 PORT = int(os.environ["PORT"])
 URL = f"http://127.0.0.1:{PORT}"
+ISSUER = os.environ.get("PEER_ISSUER")
+issuer = AsyncClient()
 
 
-class OneToken:
-    """Knows one token and nothing else."""
+class Tokens:
+    """Knows the tokens of this test."""
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Accept the token of PEER_TOKEN."""
-        if token != os.environ["PEER_TOKEN"]:
+        """Accept what is good now."""
+        if ISSUER is not None:
+            told = (await issuer.post(f"{ISSUER}/introspect", data={"token": token})).json()
+            if not told["active"]:
+                return None
+            scopes, resource = told["scope"].split(), told["aud"]
+            return AccessToken(token=token, client_id=told["client_id"], scopes=scopes, resource=resource)
+        file = os.environ.get("PEER_TOKENS")
+        if token not in (Path(file).read_text().split() if file else [os.environ["PEER_TOKEN"]]):
             return None
         return AccessToken(token=token, client_id="mcpvault-tests", scopes=["use"], resource=f"{URL}/mcp")
 
@@ -41,17 +55,15 @@ class Weather(TypedDict):
 
 
 auth = AuthSettings(
-    issuer_url=f"{URL}/issuer",
+    issuer_url=ISSUER or f"{URL}/issuer",
     resource_server_url=f"{URL}/mcp",
     required_scopes=["use"],
     validate_token_resource=True,
 )
 if MCPServer is not None:
-    server = MCPServer("peer", instructions="a peer", token_verifier=OneToken(), auth=auth, log_level="WARNING")
+    server = MCPServer("peer", instructions="a peer", token_verifier=Tokens(), auth=auth, log_level="WARNING")
 else:
-    server = FastMCP(
-        "peer", instructions="a peer", token_verifier=OneToken(), auth=auth, log_level="WARNING", port=PORT
-    )
+    server = FastMCP("peer", instructions="a peer", token_verifier=Tokens(), auth=auth, log_level="WARNING", port=PORT)
 
 
 @server.tool()
