@@ -22,18 +22,17 @@ from mcpvault.http.token_auth import TokenAuth
 
 if TYPE_CHECKING:
     from mcpvault.deadline import Deadline
-    from mcpvault.http.policy import Allowance, OriginPolicy
+    from mcpvault.http.policy import Allowance
     from mcpvault.http.session import GuardedSession
 
 
 class RequestsAnswer:
     """The head of an answer, and its body as it arrives."""
 
-    __slots__ = ("_policy", "_raw", "headers", "status")
+    __slots__ = ("_raw", "headers", "status")
 
-    def __init__(self, raw: GuardedResponse, policy: OriginPolicy) -> None:
+    def __init__(self, raw: GuardedResponse) -> None:
         self._raw = raw
-        self._policy = policy
         self.status: int = raw.status
         self.headers: Mapping[str, str] = raw.headers
 
@@ -54,14 +53,15 @@ class RequestsAnswer:
         inner: Any = getattr(self._raw.connection, "_inner", None)
         return int(inner.fileno()) if inner is not None else -1
 
-    def waiting(self) -> bool:
-        """Tell whether bytes are here already, so that waiting on the descriptor might be in vain."""
-        return self._raw.buffered()
+    def arrived(self) -> bytes | None:
+        """
+        Return what is here already: None if nothing is, ``b""`` at the end; wait for nothing.
 
-    def until(self, deadline: Deadline) -> None:
-        """Read the rest within *deadline* in place of the one that the request had."""
-        if self._raw.connection is not None:
-            self._raw.use(self._policy.until(deadline))
+        Raises:
+            RequestLostError: The connection broke before the end.
+            RemoteProtocolError: The body is not framed as the head says, or encoded although that was not asked for.
+        """
+        return self._raw.arrived()
 
     def close(self) -> None:
         """Be done; the connection is used again if the answer is at its end."""
@@ -109,7 +109,7 @@ class RequestsExchange:
         outcome = self._send(self._prepare(method, headers, body), deadline, safe, meanwhile)
         if isinstance(outcome, McpVaultError):
             raise outcome
-        return RequestsAnswer(outcome, self._session.policy)
+        return RequestsAnswer(outcome)
 
     def at(self, url: str) -> RequestsExchange:
         """Return the exchange with another URL over the same session, whose guard refuses other origins."""

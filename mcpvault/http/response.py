@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from mcpvault.http.policy import Allowance, OriginPolicy
 
 if TYPE_CHECKING:
     from mcpvault.errors import McpVaultError
+    from mcpvault.http.framing import Framing
 
 # What sending and receiving may raise. ValueError: http.client on a header that it cannot send.
 WIRE_ERRORS = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, ValueError)
@@ -30,6 +32,7 @@ class GuardedResponse(HTTPResponse):
 
     policy: OriginPolicy
     _allowance: Allowance
+    _framing: Framing | None = None
 
     def use(self, allowance: Allowance) -> None:
         """Let what is still to be read spend *allowance*."""
@@ -69,23 +72,53 @@ class GuardedResponse(HTTPResponse):
             failure = self.judge(e)
         raise failure
 
-    def buffered(self) -> bool:
-        """Tell whether bytes of the body can be had without waiting."""
+    def arrived(self) -> bytes | None:
+        """
+        Return what of the body is here, as it came: None if nothing is, ``b""`` at the end; wait for nothing.
+
+        An answer that is read so is read in no other way. Raises our errors only.
+        """
         body: Any = self._fp
-        reader, connection = getattr(body, "fp", None), self._connection
-        inner: Any = getattr(connection, "_inner", None)
-        if reader is None or inner is None:
-            return False
+        if body is None or body.fp is None or self._connection is None:
+            return b""
+        if self.headers.get("Content-Encoding", "identity").lower() != "identity":
+            from mcpvault.errors import RemoteProtocolError
+
+            place, server = self.policy.origin, self.policy.server
+            raise RemoteProtocolError(f"{place}: the stream is encoded, which was not asked for", server=server)
+        if self._framing is None:
+            from mcpvault.http.framing import Framing
+
+            self._framing = Framing(chunked=bool(body.chunked), length=None if body.chunked else body.length)
+        try:
+            data = self._here(body.fp)
+            if data is None:
+                return None
+            found = self._framing.feed(data)
+            if not data:
+                self._framing.stop()
+            if self._framing.ended:
+                body.close()
+                self.release_conn()
+            return found or (b"" if self._framing.ended else None)
+        except WIRE_ERRORS as e:
+            failure = self.judge(e)
+        raise failure
+
+    def _here(self, reader: Any) -> bytes | None:
+        """Return what the connection has for us: None if nothing, ``b""`` at its end."""
+        connection: Any = self._connection
+        inner = connection._inner
         held, inner.allowance = inner.allowance, None
         try:
             inner.settimeout(0)
-            if body.chunked and body.chunk_left == 0 and len(reader.peek(2)) >= 2:
-                # The line end after a chunk is no news: http.client would wait for the next chunk behind it.
-                reader.read(2)
-                body.chunk_left = None
-            return bool(reader.peek(1))
-        except OSError:  # nothing there: ssl says so with an error
-            return False
+            if ahead := reader.peek():
+                return bytes(reader.read(len(ahead)))
+            # Nothing and the end look alike so far.
+            last: bytes | None = reader.raw.read(_SPARE_BYTES)
+            return last
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
         finally:
             inner.allowance = held
 
@@ -96,6 +129,9 @@ class GuardedResponse(HTTPResponse):
         An SSE stream ends a moment after its last event; waiting that moment saves a connection.
         """
         if self._connection is None:
+            return
+        if self._framing is not None:
+            self.close()
             return
         self.use(Allowance(Deadline(_SPARE_TIME), connect=0, read=_SPARE_TIME))
         seen = 0

@@ -47,11 +47,13 @@ class HttpAnswer(Readable, Protocol):
     def read1(self, n: int) -> bytes:
         """Return decoded bytes as soon as there are any, at most *n*; ``b""`` at the end. Raises our errors only."""
 
-    def waiting(self) -> bool:
-        """Tell whether bytes are here already, so that waiting on the descriptor might be in vain."""
+    def arrived(self) -> bytes | None:
+        """
+        Return what is here already: None if nothing is, ``b""`` at the end; wait for nothing.
 
-    def until(self, deadline: Deadline) -> None:
-        """Read the rest within *deadline*: a stream may outlive the call that opened it."""
+        For streams that are read beside something else, and asked for without content coding; ``read1`` is not for
+        them. Raises our errors only.
+        """
 
     def close(self) -> None:
         """Be done with the answer; an unfinished one is cut off."""

@@ -125,19 +125,25 @@ def _write(handler: Handler, stream: Stream, *, after: str, retry: int | None = 
     handler.close_connection = True
     handler.send_response_only(200)
     streams = handler.fake.streams
-    chunked = streams is not None and streams.chunked
+    chunked, ahead = (streams.chunked, streams.ahead) if streams is not None else (False, 0)
     for name, value in {**_HEAD, **({"Transfer-Encoding": "chunked"} if chunked else {})}.items():
         handler.send_header(name, value)
     handler.end_headers()
+    comment, rest = _framed(b": here\n\n", chunked), b""
     try:
         for number, (event_id, message) in enumerate(stream.after(after, handler.fake.closing), 1):
             data = b"" if message is None else json.dumps(message).encode()
             wait = b"retry: %d\n" % retry if retry is not None else b""
             event = b"id: %b\n%bdata: %b\n\n" % (event_id.encode(), wait, data)
-            handler.wfile.write(b"%x\r\n%b\r\n" % (len(event), event) if chunked else event)
+            handler.wfile.write(rest + _framed(event, chunked) + comment[:ahead])
+            rest = comment[ahead:] if ahead else b""
             if number == most:
                 break
         if chunked:
-            handler.wfile.write(b"0\r\n\r\n")
+            handler.wfile.write(rest + b"0\r\n\r\n")
     except OSError:
         handler.fake.abandoned += 1  # the client has gone
+
+
+def _framed(data: bytes, chunked: bool) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data) if chunked else data

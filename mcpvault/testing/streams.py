@@ -64,6 +64,7 @@ class Streams:
         aside: Requests to the client go to the stream that GET opens, as some servers send them.
         interrupt: Every stream of a POST ends after its first event; the rest is had by ``Last-Event-ID``.
         chunked: Streams are sent in HTTP chunks, instead of ending with their connection.
+        ahead: The bytes of a comment that are sent right behind an event; its rest is sent before the next one.
         retry: The milliseconds that an interrupted stream asks to wait.
         subscribed: The resources that a legacy client has subscribed to.
         level: The level that ``logging/setLevel`` has set.
@@ -73,6 +74,7 @@ class Streams:
         self.aside = False
         self.interrupt = False
         self.chunked = False
+        self.ahead = 0
         self.retry = 20
         self.subscribed: set[str] = set()
         self.level = "info"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mcpvault.transports.side_stream import SideStream
 
 _ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
-_ACCEPT_STREAM = {"Accept": "text/event-stream"}
+_ACCEPT_STREAM = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
 _GOODBYE = 2.0  # seconds for the DELETE of a session
 _ASIDE = 0.5  # seconds for a cancellation, when the time is over already
 

@@ -17,7 +17,6 @@ from mcpvault.mcp.wire import HttpAnswer, HttpExchange
 from mcpvault.transports.bodies import problem_of
 from mcpvault.transports.outcomes import outcome_of
 
-_CHUNK = 64 * 1024  # bytes
 _SLICE = 0.25  # seconds between two looks at whether the pipe was closed
 _HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
@@ -49,8 +48,8 @@ class EventPipe:
         """Tell whether the stream goes on; an end that has come meanwhile is seen, nothing is waited for."""
         if self._reading.acquire(blocking=False):
             try:
-                if not self._ended and (self._answer.waiting() or _readable(self._answer, 0)):
-                    outcome_of(lambda: self._read(Deadline(_SLICE)))
+                if not self._ended:
+                    outcome_of(self._read)
             finally:
                 self._reading.release()
         return not self._ended
@@ -109,26 +108,28 @@ class EventPipe:
             if self._ended:
                 return None
             with self._reading:
-                # It is read when there is something only: a receive that times out would be the end of the stream.
-                if self._answer.waiting() or _readable(self._answer, min(deadline.remaining(), _SLICE)):
-                    self._read(deadline)
+                if not self._read():
+                    _wait_for(self._answer, min(deadline.remaining(), _SLICE))
         return self._events.popleft()
 
-    def _read(self, deadline: Deadline) -> None:
-        self._answer.until(deadline)
-        chunk = outcome_of(lambda: self._answer.read1(_CHUNK))
+    def _read(self) -> bool:
+        """Take what is here; tell whether anything was. The end is something."""
+        chunk = outcome_of(self._answer.arrived)
+        if chunk is None:
+            return False
         if isinstance(chunk, McpVaultError) or not chunk:
             self.close()
             if isinstance(chunk, McpVaultError) and not isinstance(chunk, RequestLostError):
                 raise chunk
-            return
+            return True
         self._events += [(event.event, bytes(event.data)) for event in self._decoder.feed(chunk)]
+        return True
 
 
-def _readable(answer: HttpAnswer, seconds: float) -> bool:
+def _wait_for(answer: HttpAnswer, seconds: float) -> None:
     descriptor = answer.fileno()
     if descriptor < 0:
-        return True  # closed: reading says so
+        return  # closed: reading says so
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
-        return bool(selector.select(seconds))
+        selector.select(seconds)

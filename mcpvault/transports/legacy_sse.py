@@ -160,7 +160,8 @@ class LegacySseTransport:
 
     def _pipe(self, deadline: Deadline) -> EventPipe:
         """Open the stream and read where messages go."""
-        answer = self._exchange.send("GET", {"Accept": "text/event-stream"}, None, deadline, safe=True)
+        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        answer = self._exchange.send("GET", headers, None, deadline, safe=True)
         pipe: EventPipe | None = None
         try:
             self._check(answer)

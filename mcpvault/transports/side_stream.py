@@ -27,7 +27,6 @@ from mcpvault.transports.outcomes import outcome_of
 if TYPE_CHECKING:
     from mcpvault.transports.endpoint import Endpoint
 
-_CHUNK = 64 * 1024  # bytes
 _OPENING = 3.0  # seconds for the head of the stream
 _SLICE = 0.25  # seconds between two looks at whether the stream is free, or due to be opened again
 _RECONNECTION_TIME = 1.0  # seconds, where the server names none
@@ -71,10 +70,10 @@ class SideStream:
         def wait(socket: Readable, seconds: float | None) -> bool:
             ends = math.inf if seconds is None else time.monotonic() + seconds
             while (left := ends - time.monotonic()) > 0:
-                ready, messages = self._wait(socket, min(left, _SLICE), deadline)
+                came, messages = self._wait(socket, min(left, _SLICE), deadline)
                 for message in messages:
                     self._handle(message, on_notification, deadline)
-                if ready or messages:
+                if came:
                     return True
             return False
 
@@ -131,15 +130,13 @@ class SideStream:
         raise Stopped(reason)
 
     def _wait(self, socket: Readable | None, seconds: float, deadline: Deadline) -> tuple[bool, list[Json]]:
-        """Wait a while for *socket* and for the stream; return whether *socket* can be read, and what came here."""
+        """Take what is here, or wait a while for that and for *socket*; tell whether anything came, and what was."""
         if not self._lock.acquire(blocking=False):
-            return _ready(seconds, socket)[0], []
+            return _ready(seconds, socket), []
         try:
             self._open_if_due(deadline)
-            if self._answer is not None and self._answer.waiting():
-                return False, self._take(deadline)
-            ready, here = _ready(seconds, socket, self._answer)
-            return ready, self._take(deadline) if here and not ready else []
+            messages = self._take()
+            return (True, messages) if messages is not None else (_ready(seconds, socket, self._answer), [])
         finally:
             self._lock.release()
 
@@ -154,16 +151,21 @@ class SideStream:
         else:
             self._answer = outcome
 
-    def _take(self, deadline: Deadline) -> list[Json]:
-        """Read what is there; the end of the stream is no error, it is opened again later."""
+    def _take(self) -> list[Json] | None:
+        """
+        Return the messages that are here, None where nothing is.
+
+        It waits for nothing: a piece may end anywhere, and a call's own answer must not be late for the rest of it.
+        The end of the stream is no error, it is opened again later.
+        """
         answer = self._answer
-        assert answer is not None  # noqa: S101  # whoever calls has looked
-        begun = self._decoder.last_event_id
-        answer.until(deadline)  # of the call that reads: another one may have opened it
-        chunk = outcome_of(lambda: answer.read1(_CHUNK))
+        chunk = outcome_of(answer.arrived) if answer is not None else None
+        if chunk is None:
+            return None
         if isinstance(chunk, McpVaultError) or not chunk:
             self._broke()
-            return []
+            return None
+        begun = self._decoder.last_event_id
         found: list[Json] = []
         for event in self._decoder.feed(chunk):
             if event.data and event.event == "message":
@@ -185,11 +187,10 @@ class SideStream:
             answer.close()
 
 
-def _ready(seconds: float, *sources: Readable | None) -> list[bool]:
-    """Wait until one of *sources* can be read; tell for each whether it can."""
+def _ready(seconds: float, *sources: Readable | None) -> bool:
+    """Wait until one of *sources* can be read; tell whether one can."""
     with selectors.DefaultSelector() as selector:
-        for number, source in enumerate(sources):
+        for source in sources:
             if source is not None and source.fileno() >= 0:
-                selector.register(source.fileno(), selectors.EVENT_READ, number)
-        found = {key.data for key, _ in selector.select(seconds)}
-    return [number in found for number in range(len(sources))]
+                selector.register(source.fileno(), selectors.EVENT_READ)
+        return bool(selector.select(seconds))

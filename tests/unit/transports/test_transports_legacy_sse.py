@@ -25,7 +25,11 @@ ENDPOINT = b"event: endpoint\ndata: /messages?session=1\n\n"
 
 
 class OldServer(ThreadingHTTPServer):
-    """Says *opening* on each stream; answers what is posted as *answer* makes of it, None closes the stream."""
+    """
+    Says *opening* on each stream; answers what is posted as *answer* makes of it, None closes the stream.
+
+    ``split``: the next answer's bytes that are sent; the others are kept in ``rest``.
+    """
 
     daemon_threads = True
     block_on_close = False
@@ -35,6 +39,13 @@ class OldServer(ThreadingHTTPServer):
         self.opening, self.answer, self.status = opening, answer, status
         self.out: queue.Queue[bytes | None] = queue.Queue()
         self.seen: list[tuple[str, str]] = []
+        self.chunked = False
+        self.split: int | None = None
+        self.rest = b""
+
+    def framed(self, data: bytes) -> bytes:
+        """Return what *data* is on the wire."""
+        return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -48,8 +59,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.seen.append(("GET", self.path))
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
+        if self.server.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self.wfile.write(self.server.opening)
+        self.wfile.write(self.server.framed(self.server.opening))
         while (piece := self.server.out.get()) is not None:
             self.wfile.write(piece)
 
@@ -64,7 +77,10 @@ class _Handler(BaseHTTPRequestHandler):
         if status == 202 and "id" in message:
             said = HANDSHAKE if message["method"] == "initialize" else self.server.answer(message)
             event = {"jsonrpc": "2.0", "id": message["id"], "result": said}
-            self.server.out.put(None if said is None else b": hello\n\ndata: %b\n\n" % json.dumps(event).encode())
+            data = self.server.framed(b": hello\n\ndata: %b\n\n" % json.dumps(event).encode())
+            self.server.out.put(None if said is None else data[: self.server.split])
+            if self.server.split is not None:
+                self.server.rest, self.server.split = data[self.server.split :], None
 
 
 @pytest.fixture
@@ -175,3 +191,20 @@ def test_the_older_way_is_found_out(old_server: Callable[..., OldServer]) -> Non
     kinds = [kind if kind == "GET" else what for kind, what in server.seen]
     assert ["server/discover", "initialize", "GET", "initialize", "notifications/initialized"] == kinds[:5]
     assert 2 == kinds.count("tools/list")
+
+
+@pytest.mark.parametrize("split", range(1, 12))
+def test_a_deadline_in_the_middle_of_a_piece_is_not_the_end(split: int, old_server: Callable[..., OldServer]) -> None:
+    """The call is over; the stream goes on with the rest of the piece, wherever it was cut."""
+    server = old_server(answer=lambda message: {"tools": []} if message["method"] == "tools/list" else {"content": []})
+    server.chunked = True
+    with connector(server) as made:
+        session = made.session()
+        assert [] == session.list_tools()
+        server.split = split
+        with pytest.raises(DeadlineExceededError):
+            session.call_tool("echo", {"message": "x"}, timeout=0.3)
+        server.out.put(server.rest)
+
+        assert [] == session.list_tools()
+    assert 1 == [method for method, _ in server.seen].count("GET")

@@ -88,6 +88,24 @@ def test_a_silent_side_stream_holds_no_call(chunked: bool, talk: Talk) -> None:
     assert 1 == len(gets(server))
 
 
+COMMENT = b"8\r\n: here\n\n\r\n"
+
+
+@pytest.mark.parametrize("ahead", range(1, len(COMMENT) + 1))
+def test_a_packet_of_the_side_stream_may_end_anywhere(ahead: int, talk: Talk) -> None:
+    """In the size of a chunk, in it or behind it: a call's own answer does not wait for the rest."""
+    server, session = talk("legacy", WILLING)
+    assert server.streams is not None
+    server.streams.aside = server.streams.chunked = True
+    server.streams.ahead = ahead
+    assert "Ada" in session.call_tool("ask", timeout=20).text()
+
+    for _ in range(2):
+        assert "x" == session.call_tool("echo", {"message": "x"}, timeout=5).text()
+    assert "Ada" in session.call_tool("ask", timeout=20).text()
+    assert 1 == len(gets(server))
+
+
 def test_an_interrupted_answer_is_taken_up_beside_a_side_stream(talk: Talk) -> None:
     """The end of a call's stream is seen while another one is open and silent."""
     server, session = talk("legacy", WILLING)
