@@ -29,10 +29,12 @@ class Exported(Record):
 
 
 class Export(Record):
-    """The text of the client's file, and what became of each entry."""
+    """The client's file as text and as a tree, and what became of each entry."""
 
     text: str
     entries: tuple[Exported, ...]
+    tree: Tree
+    toml: bool
 
 
 class _Unsaid(Exception):
@@ -67,7 +69,14 @@ def export(document: Document, names: Iterable[str], client: str, *, ask_vault: 
         told.append(done)
         inputs += [each for each in _inputs(server) if client == "vscode" and each not in inputs]
     tree: Tree = {target.root: servers, **({"inputs": inputs} if inputs else {})}
-    return Export(_toml(tree) if target.toml else json.dumps(tree, indent=2, ensure_ascii=False) + "\n", tuple(told))
+    text = _toml(tree) if target.toml else json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
+    return Export(text, tuple(told), tree, target.toml)
+
+
+def shown(made: Export, name: str) -> str:
+    """Return the text of one of its servers alone."""
+    [(root, servers), *_] = made.tree.items()
+    return _toml({root: {name: servers[name]}}) if made.toml else json.dumps({name: servers[name]}, indent=2)
 
 
 def _server(entry: ServerEntry, target: Target, *, ask_vault: bool) -> tuple[Tree, Exported]:

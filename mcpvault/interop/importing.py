@@ -17,6 +17,7 @@ from mcpvault.connect import Vault
 from mcpvault.errors import ConfigurationError, McpVaultError
 from mcpvault.interop import moving
 from mcpvault.interop.clients import CLIENTS
+from mcpvault.interop.editing import check_writable
 from mcpvault.interop.entry import ImportedEntry
 from mcpvault.interop.source import Source
 from mcpvault.interop.sources import Imported, read
@@ -96,7 +97,7 @@ def import_file(
     source = Source.load(Path(path))
     found = read(source, kind)
     if move:
-        moving.check_movable(source)
+        check_writable(source)
     refused: dict[str, str] = {}
     held: set[str] = set()  # there already
     with vault.change(dry_run=dry_run) as change:

@@ -36,19 +36,14 @@ class Written:
 
 
 class Source:
-    """
-    A file that was read, and its tree, in which every text is a ``Written``.
+    """A file that was read, and its tree, in which every text is a ``Written``."""
 
-    ``lenient`` tells that it has comments or trailing commas, which a rewrite would lose.
-    """
-
-    __slots__ = ("_show", "lenient", "path", "tree")
+    __slots__ = ("_show", "path", "tree")
 
     def __init__(self, path: Path, show: Callable[[], bytes]) -> None:
         self.path = path
         self._show = show
         self.tree: dict[str, Any] = {}
-        self.lenient = False
 
     @classmethod
     def of(cls, path: Path, data: bytes) -> Source:
@@ -96,7 +91,7 @@ class Source:
             import tomllib
 
             return tomllib.loads(self.reveal().decode())
-        return json.loads(_strict(self.reveal().decode("utf-8-sig")))
+        return json.loads(strict(self.reveal().decode("utf-8-sig")))
 
     @property
     def is_toml(self) -> bool:
@@ -113,10 +108,8 @@ class Source:
             return "is not UTF-8 text"
         if self.is_toml:
             return self._parse_toml(text)
-        strict = _strict(text)
-        self.lenient = strict != text
         try:
-            tree = json.loads(strict, parse_constant=_constant)
+            tree = json.loads(strict(text), parse_constant=_constant)
             hidden = _hidden(tree)
         except json.JSONDecodeError as error:
             return f"is not JSON (line {error.lineno}, column {error.colno})"
@@ -147,7 +140,7 @@ def _constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def _strict(text: str) -> str:
+def strict(text: str) -> str:
     """Return *text* without comments and trailing commas; line breaks stay, so that line numbers hold."""
     if "//" in text or "/*" in text:
         text = _COMMENT.sub(lambda found: found[1] or " " + "\n" * found[0].count("\n"), text)

@@ -43,6 +43,42 @@ def test_one_entry_is_written_to_a_new_file(home: Home) -> None:
     assert "is there already" in home.refused("export", "--to", "codex", "--out", "c.toml", code=8)
 
 
+def test_entries_are_put_into_a_clients_file(home: Home) -> None:
+    """Tried first: what would be added is shown, and nothing of what is there; then written, and not a second time."""
+    file = home.home / "mcp.json"
+    before = json.dumps({"mcpServers": {"mine": {"url": URL, "authToken": TOKEN}}, "other": [1, 2]}, indent=4)
+    file.write_text(before)
+
+    done = home.run("export", "--to", "cursor", "--into", "mcp.json", "--dry-run")
+    assert "demo\twould be added\n+ {\n" in done.stdout
+    assert '+     "command": "mcpvault",\n' in done.stdout
+    assert TOKEN not in done.stdout + done.stderr
+    assert before == file.read_text()
+
+    done = home.run("export", "--to", "cursor", "--into", "mcp.json")
+    assert "api\tadded\ndemo\tadded\n" == done.stdout or "demo\tadded\napi\tadded\n" == done.stdout
+    after = json.loads(file.read_text())
+    assert ({"mine", "demo", "api"}, [1, 2]) == ({*after["mcpServers"]}, after["other"])
+    assert before.split("\n")[:5] == file.read_text().split("\n")[:5]
+    again = home.run("export", "--to", "cursor", "--into", "mcp.json", "--json")
+    assert {"demo": "unchanged", "api": "unchanged"} == json.loads(again.stdout)["became"]
+
+
+def test_another_server_of_the_name_is_refused(home: Home) -> None:
+    """Exit 8 without a change, until ``--force``; its secret is never shown."""
+    file = home.home / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"demo": {"url": URL, "authToken": TOKEN}}}))
+    words = ("export", "--to", "cursor", "demo", "--into", "mcp.json")
+
+    said = home.refused(*words, code=8)
+    assert "has another server demo" in said
+    assert TOKEN not in said
+    assert "demo\treplaced\n" == home.run(*words, "--force").stdout
+    assert TOKEN not in file.read_text()
+    assert "do not go together" in home.refused(*words, "--out", "x", code=2)
+    assert "--force belongs to --into" in home.refused("export", "--to", "cursor", "--force", code=2)
+
+
 @pytest.mark.parametrize(
     ("code", "says", "words"),
     [(8, "known are: claude-desktop", ["--to", "emacs"]), (8, "did you mean 'demo'?", ["--to", "zed", "dmo"]),

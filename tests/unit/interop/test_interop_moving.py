@@ -13,8 +13,9 @@ import pytest
 from interop_samples import TOKEN, URL
 
 from mcpvault.errors import ConfigurationError, VaultChangedError
-from mcpvault.interop.moving import check_movable, move
-from mcpvault.interop.source import Source
+from mcpvault.interop.editing import check_writable
+from mcpvault.interop.moving import move
+from mcpvault.interop.source import Source, strict
 
 ASKS = {"command": "mcpvault", "args": ["stdio", "ours"]}
 
@@ -29,7 +30,7 @@ def written(folder: Path, content: object, name: str = "mcp.json", indent: int |
 def moved(path: Path, *places: tuple[str, ...], typed: bool = False) -> Any:
     """Rewrite the servers at *places*, and return what the file says then."""
     move(Source.load(path), dict.fromkeys(places, "ours"), typed=typed)
-    return json.loads(path.read_text("utf-8-sig"))
+    return json.loads(strict(path.read_text("utf-8-sig")))
 
 
 def test_a_moved_server_asks_the_vault(tmp_path: Path) -> None:
@@ -126,15 +127,25 @@ def test_characters_that_stand_as_escapes_survive(tmp_path: Path, text: bytes) -
     assert json.loads(text) == moved(path, ("s", "a"))["note"]
 
 
+@pytest.mark.parametrize("around", ["%s, }", "// mine\n%s // yours\n}", "/* s */ %s}"])
+def test_comments_and_commas_stay(tmp_path: Path, around: str) -> None:
+    """All but the server itself is as it was, byte for byte."""
+    text = '{"s": {"a": ' + around.replace("{", "") % '{"url": "x" /* gone */}' + "}"
+    path = written(tmp_path, text.encode())
+
+    assert {"s": {"a": ASKS}} == moved(path, ("s", "a"))
+    assert text.replace('{"url": "x" /* gone */}', json.dumps(ASKS)) == path.read_text()
+
+
 # What is not rewritten
 
 
-@pytest.mark.parametrize("content", [b'{"s": {"a": {}}, }', b'// mine\n{"s": {"a": {}}}'], ids=["comma", "comment"])
-def test_comments_are_not_lost(tmp_path: Path, content: bytes) -> None:
-    """A file with comments is refused; the hint has what to write by hand."""
+def test_what_stands_there_twice_is_left(tmp_path: Path) -> None:
+    """The secret in the first of two would stay in the file; the hint has what to write by hand."""
+    content = b'{"s": {"a": {"authToken": "x"}, "a": {}}}'
     path = written(tmp_path, content)
 
-    with pytest.raises(ConfigurationError, match="which a rewrite would lose") as caught:
+    with pytest.raises(ConfigurationError, match="cannot be edited in place") as caught:
         moved(path, ("s", "a"))
 
     assert '"args": ["stdio", "NAME"]' in (caught.value.hint or "")
@@ -150,7 +161,7 @@ def test_claude_codes_own_file_is_never_rewritten(tmp_path: Path, linked: bool) 
     before = path.read_bytes()
 
     with pytest.raises(ConfigurationError, match="is never rewritten") as caught:
-        check_movable(Source.load(tmp_path / "link.json" if linked else path))
+        check_writable(Source.load(tmp_path / "link.json" if linked else path))
 
     assert "claude mcp add NAME -- mcpvault stdio NAME" in (caught.value.hint or "")
     assert before == path.read_bytes()
