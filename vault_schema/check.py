@@ -35,32 +35,32 @@ class Node:
 
     __slots__ = ("any", "fields", "key_form", "of_kind", "required", "tables")
 
-    def __init__(self, specs: Iterable[FieldSpec], key_form: str = "") -> None:
+    def __init__(self, specs: Iterable[tuple[str, FieldSpec]], key_form: str = "") -> None:
         self.fields: dict[str, tuple[Check, FieldSpec]] = {}
         self.tables: dict[str, Node] = {}
         self.any: FieldSpec | None = None
         self.key_form = key_form
-        below: dict[str, list[FieldSpec]] = {}
-        for spec in specs:
-            head, _, rest = spec.path.partition(".")
+        below: dict[str, list[tuple[str, FieldSpec]]] = {}
+        for path, spec in specs:
+            head, _, rest = path.partition(".")
             if head == "*":
                 self.any = spec
             elif rest:
-                below.setdefault(head, []).append(_below(spec, rest))
+                below.setdefault(head, []).append((rest, spec))
             else:
                 self.fields[head] = (_check_for(spec), spec)
         for head, inner in below.items():
             self.tables[head] = Node(inner, head)
-        required = [spec for _, spec in self.fields.values() if spec.required]
-        self.required = tuple(spec.path for spec in required if not spec.kinds)
+        required = [(key, spec.kinds) for key, (_, spec) in self.fields.items() if spec.required]
+        self.required = tuple(key for key, kinds in required if not kinds)
         self.of_kind: dict[str, list[str]] = {}
-        for spec in required:
-            for kind in spec.kinds:
-                self.of_kind.setdefault(kind, []).append(spec.path)
+        for key, kinds in required:
+            for kind in kinds:
+                self.of_kind.setdefault(kind, []).append(key)
 
 
-def _below(spec: FieldSpec, rest: str) -> FieldSpec:
-    return spec.replaced(path=rest)
+def _node(specs: Iterable[FieldSpec]) -> Node:
+    return Node((spec.path, spec) for spec in specs)
 
 
 def _check_for(spec: FieldSpec) -> Check:
@@ -278,11 +278,11 @@ def _entry_rules(entry: dict[str, Any], prefix: str) -> None:
                         raise Fault("sealed in another epoch than the vault's", table, key, index, "sealed")
 
 
-_HEADER: Final = Node(HEADER_FIELDS)
-_SLOT: Final = Node(SLOT_FIELDS)
-_RETIRED: Final = Node(RETIRED_FIELDS)
-_VERSION: Final = Node(VERSION_FIELDS)
-_ENTRY: Final = Node(FIELDS)
+_HEADER: Final = _node(HEADER_FIELDS)
+_SLOT: Final = _node(SLOT_FIELDS)
+_RETIRED: Final = _node(RETIRED_FIELDS)
+_VERSION: Final = _node(VERSION_FIELDS)
+_ENTRY: Final = _node(FIELDS)
 _HTTP_ONLY: Final = frozenset(spec.path.partition(".")[0] for spec in FIELDS if spec.entry == "http")
 _STDIO_ONLY: Final = frozenset(spec.path.partition(".")[0] for spec in FIELDS if spec.entry == "stdio")
 _NOTHING: Final[dict[str, Any]] = {}

@@ -115,12 +115,36 @@ def _time(text: str) -> str | None:
     return text if 1 <= day <= _DAYS[month - 1] + leap else None
 
 
+def _sealed(text: str) -> str | None:
+    mark, *parts = text.split(".")
+    if mark != "mv1" or len(parts) != 3 or len(parts[1]) != 32 or not _BASE64URL.issuperset(parts[1] + parts[2]):
+        return None
+    number, _, sealed = parts
+    if not (0 < len(number) < 11 and number.isascii() and number.isdigit() and number[0] != "0" and len(sealed) >= 64):
+        return None
+    spare = ("", None, "AQgw", "AEIMQUYcgkosw048")[len(sealed) % 4]
+    return text if spare == "" or (spare is not None and sealed[-1] in spare) else None
+
+
+def _name(more: str, longest: int) -> Callable[[str], str | None]:
+    characters = _BASE64URL.union(more)
+
+    def match(text: str) -> str | None:
+        fits = 0 < len(text) <= longest and text[0].isalnum() and characters.issuperset(text)
+        return text if fits else None
+
+    return match
+
+
 # What every vault holds is matched by hand: compiling these patterns takes longer than reading a vault.
 BY_HAND: Final[Mapping[str, Callable[[str], object]]] = {
     "16 bytes": _bytes(22, "AQgw"),
     "32 bytes": _bytes(43, "AEIMQUYcgkosw048"),
     "64 bytes": _bytes(86, "AQgw"),
     "80 bytes": _bytes(107, "AEIMQUYcgkosw048"),
+    "name": _name("", 64),
+    "sealed": _sealed,
+    "slot id": _name(".@", 64),
     "time": _time,
 }
 
@@ -141,26 +165,32 @@ class _Matchers(dict[str, Callable[[str], object]]):
 MATCH: Final = _Matchers(FORMS)
 MATCH_KEY: Final = _Matchers(KEY_FORMS)
 # What no text may hold, a form or none: control characters other than tab and line breaks.
-CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
-# `$${` is a literal `${`; anything else that begins with `${` is a reference.
-_ESCAPED: Final = re.compile(r"\$\$\{")
+_ESCAPED: Final = "$${"  # a literal `${`; anything else that begins with `${` is a reference
 _COMMAND: Final = r"\$\{cmd:\[(?:[^\]\"]++|\"(?:[^\"\\]++|\\.)*+\")*+\]\}"
 _REFERENCE: Final = _COMMAND + r"|\$\{([^}]*)\}?"
 
 
+def has_control(text: str) -> bool:
+    """Return whether *text* holds a control character that no text may hold."""
+    return not text.isprintable() and re.search(_CONTROL, text) is not None
+
+
 def has_reference(text: str) -> bool:
     """Return whether *text* holds a reference (SPEC §13)."""
-    return "${" in text and "${" in _ESCAPED.sub("", text)
+    return "${" in text and "${" in text.replace(_ESCAPED, "")
 
 
 def without_references(text: str) -> str:
     """Return what *text* says in clear: itself with every reference cut out, but for its default."""
     if "${" not in text:
         return text
-    return re.sub(_REFERENCE, lambda found: (found[1] or "").partition(":-")[2], _ESCAPED.sub("", text))
+    return re.sub(_REFERENCE, lambda found: (found[1] or "").partition(":-")[2], text.replace(_ESCAPED, ""))
 
 
 def has_default(text: str) -> bool:
     """Return whether a reference of *text* brings a default, which would be a literal."""
-    return "${" in text and any(":-" in (found[1] or "") for found in re.finditer(_REFERENCE, _ESCAPED.sub("", text)))
+    return "${" in text and any(
+        ":-" in (found[1] or "") for found in re.finditer(_REFERENCE, text.replace(_ESCAPED, ""))
+    )

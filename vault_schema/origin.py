@@ -11,9 +11,8 @@ from functools import lru_cache
 
 from vault_schema.errors import SchemaError
 
-_COMMON = re.compile(
-    r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]+|127\.0\.0\.1|localhost)(?::([1-9][0-9]{0,4}))?(?=[/?]|\Z)[\x21\x24-\x5b\x5d-\x7e]*\Z"
-)
+_IN_NAMES = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-.")
+_NOT_PLAIN = frozenset(' "#\\@')
 _URL = r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)"
 _AUTHORITY = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?\Z"
 _DOTTED_QUAD = r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?!\Z)|\Z)){4}\Z"
@@ -32,12 +31,25 @@ def origin_of(url: str) -> str:
 
     Spec: SPEC §12.
     """
-    common = _COMMON.match(url)
-    if common is not None:
-        scheme, host, port = common.groups()
-        if len(host) < 254 and (port is None or int(port) < 65536):
-            return f"{scheme}://{host}:{port or _PORTS[scheme]}"
+    scheme, _, rest = url.partition("://")
+    host, colon, port = rest.partition("/")[0].partition("?")[0].partition(":")
+    if (
+        scheme in _PORTS
+        and _plain(host)
+        and (not colon or (len(port) < 6 and port.isdigit() and port[0] != "0" and int(port) < 65536))
+        and url.isascii() and url.isprintable() and _NOT_PLAIN.isdisjoint(url)
+    ):  # fmt: skip
+        return f"{scheme}://{host}:{port or _PORTS[scheme]}"
     return _origin(url)
+
+
+def _plain(host: str) -> bool:
+    """Tell whether *host* is written as most are; what is not is looked at closely."""
+    if host in ("127.0.0.1", "localhost"):
+        return True
+    _, dot, last = host.rpartition(".")
+    words = dot and last.isalpha() and _IN_NAMES.issuperset(host) and ".." not in host and host[0] != "."
+    return bool(words) and len(host) < 254
 
 
 def _origin(url: str) -> str:

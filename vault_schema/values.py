@@ -16,10 +16,10 @@ from typing import Any, Final
 from vault_schema.canonical import INT_MAX, INT_MIN
 from vault_schema.errors import SchemaError
 from vault_schema.fields import FieldSpec, is_sensitive_name, looks_secret, origin_of
-from vault_schema.forms import CONTROL, FORMS, MATCH, has_default, has_reference, without_references
+from vault_schema.forms import FORMS, MATCH, has_control, has_default, has_reference, without_references
 
 USE_REFERENCE: Final = "write a reference such as ${env:NAME}, or seal it: mcpvault set NAME FIELD --stdin"
-_BARE: Final = re.compile(r"[A-Za-z0-9_.@-]{1,128}").fullmatch
+_BARE: Final = r"[A-Za-z0-9_.@-]{1,128}"
 _LONG_WORD: Final = r"[^\s,;:&?]{16}"  # "Bearer ", "ApiKey " are words; this long, it is the secret
 _NAMES: Final = {str: "text", bool: "a boolean", int: "an integer", float: "a float", list: "an array", dict: "a table"}
 
@@ -41,7 +41,7 @@ class Fault(Exception):
 
 
 def _shown(key: str) -> str:
-    return key if _BARE(key) else repr(key if len(key) <= 64 else f"{key[:64]}…")
+    return key if re.fullmatch(_BARE, key) else repr(key if len(key) <= 64 else f"{key[:64]}…")
 
 
 def name_of(value: object) -> str:
@@ -72,7 +72,7 @@ def text(value: Any, spec: FieldSpec) -> None:
         raise Fault(f"expected {wanted.expects}", literal=wanted.instead is not None, hint=wanted.instead)
     if spec.choices and value not in spec.choices:
         raise Fault(f"expected one of {', '.join(map(repr, spec.choices))}")
-    if CONTROL.search(value) is not None:
+    if has_control(value):
         raise Fault("holds a control character")
     if "${" in value and not spec.references and has_reference(value):
         raise Fault("holds a reference, which has no meaning here")
@@ -171,7 +171,7 @@ def plain_by_name(value: str, spec: FieldSpec) -> None:
 
 def extra_name(key: str) -> None:
     """Judge the name of an ``x-`` key, or of one below it."""
-    if CONTROL.search(key) is not None:
+    if has_control(key):
         raise Fault("holds a control character in its name")
 
 
@@ -181,7 +181,7 @@ def extra(value: Any, depth: int) -> None:
     if kind is str:
         if looks_secret(without_references(value)):
             raise Fault("looks like a secret in clear", literal=True, hint="secrets have fields of their own")
-        if CONTROL.search(value) is not None:
+        if has_control(value):
             raise Fault("holds a control character")
     elif kind is int:
         if not INT_MIN <= value <= INT_MAX:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mcpvault.http.policy import Allowance
     from mcpvault.http.proxies import Proxy
 
-_ADDRESS = re.compile(r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")  # of an origin's host: not a name
+_ADDRESS = r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*"  # of an origin's host: not a name
 
 
 class RefusedAddress(OSError):
@@ -187,7 +187,7 @@ class GuardedConnection(HTTPConnection):
         """
         limit = allowance.connecting()
         via = self._via
-        if via and _ADDRESS.fullmatch(self._origin[0]) and (refusal := self._refuses(self._origin[0])):
+        if via and re.fullmatch(_ADDRESS, self._origin[0]) and (refusal := self._refuses(self._origin[0])):
             raise RefusedAddress(refusal)
         if via and self._context is not None:
             authorization = via.authorization

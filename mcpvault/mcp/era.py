@@ -8,11 +8,11 @@ MCP 2026-07-28 "Backward Compatibility", versioning and server/discover.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mcpvault._version import VERSION
+from mcpvault.credentials import is_field_value
 from mcpvault.errors import UnsupportedVersionError
 from mcpvault.quoting import quote
 from vault_schema.record import Record
@@ -44,8 +44,7 @@ _NAMED = {
     "tasks/update": "taskId",
     "tasks/cancel": "taskId",
 }
-_PLAIN = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?\Z")
-_SENTINEL = re.compile(r"=\?base64\?.*\?=\Z", re.DOTALL)
+_SENTINEL = ("=?base64?", "?=")
 _READS = frozenset(
     {
         "server/discover",
@@ -86,9 +85,11 @@ def modern_headers(method: str, params: Mapping[str, Any] | None) -> dict[str, s
 def header_value(text: str) -> str:
     """Return *text* as a header may carry it: as it is, or as ``=?base64?…?=`` (T8)."""
     # "${" too: the guard would take it for a reference that was not resolved.
-    if _PLAIN.match(text) and not _SENTINEL.match(text) and "${" not in text:
+    begin, end = _SENTINEL
+    encoded = text.startswith(begin) and text[len(begin) :].endswith(end)
+    if is_field_value(text) and not encoded and "${" not in text:
         return text
-    return f"=?base64?{base64.b64encode(text.encode()).decode('ascii')}?="
+    return f"{begin}{base64.b64encode(text.encode()).decode('ascii')}{end}"
 
 
 def initialize_params(*, version: str = LEGACY, capabilities: Json | None = None) -> Json:

@@ -7,7 +7,7 @@ Spec: SPEC §5.1, §9.6.
 from __future__ import annotations
 
 from mcpvault.errors import RollbackError
-from mcpvault.vault import retired, unlock
+from mcpvault.vault import unlock
 from mcpvault.vault.documents import read_document
 from mcpvault.vault.vaultfile import VaultFile
 
@@ -17,6 +17,8 @@ def keys_of(vault: VaultFile, epoch: int) -> list[bytes]:
     header, keys = vault.document.header, vault.keys
     if epoch == header.epoch:
         return [keys.vault_key]
+    from mcpvault.vault import retired
+
     return retired.keys_of(header, keys.vault_key, keys.vault_id, epoch)
 
 

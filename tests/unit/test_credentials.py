@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mcpvault import credentials
 from mcpvault.errors import ConfigurationError, HeaderRefusedError
@@ -71,3 +75,11 @@ def test_a_header_that_must_not_be_sent_is_refused(name: str, value: str) -> Non
 def test_an_ordinary_header_passes(name: str, value: str) -> None:
     """Visible ASCII, inner space and tab are fine."""
     credentials.check_header(name, value)
+
+
+@given(st.text("az~!\t \x7f\x1f\xe9\u0391\n\r\0${", max_size=6))
+def test_a_field_value_is_what_rfc_9110_says(text: str) -> None:
+    """Visible ASCII at both ends, spaces and tabs between (RFC 9110 §5.5), obsolete text left out."""
+    expected = re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?", text) is not None
+
+    assert expected == credentials.is_field_value(text)

@@ -40,6 +40,32 @@ def test_times_by_hand_are_times_by_pattern(text: str) -> None:
     assert (re.fullmatch(FORMS["time"].pattern, text) is not None) == (BY_HAND["time"](text) is not None)
 
 
+NAMES = st.text("aZ0_-.@/\u0391\u0661 \n", max_size=6) | st.integers(62, 66).map(lambda size: "a" * size)
+SEALED = st.builds(
+    "{}.{}.{}.{}".format,
+    st.sampled_from(["mv1", "mv2", "", "mv1 "]),
+    st.sampled_from(["1", "42", "0", "01", "4294967295", "12345678901", "", "x", "\u0661", "1.1"]),
+    st.integers(31, 33).map(lambda size: "A" * size) | st.just("A" * 31 + "+") | st.just("A" * 31 + "\n"),
+    st.builds(str.__add__, st.integers(62, 72).map(lambda size: "A" * size), st.sampled_from("AEQgw048z_-=\n.")),
+)
+
+
+@pytest.mark.parametrize("form", ["name", "slot id"])
+@given(text=NAMES)
+def test_names_by_hand_are_names_by_pattern(form: str, text: str) -> None:
+    """A name is taken or refused alike, whatever alphabet it is in and however long it is."""
+    assert (re.fullmatch(FORMS[form].pattern, text) is not None) == (BY_HAND[form](text) is not None)
+
+
+@given(text=SEALED)
+@example(text="")
+@example(text="mv1")
+@example(text="mv1.1.A.A.A")
+def test_sealed_lines_by_hand_are_those_by_pattern(text: str) -> None:
+    """A sealed line is taken or refused alike, down to the spare bits of its last character."""
+    assert (re.fullmatch(FORMS["sealed"].pattern, text) is not None) == (BY_HAND["sealed"](text) is not None)
+
+
 MARKS = st.sampled_from(
     [
         "ghp_",
