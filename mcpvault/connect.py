@@ -278,10 +278,9 @@ class Vault:
         Raises:
             AuthorizationRequiredError: It is an OAuth entry, and only a person's login helps.
         """
-        entry = self._http(name)
-        if entry.oauth is not None:
-            return {**entry.headers, "Authorization": Secret(f"Bearer {self.token(name).reveal()}")}
-        return {**entry.headers, **entry.credential.headers}
+        from mcpvault.opened import headers_of
+
+        return headers_of(self, name)
 
     def token(self, name: str) -> Secret:
         """

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mcpvault import entries
+from mcpvault.deadline import Deadline
 from mcpvault.errors import UnknownFieldError
 from mcpvault.secret import Secret
 from mcpvault.suggestion import did_you_mean
@@ -19,6 +20,7 @@ from vault_schema.fields import OAUTH_KINDS
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
+    from mcpvault.entries import Concrete
 
 TOKEN = "auth.token"  # noqa: S105  a field
 _CREDENTIAL = {"bearer": TOKEN, "header": "auth.value", "basic": "auth.password", **dict.fromkeys(OAUTH_KINDS, TOKEN)}
@@ -75,7 +77,7 @@ def opened(vault: Vault, name: str, field: str | None = None, *, purpose: str, m
 
 def _live(vault: Vault, name: str, field: str, min_ttl: float | None) -> Live:
     if field == TOKEN and vault.file.table(name).get("auth", {}).get("kind") in OAUTH_KINDS:
-        return _access_token(vault, name, min_ttl)
+        return _access_token(vault, entries.of_http(vault.resolve(name)), min_ttl)
     held = _held(vault, name, field)
     if isinstance(held, list):
         return Live(vault.file.secret(name, field), _ends(held))
@@ -114,12 +116,33 @@ def _held(vault: Vault, name: str, field: str) -> Any:
     )
 
 
-def _access_token(vault: Vault, name: str, min_ttl: float | None) -> Live:
-    authorization = vault.authorization(name)
-    token = vault.token(name)
+def headers_of(vault: Vault, name: str, *, min_ttl: float | None = None) -> Mapping[str, Secret]:
+    """
+    Return the headers that prove who we are to the server *name*: the credential's and the entry's own.
+
+    Args:
+        vault: Unlocked.
+        name: The entry; its references are looked up once.
+        min_ttl: As for ``opened``.
+
+    Raises:
+        UnknownFieldError: It is a stdio server.
+        AuthorizationRequiredError: It is an OAuth entry, and only a person's login helps.
+    """
+    entry = entries.of_http(vault.resolve(name))
+    if entry.oauth is None:
+        return {**entry.headers, **entry.credential.headers}
+    token = _access_token(vault, entry, min_ttl).value
+    return {**entry.headers, "Authorization": Secret(f"Bearer {token.reveal()}")}
+
+
+def _access_token(vault: Vault, entry: Concrete, min_ttl: float | None) -> Live:
+    from mcpvault.oauth_entry import authorization_in
+
+    authorization, total = authorization_in(vault, entry), float(entry.timeout.total)
+    token = authorization.access_token(Deadline(total))
     tokens = authorization.tokens() if authorization.has_grant() else None
     if min_ttl is not None and tokens is not None and not tokens.fresh(time.time(), skew=min_ttl):
-        total = float(vault.entry(name).timeout.total)
         _, tokens = authorization.renew(expiring=min_ttl, adopt=False, timeout=total)
         return Live(tokens.access_token, tokens.expires_at)
     return Live(token, tokens.expires_at if tokens is not None and tokens.access_token == token else None)

@@ -61,12 +61,3 @@ def check_origin(vault: Vault, server: str, url: str | None) -> None:
             hint="add an entry for that origin; a credential goes nowhere else",
             server=server,
         )
-
-
-def replace_early(vault: Vault, server: str, min_ttl: float) -> None:
-    """Replace an OAuth entry's access token that ends within *min_ttl* seconds; raises as ``opened``."""
-    from mcpvault.opened import TOKEN, opened
-    from vault_schema.fields import OAUTH_KINDS
-
-    if vault.entry(server).auth.kind in OAUTH_KINDS:
-        opened(vault, server, TOKEN, purpose="headers", min_ttl=min_ttl)

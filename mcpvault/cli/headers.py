@@ -28,11 +28,11 @@ def command(server: str, url: str | None, min_ttl: float | None, reveal: bool, a
 
     It never opens a browser: without a grant it ends with 3 and the command to run.
     """
+    from mcpvault.opened import headers_of
+
     giving.check_stdout(reveal=reveal)
     vault = app.open_vault()
     giving.check_origin(vault, server, url)
-    if min_ttl is not None:
-        giving.replace_early(vault, server, min_ttl)
     with vault.audit.watching("give", server=server, field="headers", purpose="headers", durable=True) as told:
-        headers = told["secrets"] = vault.headers(server)
+        headers = told["secrets"] = headers_of(vault, server, min_ttl=min_ttl)
     output.json({name: value.reveal() for name, value in headers.items()})

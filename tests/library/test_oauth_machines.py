@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from library_house import House
 
-from mcpvault import AuthState, Secret
+from mcpvault import AuthState, Secret, Vault
 from mcpvault.errors import AuthorizationFailedError, AuthorizationRequiredError, UnresolvedReferenceError
 from mcpvault.oauth import jwt
+from mcpvault.opened import headers_of, opened
 from mcpvault.testing import FakeAuthorizationServer
 from mcpvault.testing.authorization.jose import SigningKey
 
@@ -72,6 +73,36 @@ def test_an_assertion_may_be_for_the_token_endpoint(house: House) -> None:
     robot(house, secrets={"private_key": key.pem}, assertion_audience=house.issuer.url("token"))
 
     assert 6 == len(house.session().list_tools())
+
+
+def list_tools(vault: Vault) -> None:
+    """Open a session, and use it."""
+    with vault.session("x") as session:
+        session.list_tools()
+
+
+GIVEN = {
+    "session": list_tools,
+    "token": lambda vault: vault.token("x"),
+    "headers": lambda vault: vault.headers("x"),
+    "for programs": lambda vault: opened(vault, "x", purpose="token"),
+    "headers for a while": lambda vault: headers_of(vault, "x", min_ttl=60),
+}
+
+
+@pytest.mark.parametrize("ask", GIVEN.values(), ids=GIVEN)
+def test_a_command_is_run_once(house: House, home: Path, ask: Callable[[Vault], object]) -> None:
+    """However a token is asked for, what the entry refers to is looked up once: a command may cost time, or a touch."""
+    house.issuer.register(
+        "robot", auth_method="client_secret_basic", secret="of-a-command", grant_types=["client_credentials"]
+    )
+    house.allow_commands()
+    script = f"open({str(home / 'runs')!r}, 'a').write('x'); print('of-a-command')"
+    robot(house, secrets={}, client_secret=f"${{cmd:{json.dumps([sys.executable, '-c', script])}}}")
+
+    ask(Vault.open(env=house.env))
+
+    assert "x" == (home / "runs").read_text()
 
 
 def test_a_wrong_secret_is_the_clients_fault(house: House) -> None:
