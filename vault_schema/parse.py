@@ -65,7 +65,7 @@ def judge(tree: dict[str, Any], text: str, before: Document | None = None) -> Do
     where = f" (line {line})" if line else ""
     place = f"{path}: " if path else ""
     raise SchemaError(
-        f"{place}{fault.what}{where}", path=path or None, line=line, literal_secret=fault.literal, hint=fault.hint
+        f"{place}{fault.what}{where}", path=path or None, line=line, literal_secret=fault.literal, hint=fault.remedy()
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from itertools import takewhile
 from typing import Any, Final
 
 from vault_schema.canonical import INT_MAX, INT_MIN
@@ -18,7 +19,11 @@ from vault_schema.errors import SchemaError
 from vault_schema.fields import FieldSpec, is_sensitive_name, looks_secret, origin_of
 from vault_schema.forms import FORMS, MATCH, has_control, has_default, has_reference, without_references
 
-USE_REFERENCE: Final = "write a reference such as ${env:NAME}, or seal it: mcpvault set NAME FIELD --stdin"
+# What to do with a secret that stands in clear; NAME and FIELD are filled in where they are known.
+SEAL: Final = "seal it: mcpvault set NAME FIELD --stdin, or refer to it: ${env:VARIABLE}"
+BY_ENVIRONMENT: Final = "give it to the program by its environment: mcpvault set NAME env.VARIABLE --stdin"
+BY_REFERENCE: Final = "refer to it: ${env:VARIABLE}"
+BASIC: Final = "leave user and password to auth of kind basic: mcpvault add NAME URL --basic USER"
 _BARE: Final = r"[A-Za-z0-9_.@-]{1,128}"
 _LONG_WORD: Final = r"[^\s,;:&?]{16}"  # "Bearer ", "ApiKey " are words; this long, it is the secret
 _NAMES: Final = {str: "text", bool: "a boolean", int: "an integer", float: "a float", list: "an array", dict: "a table"}
@@ -38,6 +43,16 @@ class Fault(Exception):
         """Return the trail as people write it: ``servers.github.auth.token[0].v``."""
         shown = (f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in self.trail)
         return "".join(shown).removeprefix(".")
+
+    def remedy(self) -> str | None:
+        """Return the hint, with the names of the entry and of the field that it is about."""
+        if self.hint is None or self.trail[:1] != ["servers"] or len(self.trail) < 3:
+            return self.hint
+        from shlex import quote
+
+        name, *field = takewhile(lambda part: isinstance(part, str), self.trail[1:])
+        place = quote(".".join(map(str, field)))
+        return self.hint.replace("NAME FIELD", f"{quote(str(name))} {place}").replace(" NAME ", f" {quote(str(name))} ")
 
 
 def _shown(key: str) -> str:
@@ -103,7 +118,8 @@ def texts(value: Any, spec: FieldSpec) -> None:
         try:
             text(item, spec)
             if looks_secret(without_references(item)):
-                raise Fault("looks like a secret in clear", literal=True, hint=USE_REFERENCE)
+                hint = BY_ENVIRONMENT if spec.form == "argument" else BY_REFERENCE
+                raise Fault("looks like a secret in clear", literal=True, hint=hint)
         except Fault as fault:
             fault.trail.insert(0, index)
             raise
@@ -127,7 +143,7 @@ def url(value: Any, _: FieldSpec) -> None:
     try:
         origin_of(value)
     except SchemaError as error:
-        raise Fault(error.message, literal=error.literal_secret) from None
+        raise Fault(error.message, literal=error.literal_secret, hint=BASIC if error.literal_secret else None) from None
     if "?" in value or "${" in value:
         _query(value)
 
@@ -139,7 +155,7 @@ def _query(value: str) -> None:
         clear = without_references(part)
         alone = clear and is_sensitive_name(name) and (has_default(part) or not has_reference(part))
         if alone or looks_secret(clear):
-            raise Fault("the query holds what looks like a secret in clear", literal=True, hint=USE_REFERENCE)
+            raise Fault("the query holds what looks like a secret in clear", literal=True, hint=BY_REFERENCE)
 
 
 def proxy(value: Any, spec: FieldSpec) -> None:
@@ -147,18 +163,18 @@ def proxy(value: Any, spec: FieldSpec) -> None:
     text(value, spec)
     user, at, _ = value.partition("://")[2].partition("/")[0].rpartition("@")
     if at and without_references(user).partition(":")[2]:
-        raise Fault("holds a password in clear", literal=True, hint="write the password as ${env:NAME}")
+        raise Fault("holds a password in clear", literal=True, hint="write the password as ${env:VARIABLE}")
 
 
 def secret_text(value: str, spec: FieldSpec) -> None:
     """Judge the text of a secret field: a reference, and nothing secret beside it."""
     if not has_reference(value):
-        raise Fault("a secret stands here in clear", literal=True, hint=USE_REFERENCE)
+        raise Fault("a secret stands here in clear", literal=True, hint=SEAL)
     if has_default(value):
-        raise Fault("a reference in a secret field cannot have a default", literal=True, hint=USE_REFERENCE)
+        raise Fault("a reference in a secret field cannot have a default", literal=True, hint=SEAL)
     beside = without_references(value)
     if re.search(_LONG_WORD, beside) is not None or looks_secret(beside):
-        raise Fault("a secret stands beside the reference in clear", literal=True, hint=USE_REFERENCE)
+        raise Fault("a secret stands beside the reference in clear", literal=True, hint=SEAL)
     text(value, spec)
 
 
@@ -166,7 +182,7 @@ def plain_by_name(value: str, spec: FieldSpec) -> None:
     """Judge a header or variable whose name says nothing secret."""
     text(value, spec)
     if looks_secret(without_references(value)):
-        raise Fault("looks like a secret in clear", literal=True, hint=USE_REFERENCE)
+        raise Fault("looks like a secret in clear", literal=True, hint=SEAL)
 
 
 def extra_name(key: str) -> None:

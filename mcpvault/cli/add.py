@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -96,7 +97,7 @@ def command(
     """Add the server NAME: the URL of its MCP endpoint, or the command that starts it."""
     if preset is not None or not target:
         target, options = _well_known(name, target, preset, options)
-    entry, wanted = made(target, options, dashes=click.get_current_context().meta[DASHES])
+    entry, wanted = made(name, target, options, dashes=click.get_current_context().meta[DASHES])
     vault = app.open_vault()
     put(vault, name, entry, wanted, dry_run=dry_run)
     if entry.get("url", "").lower().startswith("http:") and not entry.get("allow_http"):
@@ -175,12 +176,13 @@ def put(
 
 
 def made(
-    target: tuple[str, ...], options: Mapping[str, Any], *, dashes: bool
+    name: str, target: tuple[str, ...], options: Mapping[str, Any], *, dashes: bool
 ) -> tuple[dict[str, Any], dict[str, Callable[[], Secret]]]:
     """
     Return the entry's table, and how each of its secrets is read.
 
     Args:
+        name: The entry, for hints.
         target: A URL, or the words of a command.
         options: The verb's.
         dashes: Whether ``--`` stood before the command.
@@ -212,9 +214,6 @@ def made(
     for option in ("bearer_env", "basic", "header_stdin", "env_stdin"):
         if options[option] == "":
             raise UsageError(f"{oauth_options.flag(option)}: is empty")
-    readers = [option for option in _READERS if options[option]]
-    if len(readers) > 1:
-        raise UsageError("stdin can be read for one secret only", hint="add it, then: mcpvault set NAME FIELD --stdin")
     kinds = [option for option in _CREDENTIALS if options[option]]
     if len(kinds) > 1:
         raise UsageError(f"{oauth_options.flag(kinds[0])} and {oauth_options.flag(kinds[1])} exclude each other")
@@ -222,13 +221,19 @@ def made(
     table, plain, stdin, named = (
         ("headers", "headers", "header_stdin", "header_env") if http else ("env", "variables", "env_stdin", "env_from")
     )
+    if options[stdin] and any(options[option] for option in _READERS if option != stdin):
+        field = f"{table}.{options[stdin]}"
+        raise UsageError(
+            "stdin can be read for one secret only",
+            hint=f"leave {oauth_options.flag(stdin)} out, then: mcpvault set {name} {quote(field)} --stdin",
+        )
     held: dict[str, str] = {}
     for key, value in map(_pair, options[plain]):
         if is_sensitive_name(key) and "${" not in value:
             flag = "header" if http else "env"
             raise UsageError(
                 f"--{flag} {key}=…: looks like a secret, and words of a command are seen by others",
-                hint=f"give it on stdin: mcpvault add … --{flag}-stdin {key}",
+                hint=f"give it on stdin: mcpvault add {name} … --{flag}-stdin {key}",
             )
         if http and "${" not in value:
             check_header(key, value)

@@ -91,10 +91,12 @@ def connect(
         raise UsageError("expected one of: a URL, --stdio COMMAND, or -- COMMAND ARG…")
     words = target or _words(stdio or "")
     dashes = stdio is not None or bool(click.get_current_context().meta[DASHES])
-    entry, wanted = made(words, defaultdict(tuple, headers=headers), dashes=dashes)
+    entry, wanted = made(name, words, defaultdict(tuple, headers=headers), dashes=dashes)
     if auth is not None:
         if "url" not in entry:
-            raise UsageError("--auth is for a URL", hint="a command gets a secret by: mcpvault set NAME env.K --stdin")
+            raise UsageError(
+                "--auth is for a URL", hint=f"a command gets a secret by: mcpvault set {name} env.VARIABLE --stdin"
+            )
         entry["auth"] = {"kind": "bearer"}
         wanted["auth.token"] = partial(_token, auth)
     vault = app.open_vault()

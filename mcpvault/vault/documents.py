@@ -38,7 +38,7 @@ def parsed(data: bytes, path: Path) -> Document:
     if fault.literal_secret:
         raise LiteralSecretError(
             f"{path}: {fault}",
-            hint=fault.hint or "store it sealed: mcpvault set NAME FIELD --stdin, or refer to it: ${env:NAME}",
+            hint=f"take it out of the file, then run: mcpvault sign; {fault.hint}",
         )
     raise VaultFormatError(f"{path}: {fault}", path=fault.path, line=fault.line, hint=fault.hint)
 
@@ -68,7 +68,7 @@ def judged(text: str, tree: dict[str, Any] | None = None, before: Document | Non
     # A line number would mean the text that was never written.
     message = re.sub(r" \(line \d+\)$", "", str(fault))
     if fault.literal_secret:
-        raise LiteralSecretError(message, hint=fault.hint or "seal it: mcpvault set NAME FIELD --stdin")
+        raise LiteralSecretError(message, hint=fault.hint)
     raise ConfigurationError(message, hint=fault.hint)
 
 

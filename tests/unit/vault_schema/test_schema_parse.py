@@ -252,6 +252,8 @@ def test_a_secret_in_clear_is_refused_and_not_repeated(entry: dict[str, Any]) ->
     error = refusal(vault(one=entry))
 
     assert error.literal_secret
+    assert error.hint
+    assert "NAME" not in error.hint
     assert "plain" not in f"{error} {error.hint}"
     assert "0123456789" not in f"{error} {error.hint}"
 
@@ -263,7 +265,7 @@ def test_no_argument_refers_to_a_secret(body: str) -> None:
 
     assert error.literal_secret
     assert error.message.startswith("servers.one.args[1]: expected no reference but ${env:NAME}")
-    assert error.hint == "give it to the program by its environment: mcpvault set NAME env.VARIABLE '${…}'"
+    assert error.hint == "give it to the program by its environment: mcpvault set one env.VARIABLE '${…}'"
 
     entry = {"command": "x", "args": [f"$${{{body}}}", "${env:T}"], "env": {"T": f"${{{body}}}"}}
     assert entry["args"] == [*parse(text(vault(one=entry))).server("one").args]
