@@ -155,8 +155,9 @@ class MCPClient:
         Raises:
             UnknownServerError: There is none of that name.
         """
-        if name in self._sessions:
-            return self._sessions[name]
+        held = self._sessions.get(name)
+        if held is not None and not held.closed:
+            return held
         if name not in self._servers:
             raise UnknownServerError(
                 f"there is no server {name!r} in the configuration",

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from urllib3.util.connection import is_connection_dropped
 
@@ -71,8 +71,10 @@ class Pool:
         self._context = context
         self._proxy_context = proxy_context
         self._idle: deque[GuardedConnection] = deque(maxlen=_MOST_IDLE)
-        self._made: WeakSet[GuardedConnection] = WeakSet()
+        self._made: weakref.WeakSet[GuardedConnection] = weakref.WeakSet()
         self._process = os.getpid()
+        # As requests does it: whoever forgets to close a session leaves no connection open.
+        weakref.finalize(self, _close, self._idle).atexit = False
         self._through = f" through the proxy {proxy.host}:{proxy.port}" if proxy else ""
 
     def exchange(
@@ -129,8 +131,9 @@ class Pool:
 
     def _waiting(self) -> GuardedConnection | None:
         if self._process != os.getpid():
-            # A forked child must not speak on its parent's connections.
-            self._idle, self._process = deque(maxlen=_MOST_IDLE), os.getpid()
+            # A forked child must not speak on its parent's connections: these are its own ends of them.
+            _close(self._idle)
+            self._process = os.getpid()
         while self._idle:
             try:
                 connection = self._idle.pop()
@@ -188,5 +191,10 @@ class Pool:
 
     def close(self) -> None:
         """Close the idle connections; those in use close when their answer is done with."""
-        while self._idle:
-            self._idle.pop().close()
+        _close(self._idle)
+
+
+def _close(idle: deque[GuardedConnection]) -> None:
+    while idle:
+        with suppress(IndexError):  # another thread took it
+            idle.pop().close()

@@ -103,6 +103,11 @@ class Conversation(Standing):
             self._transport.close()
 
     @property
+    def closed(self) -> bool:
+        """Whether it has been closed; another session with the server may be opened."""
+        return self._closed
+
+    @property
     def era(self) -> str | None:
         """``modern`` or ``legacy`` once it is open."""
         return self._transport.era

@@ -238,9 +238,12 @@ def client_sockets(port: int) -> list[str]:
     """Return the descriptors of this process that are connected to *port*."""
     found = []
     for descriptor in os.listdir("/proc/self/fd") if Path("/proc/self/fd").exists() else ():
-        with suppress(OSError), socket.socket(fileno=os.dup(int(descriptor))) as one:
-            if one.getpeername()[1:2] == (port,):
-                found.append(descriptor)
+        with suppress(OSError):
+            if not os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(descriptor))) as one:
+                if one.getpeername()[1:2] == (port,):
+                    found.append(descriptor)
     return found
 
 
