@@ -95,7 +95,7 @@ class Grants:
             if seen is None:
                 answer = ask(first_request(settings.url))
                 if answer.status in (401, 403):
-                    seen = challenges.bearer(answer.headers.get("www-authenticate", ""))
+                    seen = challenges.oauth(answer.headers.get("www-authenticate", ""))
             flow = discovery.discover(
                 settings.url,
                 challenge=seen,

@@ -104,8 +104,7 @@ class EntryTokens:
         signed = sent if isinstance(sent, Signed) else Signed()
         if "DPoP" in signed and self._nonce != signed.nonce:
             return True
-        field = headers.get("WWW-Authenticate", "")
-        challenge = challenges.bearer(field) or challenges.dpop(field)
+        challenge = challenges.oauth(headers.get("WWW-Authenticate", ""))
         with self._slowly():
             if status == 403:
                 return self._step_up(challenge, signed.generation, deadline)

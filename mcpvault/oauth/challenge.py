@@ -106,6 +106,11 @@ def dpop(header: str) -> Challenge | None:
     return _of("dpop", header)
 
 
+def oauth(header: str) -> Challenge | None:
+    """Return the challenge in a ``WWW-Authenticate`` value that a token answers: ``Bearer``, else ``DPoP``, or None."""
+    return bearer(header) or dpop(header)
+
+
 def _of(scheme: str, header: str) -> Challenge | None:
     """Return the challenge of that scheme; of several, the first that leads to metadata."""
     fitting = [challenge for challenge in parse(header) if challenge.scheme.lower() == scheme]

@@ -169,7 +169,7 @@ def probe(url: str, *, env: Mapping[str, str], timeout: float = 30.0, allow_http
     ) as ask:
         answer = ask(first_request(url))
         field = answer.headers.get("www-authenticate", "")
-        seen = challenges.bearer(field) or challenges.dpop(field)
+        seen = challenges.oauth(field)
         schemes = tuple(dict.fromkeys(each.scheme.lower() for each in challenges.parse(field)))
         report = Report(url=url, status=answer.status, schemes=schemes, challenge=seen)
         if failure := unavailable(answer, shown(url)):

@@ -214,6 +214,21 @@ def test_a_server_that_says_no_lifetime_ends_tokens_by_401(build: Callable[..., 
     assert (2, None) == (house.issuer.redemptions, house.record().expires_at)
 
 
+def test_a_login_follows_a_challenge_that_wants_bound_tokens_only(house: House) -> None:
+    """Metadata that only a ``DPoP`` challenge leads to is found; the server is not taken for one of 2025-03-26."""
+    house.issuer.policy.dpop = "required"
+    origin = house.server.url.removesuffix("/mcp")
+    house.server.protection.metadata_at = "/elsewhere"  # type: ignore[union-attr]
+    house.server.protection.challenge = f'DPoP algs="ES256", resource_metadata="{origin}/elsewhere"'  # type: ignore[union-attr]
+    with house.vault.change() as change:
+        change.set_plain("x", "auth.dpop", True)
+
+    house.log_in()
+
+    assert house.issuer.issuer == house.record().issuer
+    assert 6 == len(house.session().list_tools())
+
+
 def test_bound_tokens_follow_the_nonces_of_both_servers(build: Callable[..., House]) -> None:
     """A new DPoP nonce, of the MCP server or the authorization server, costs one repetition and no refresh token."""
     house = build(policy={"dpop": "required", "dpop_nonce": True}, dpop_nonce=True)
