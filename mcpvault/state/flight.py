@@ -93,7 +93,7 @@ class Flight(ABC):
                 LOG.debug("%s: another process refreshes; the token at hand still works", self.store.server)
                 return record
             if waiting.expired():
-                if record is not None and self._usable(record):
+                if record is not None and self._usable(record) and not self.insist:
                     return record
                 raise self.store.busy()
             time.sleep(min(poll, waiting.remaining()))

@@ -145,6 +145,13 @@ def test_a_dying_token_is_better_than_an_error(house: House) -> None:
         assert "access-0001-token" == access(house.current(patience=0.2))
 
 
+def test_who_insists_is_not_told_that_nothing_was_due(house: House) -> None:
+    """``mcpvault refresh`` that has waited in vain says so (exit 7), although the old token still works."""
+    with held_elsewhere(house.place, "token-linear"), pytest.raises(BusyError):
+        house.current(insist=True, patience=0.2)
+    assert 0 == house.server.asked
+
+
 def test_a_refresh_is_not_begun_after_the_deadline(house: House) -> None:
     """Nothing is sent when the call is over already."""
     house.clock.move(LIFE + 1)
