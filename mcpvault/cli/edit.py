@@ -62,10 +62,15 @@ def command(name: str | None, dry_run: bool, as_json: bool) -> None:
         if not click.confirm("Edit it again?", default=True, err=True):
             raise problem
     changed = change.text != signed
-    if not changed:
+    if not changed or _remarks(text) - _remarks(shown) - _remarks(change.text):
         output.warn("comments and order are not taken over from here; change them in the file itself")
     done = f"{'would be ' if dry_run else ''}changed" if changed else "nothing changed"
     output.say(done, as_json=as_json, json={"changed": changed, "dry_run": dry_run})
+
+
+def _remarks(text: str) -> set[str]:
+    """Return the lines that may hold a comment."""
+    return {line.strip() for line in text.splitlines() if "#" in line}
 
 
 def _edited(text: str) -> str:

@@ -35,14 +35,14 @@ def command(server: str, field: str | None, reveal: bool, stage: str, as_json: b
     vault = app.open_vault()
     fields = flat(shown(vault, server))
     if field is None:
-        output.table([(key, str(value)) for key, value in fields.items()], as_json=as_json, json=fields)
+        output.table([(key, written(value)) for key, value in fields.items()], as_json=as_json, json=fields)
     elif reveal:
         with vault.audit.watching("reveal", server=server, field=field, stage=stage, durable=True) as told:
             secret = vault.file.secret(server, field, stage=stage)
             told["secrets"] = {field: secret}
         output.say(secret.reveal(), as_json=as_json, json={"server": server, "field": field, "value": secret.reveal()})
     elif field in fields:
-        output.say(str(fields[field]), as_json=as_json, json={field: fields[field]})
+        output.say(written(fields[field]), as_json=as_json, json={field: fields[field]})
     else:
         raise UnknownFieldError(
             f"servers.{server}.{field}: is not set",
@@ -61,6 +61,13 @@ def shown(vault: Vault, server: str) -> dict[str, Any]:
         current = next(version for version in entry[table][leaf] if version["stage"] == "current")
         entry[table] = {**entry[table], leaf: placeholder(vault.file, server, path, current)}
     return entry
+
+
+def written(value: Any) -> str:
+    """Return a field's value for people: text as it is, all else as the file writes it."""
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

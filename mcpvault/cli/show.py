@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mcpvault.cli import app, output
-from mcpvault.cli.get import flat
+from mcpvault.cli.get import flat, written
 
 EXAMPLE = """
 Example:
@@ -28,7 +28,7 @@ def command(server: str, as_json: bool) -> None:
     entry_of(document, server)
     entry: dict[str, Any] = document.tree["servers"][server]
     fields = flat({key: _without_seals(held) for key, held in entry.items()})
-    output.table([(key, str(value)) for key, value in fields.items()], as_json=as_json, json=fields)
+    output.table([(key, written(value)) for key, value in fields.items()], as_json=as_json, json=fields)
 
 
 def _without_seals(held: Any) -> Any:

@@ -272,6 +272,8 @@ def _secret(draft: Draft, path: str, value: Written) -> None:
     found = translate(value.reveal(), draft.dialect, secret=True)
     if not found.references:
         draft.seal(path, Secret(value.reveal()))
+        if found.todo:  # nothing of it is quoted: in a password it may be no reference at all
+            draft.todo.append(f"{path}: what looks like a reference in it is not taken over: it is sealed as it stands")
         return
     spec = spec_for(path)
     fits = True

@@ -17,6 +17,7 @@ from mcpvault.errors import McpVaultError, RollbackError
 if TYPE_CHECKING:
     from mcpvault.state.store import StateStore
 
+UNNOTICED = "a rollback of the vault would not be noticed on this host"
 _ANCHOR, _ROOTS = "anchor.toml", "trusted-roots"
 
 
@@ -62,7 +63,7 @@ class FileAnchor:
         except McpVaultError as error:
             problem = error.message
         if problem is not None:
-            warnings.warn(f"a rollback of the vault would not be noticed on this host: {problem}", stacklevel=3)
+            warnings.warn(f"{UNNOTICED}: {problem}", stacklevel=3)
 
     def accept(self, slot: str, record: Mapping[str, str | int]) -> None:
         """

@@ -16,6 +16,7 @@ from mcpvault.connect import Vault
 from mcpvault.errors import ConfigurationError, RollbackError, VaultError, VaultNotFoundError
 from mcpvault.places import Places
 from mcpvault.secret import Secret
+from mcpvault.state.anchor import UNNOTICED
 from mcpvault.upkeep import git
 from mcpvault.upkeep.findings import Check, Finding, fail, of_error, ok, warn
 from mcpvault.upkeep.host_checks import leftovers
@@ -129,8 +130,9 @@ def opens(path: Path, env: Mapping[str, str], key: Key) -> Check[Vault | None]:
     slot, root = vault.file.slot, vault.file.root_fingerprint
     yield ok("vault.open", f"{path}: opens with slot {slot.id} ({slot.role}), root {root}")
     seen = vault.file.anchor.seen(slot.id) if vault.file.anchor is not None else None
-    if said or seen is None:
-        what = str(said[0].message) if said else "a rollback of the vault would not be noticed on this host"
+    unnoticed = [text for each in said if (text := str(each.message)).startswith(UNNOTICED)]
+    if unnoticed or seen is None:
+        what = unnoticed[0] if unnoticed else UNNOTICED
         yield fail("state.anchor", f"{vault.state.path}: {what}", "set MCPVAULT_STATE_DIR to a folder of yours")
     else:
         yield ok("state.anchor", f"{vault.state.path}: this host remembers serial {seen['serial']}")

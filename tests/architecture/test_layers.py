@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,7 @@ SIDE_BY_SIDE = {
 }
 DOORS = {
     "anyio": {"mcpvault.interop"},
+    "certifi": {"mcpvault.http"},
     "click": {"mcpvault.cli"},
     "cryptography": {"mcpvault.vault", "mcpvault.oauth", "mcpvault.testing"},
     "fastmcp": {"mcpvault.interop"},
@@ -100,6 +102,7 @@ DOORS = {
     "msgspec": {"mcpvault.mcp"},
     "oauthlib": {"mcpvault.http"},
     "platformdirs": {"mcpvault.places"},
+    "pytest": {"mcpvault.testing"},
     "requests": {"mcpvault.http", "mcpvault.transports"},
     "requests_oauthlib": {"mcpvault.http"},
     "rich": {"mcpvault.cli"},
@@ -170,6 +173,19 @@ def test_guests_come_by_their_door() -> None:
         if room_of(path) not in DOORS.get(name.split(".")[0], {room_of(path)})
     ]
     assert [] == wrong
+
+
+def test_every_guest_has_a_door() -> None:
+    """A library that is neither Python's own nor in the table has no business here."""
+    known = sys.stdlib_module_names | DOORS.keys() | {"mcpvault", "vault_schema"}
+    assert [] == sorted(
+        {
+            f"{path.relative_to(ROOT)} imports {n}"
+            for path in OWN
+            for n in imported(path)
+            if n.partition(".")[0] not in known
+        }
+    )
 
 
 def test_no_event_loop() -> None:

@@ -44,7 +44,12 @@ def test_every_error_is_in_the_tree() -> None:
 
 
 def test_exports_are_exact() -> None:
-    """``mcpvault.__all__`` is sorted and every name in it can be had."""
+    """``mcpvault.__all__`` is what is promised, and every name in it can be had."""
+    promised = (
+        "AuthState Callbacks HttpConnector MCPClient McpVaultError OAuthProvider Outcome Secret Session SessionPool "
+        "StdioConnector Vault __version__ connect"
+    )
+    assert promised.split() == mcpvault.__all__
     assert sorted(mcpvault.__all__) == mcpvault.__all__
     assert [] == [name for name in mcpvault.__all__ if getattr(mcpvault, name, None) is None]
 

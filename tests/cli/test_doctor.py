@@ -117,9 +117,11 @@ def test_a_vault_that_others_can_write(house: House) -> None:
     """A world-writable vault fails with the command that mends it, and the command does."""
     house.vault.chmod(0o666)
 
-    broken = told(examined(house, code=8), "vault.permissions")
+    found = examined(house, code=8)
+    broken = told(found, "vault.permissions")
 
     assert (f"run: chmod go-w {house.vault}", 8) == (broken["hint"], broken["code"])
+    assert ["vault.permissions"] == [finding["id"] for finding in found if finding["level"] == "fail"]
     subprocess.run(broken["hint"].removeprefix("run: "), shell=True, check=True)
     assert "fail" not in levels(examined(house))
 

@@ -241,10 +241,15 @@ def test_a_dry_run_writes_nothing(home: Home) -> None:
 
 
 def test_new_comments_are_said_to_be_lost(home: Home) -> None:
-    """Comments belong into the file itself; who writes one here is told."""
+    """Comments belong into the file itself; who writes one here is told, whatever else was written."""
     done = edit(home, """echo '# a remark' >>"$1" """)
-
     assert ("nothing changed\n", True) == (done.stdout, "comments" in done.stderr)
+
+    done = edit(home, """sed -i 's/old words"/new words" # a remark/' "$1" """)
+    assert ("changed\n", True) == (done.stdout, "comments" in done.stderr)
+
+    done = edit(home, """sed -i 's/new words/ticket #4/' "$1" """)
+    assert ("changed\n", "") == (done.stdout, done.stderr)
 
 
 def test_carriage_returns_are_kept(home: Home) -> None:

@@ -90,7 +90,6 @@ def test_get_shows_fields_with_secrets_sealed(home: Home) -> None:
     assert re.fullmatch("<sealed [0-9a-f]{8}>", fields["auth.token"])
     assert 90 == fields["timeout.total"]
     assert "${env:API_TOKEN}\n" == home.run("get", "api", "auth.token", API_TOKEN=TOKEN).stdout
-    assert "args\t['-v']" in home.run("get", "local").stdout
     assert {"owner": "ops"} == json.loads(home.run("get", "demo", "owner", "--json").stdout)
 
 
@@ -191,3 +190,14 @@ def test_a_reader_that_goes_away_is_no_error(home: Home, words: list[str]) -> No
     )  # fmt: skip
 
     assert ((home.home / "code").read_text(), b"", b"") == ("0\n", done.stdout, done.stderr)
+
+
+def test_values_are_written_as_the_file_writes_them(home: Home) -> None:
+    """A list and a switch are no Python."""
+    with home.open().change() as change:
+        change.set_plain("api", "allow_http", True)
+
+    for verb in ("get", "show"):
+        assert 'args\t["-v"]\n' in home.run(verb, "local").stdout
+        assert "allow_http\ttrue\n" in home.run(verb, "api").stdout
+    assert '["-v"]\n' == home.run("get", "local", "args").stdout

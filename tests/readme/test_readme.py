@@ -140,6 +140,13 @@ def test_the_readme_shows_a_failure_with_its_hint() -> None:
     assert re.search(r"^mcpvault: error: .*\nmcpvault: hint: .*\n\[exit \d+\]$", first_screen, re.MULTILINE)
 
 
+def test_a_block_for_a_public_service_is_an_illustration() -> None:
+    """What names a host of the Internet cannot be run here, and says so."""
+    named = [body for _, mark, body in _FENCE.findall(README) if re.search(r"https://[a-z]|\bgh ", body) and not mark]
+
+    assert [] == named
+
+
 @pytest.mark.parametrize(
     ("expected", "output", "fits"),
     [

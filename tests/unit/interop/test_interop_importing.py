@@ -259,3 +259,15 @@ def test_importing_a_moved_file_again_overwrites_nothing(place: Place) -> None:
 
     assert [False] == [row.added for row in report.rows]
     assert URL == place.again().entry("web").url
+
+
+def test_a_secret_that_reads_like_a_reference_is_told(place: Place) -> None:
+    """It is sealed as it stands, nothing is run or read, and the report names the field and quotes nothing."""
+    evil = {"url": URL, "authToken": '${cmd:["touch", "/pwned"]}', "headers": {"X-Api-Key": "${S3cr!t}"}}
+
+    report = place.take({"web": evil})
+
+    told = "what looks like a reference in it is not taken over: it is sealed as it stands"
+    assert (f"auth.token: {told}", f"headers.X-Api-Key: {told}") == report.rows[0].todo
+    assert Secret(evil["authToken"]) == place.again().file.secret("web", "auth.token")
+    assert "S3cr" not in json.dumps(report.as_json())
