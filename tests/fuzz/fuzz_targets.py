@@ -14,7 +14,7 @@ from typing import Any
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, MessageTooLargeError, RemoteProtocolError
-from mcpvault.mcp import era, jsonrpc, replies, types
+from mcpvault.mcp import era, jsonrpc, prompts, replies, types
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.sse import SSEDecoder
 from mcpvault.oauth import challenge
@@ -171,7 +171,7 @@ def _as_list(result: dict[str, Any]) -> None:
         assert isinstance(tool.name, str)
         assert isinstance(tool.input_schema, dict)
         assert isinstance(tool.annotations, dict)
-        assert isinstance(types.Prompt(raw).arguments, list)
+        assert isinstance(prompts.Prompt(raw).arguments, list)
 
 
 def _as_contents(result: dict[str, Any]) -> None:
@@ -180,14 +180,14 @@ def _as_contents(result: dict[str, Any]) -> None:
 
 
 def _as_messages(result: dict[str, Any]) -> None:
-    got = types.GetPromptResult(types.objects(result, "messages", method="prompts/get", server="fuzz"))
+    got = prompts.GetPromptResult(types.objects(result, "messages", method="prompts/get", server="fuzz"))
     for message in got.messages:
         assert isinstance(message.role, str)
         assert isinstance(message.content.text, str | None)
 
 
 def _as_completion(result: dict[str, Any]) -> None:
-    assert isinstance(types.completion(result, server="fuzz").values, list)
+    assert isinstance(prompts.completion(result, server="fuzz").values, list)
 
 
 def _as_handshake(result: dict[str, Any]) -> None:
