@@ -35,7 +35,6 @@ _KNOWN = frozenset(
         *("command", "args", "env", "cwd", *mcp_use.BESIDE, *map(mcp_use.camel, mcp_use.BESIDE)),
     }
 )
-_REMEDY = "call session.authenticate(), or pass an OAuthProvider as auth"
 _TRANSPORTS = {
     **dict.fromkeys(("http", "streamable-http", "streamable_http", "streamableHttp"), "http"),
     "sse": "sse",
@@ -191,10 +190,10 @@ class MCPClient:
             self._sessions.popitem()[1].close()
 
     def _authorization(self, entry: Concrete, provider: OAuthProvider | None) -> EntryAuthorization:
-        from mcpvault.oauth_entry import authorization_of, unsealed
+        from mcpvault.oauth_entry import ASK_HERE, authorization_of, unsealed
 
         return authorization_of(
-            entry, state=self._state, sealing=unsealed(), env=self._env, provider=provider, remedy=_REMEDY
+            entry, state=self._state, sealing=unsealed(), env=self._env, provider=provider, remedy=ASK_HERE
         )
 
 

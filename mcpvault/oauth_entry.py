@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from vault_schema import Document, ServerEntry
 
 STALE = 30.0  # seconds
+ASK_HERE = "call session.authenticate(), or pass an OAuthProvider as auth"
 
 
 class Sealing(Record):
@@ -271,7 +272,7 @@ def authorization_of(
         env=env,
         provider=provider,
         interactive=interactive,
-        remedy=remedy,
+        remedy=remedy or (ASK_HERE if settings.persist == "none" and settings.needs_person else None),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcpvault.cli import app, output, standing
+from mcpvault.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from mcpvault.login_plan import Plan
@@ -54,6 +55,13 @@ def command(
             json={"server": server, "dry_run": True, **planned.fields()},
         )
         return
+    auth = vault.entry(server).auth
+    if auth.persist == "none" and auth.kind == "oauth":
+        raise ConfigurationError(
+            f"{server}: its tokens are kept by the process that gets them, and this one ends with the login",
+            hint=f"call session.authenticate() in the program, or run: mcpvault set {server} auth.persist all",
+            server=server,
+        )
     session = vault.session(server)
     try:
         session.authenticate(method, scope=scope, timeout=timeout or PATIENCE)
@@ -61,7 +69,7 @@ def command(
         session.close()
     facts = standing.granted(vault.authorization(server).tokens(), time.time())
     output.say(
-        "\n".join([f"logged in to {server}", *standing.lines(server, facts)]),
+        "\n".join([f"logged in to {server}", *standing.lines(server, facts, person=auth.kind == "oauth")]),
         as_json=as_json,
         json={"server": server, **facts},
     )

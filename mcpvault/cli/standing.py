@@ -22,15 +22,17 @@ def granted(tokens: TokenSet, now: float) -> dict[str, Any]:
     }
 
 
-def lines(server: str, facts: Mapping[str, Any]) -> list[str]:
-    """Return the same for people, a line each."""
+def lines(server: str, facts: Mapping[str, Any], *, person: bool) -> list[str]:
+    """Return the same for people, a line each; *person*: only somebody's login makes another grant."""
     asked, got = facts["requested_scope"], facts["scope"]
     told = [f"  scopes: {got or 'none named'}"]
     if asked and got and {*asked.split()} != {*got.split()}:
         told.append(f"  asked for: {asked}")
     left = facts["expires_in"]
     told.append("  access token: good " + ("until the server says otherwise" if left is None else f"for {span(left)}"))
-    if facts["refreshable"]:
+    if not person:
+        told.append("  needs nobody: the next one is obtained when it is due")
+    elif facts["refreshable"]:
         told.append("  refreshes itself: yes")
     elif left is None:
         told.append("  refreshes itself: no; a human is needed when the server refuses it")

@@ -113,7 +113,8 @@ def _row(each: Standing, asked: dict[str, Any] | None) -> tuple[str, ...]:
 def _block(each: Standing, asked: dict[str, Any] | None) -> list[str]:
     lines = [f"{each.server}: {each.state} ({each.auth})"]
     if left := _left(each):
-        lines.append(f"  access token: {left}{', refreshes itself' if each.refreshable else ''}")
+        lasting = each.refreshable and each.state != "dead" and each.other_host is None
+        lines.append(f"  access token: {left}{', refreshes itself' if lasting else ''}")
     lines += [f"  {name}: {value}" for name in _TOLD if (value := getattr(each, name))]
     if each.requested_scope and {*each.requested_scope.split()} != {*(each.scope or "").split()}:
         lines.append(f"  asked for: {each.requested_scope}")

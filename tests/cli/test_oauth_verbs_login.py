@@ -136,6 +136,17 @@ def test_a_grant_without_refresh_token_says_when_a_human_is_needed(house: OAuthH
     assert "  refreshes itself: no; demo will need a human every 60 minutes\n" in said
 
 
+def test_nobody_is_asked_for_a_grant_that_would_be_lost(house: OAuthHouse) -> None:
+    """With ``persist = "none"`` a login of the command line serves nobody: exit 8, before a person consents."""
+    house.run("set", "demo", "auth.persist", "none")
+
+    done = house.run("login", "demo", "--method", "loopback", code=8, BROWSER=BROWSER)
+
+    assert "session.authenticate()" in done.stderr
+    assert [] == house.issuer.requests
+    assert "session.authenticate()" in house.run(*ECHO, code=3).stderr
+
+
 def test_scopes_can_be_asked_for(house: OAuthHouse) -> None:
     """``--scope`` replaces what the server names; what was refused by narrowing is told."""
     house.issuer.policy.granted_scope = "mcp:read"
@@ -206,7 +217,9 @@ def test_a_machine_logs_in_by_itself(house: OAuthHouse) -> None:
     assert "unused" in house.run("status", "robot").stdout
 
     assert "hello\n" == house.run("call", "robot", *ECHO[2:]).stdout
-    assert "logged in to robot\n" in house.run("login", "robot").stdout
+    said = house.run("login", "robot").stdout
+    assert said.startswith("logged in to robot\n")
+    assert said.endswith("  needs nobody: the next one is obtained when it is due\n")
     assert "robot: ready (client_credentials)" in house.run("status", "robot").stdout
     assert 2 == len(house.issuer.called("client_credentials"))
 

@@ -131,6 +131,8 @@ def test_every_state_is_told_without_a_key(house: OAuthHouse) -> None:
     }  # fmt: skip
     assert {"demo", "moved", "gone", "foreign", "dead"} == {n for n, each in found.items() if each["needs_login"]}
     assert {"short"} == {n for n, each in found.items() if each["human_by"]}
+    for name in ("dead", "foreign"):
+        assert "refreshes itself" not in house.run("status", name).stdout
     assert "batch-2" == found["foreign"]["other_host"]
     assert "mcpvault refresh foreign --adopt" in found["foreign"]["hint"]
     assert "nightly (pid 4711) on batch-1" in found["lost"]["redemption"]
