@@ -23,7 +23,7 @@ class Plan(Record):
 
     ``client`` says how the client is known there, or would come to be: ``pre-registered``, ``metadata document``,
     ``registered before``, ``would be registered``, ``nobody registers it``, ``none``. ``ways`` are those for a person;
-    a machine has none.
+    a machine has none, and no ``redirect_uri``, which is to be registered where the client does not do that itself.
     """
 
     issuer: str
@@ -32,6 +32,7 @@ class Plan(Record):
     client: str
     client_id: str | None
     ways: tuple[str, ...]
+    redirect_uri: str | None
 
 
 def plan(settings: Settings, grants: Grants, known: Known, scope: str | None, deadline: Deadline) -> Plan:
@@ -41,6 +42,8 @@ def plan(settings: Settings, grants: Grants, known: Known, scope: str | None, de
     Raises:
         McpVaultError: See ``mcpvault.oauth.discovery.discover``.
     """
+    from mcpvault.terminal_login import returns_to
+
     if not settings.needs_person:
         settings.check_issuer()
     found = grants.discover(None, deadline)
@@ -54,6 +57,7 @@ def plan(settings: Settings, grants: Grants, known: Known, scope: str | None, de
         client=client,
         client_id=client_id,
         ways=(*browser, *device) if settings.needs_person else (),
+        redirect_uri=returns_to(settings, known) if settings.needs_person else None,
     )
 
 

@@ -56,10 +56,16 @@ def log_in(
         if chosen == "device":
             return grants.by_device(_show, known, seen, scope, deadline)
         if chosen == "paste":
-            redirect_uri = settings.redirect_uri or _registered(known) or DEFAULT_REDIRECT.format(port=_port(settings))
-            return grants.by_person(Paste(redirect_uri, tell=tell, read=_read), known, seen, scope, deadline)
+            way = Paste(returns_to(settings, known), tell=tell, read=_read)
+            return grants.by_person(way, known, seen, scope, deadline)
         with _listener(settings, known) as listener:
             return grants.by_person(_Browser(listener, env), known, seen, scope, deadline)
+
+
+def returns_to(settings: Settings, known: Known) -> str:
+    """Return the redirect URI of a login here; a client that registers itself takes another port where it must."""
+    held = None if _is_by_hand(settings) else _registered(known)
+    return settings.redirect_uri or held or DEFAULT_REDIRECT.format(port=_port(settings))
 
 
 def at_terminal() -> bool:
@@ -147,6 +153,11 @@ def _registered(known: Known) -> str | None:
     return held.redirect_uris[0] if held is not None and held.redirect_uris else None
 
 
+def _is_by_hand(settings: Settings) -> bool:
+    """Tell whether somebody has registered the client, or published its document, with the redirect URI in it."""
+    return settings.client_id is not None or settings.client_metadata_url is not None
+
+
 def _port(settings: Settings) -> int:
     return stable_port(settings.server, settings.url)
 
@@ -154,6 +165,8 @@ def _port(settings: Settings) -> int:
 def _listener(settings: Settings, known: Known) -> Loopback:
     if settings.redirect_uri is not None:
         return Loopback.at(settings.redirect_uri)
+    if _is_by_hand(settings):
+        return Loopback(port=_port(settings))  # another one is not the client's (A75)
     held = _registered(known)
     port = urlsplit(held).port if held is not None else None
     return Loopback(preferred=port or _port(settings))

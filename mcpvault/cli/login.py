@@ -82,3 +82,4 @@ def _lines(planned: Plan) -> Iterator[str]:
     yield f"  client: {planned.client}{f' ({planned.client_id})' if planned.client_id else ''}"
     if planned.ways:
         yield f"  ways: {', '.join(planned.ways)}"
+        yield f"  redirect URI: {planned.redirect_uri}"

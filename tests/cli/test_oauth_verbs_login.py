@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from house import INTERRUPT
@@ -191,6 +193,22 @@ def test_a_client_that_nobody_registers_is_exit_8(house: OAuthHouse) -> None:
     assert house.issuer.issuer in done.stderr
     assert "http://127.0.0.1:" in done.stderr.partition("mcpvault: hint: ")[2]
     assert "auth.client_id" in done.stderr
+
+
+def test_a_client_of_somebodys_keeps_its_port(house: OAuthHouse) -> None:
+    """``--dry-run`` says what to register; a login comes back there or, where the port is taken, ends with exit 7."""
+    house.run("set", "demo", "auth.client_id", "by-hand")
+    uri = json.loads(house.run("login", "demo", "--dry-run", "--json").stdout)["redirect_uri"]
+    house.issuer.register("by-hand", redirect_uris=[uri])
+
+    with socket.create_server(("127.0.0.1", urlsplit(uri).port or 0)):
+        taken = house.run("login", "demo", "--method", "loopback", code=7, BROWSER=BROWSER).stderr
+    assert "--method paste" in taken.partition("mcpvault: hint: ")[2]
+    assert [] == house.issuer.called("authorize")
+
+    house.run("login", "demo", "--method", "loopback", BROWSER=BROWSER)
+    assert f"  redirect URI: {uri}\n" in house.run("login", "demo", "--dry-run").stdout
+    assert "hello\n" == house.run(*ECHO).stdout
 
 
 def test_a_damaged_state_is_replaced_by_a_login(house: OAuthHouse) -> None:
