@@ -203,11 +203,11 @@ class GuardedConnection(HTTPConnection):
             self._tunnel()
             # http.client keeps them for a reconnect, which never happens here.
             self._tunnel_headers: dict[str, str] = {}
-        if self._context is not None and stream is plain:
-            self.sock = stream = self._shake(plain, self._context, self._origin[0], limit)
-        elif self._context is not None:
-            self.sock = SSLTransport(stream, self._context, self._origin[0])
-        self._inner = stream
+        timed = plain if isinstance(stream, SSLTransport) else stream
+        if self._context is not None:
+            self.sock = secure = self._shake(stream, self._context, self._origin[0], limit)
+            timed = secure if isinstance(secure, TimedTlsSocket) else timed
+        self._inner = timed
         self.is_verified = self._context is not None
         self.use(allowance)
 
@@ -219,10 +219,14 @@ class GuardedConnection(HTTPConnection):
         """Refuse to connect behind the back of whoever counts the time."""
         raise OSError("the connection is closed")
 
-    def _shake(self, plain: TimedSocket, context: ssl.SSLContext | None, host: str, limit: Allowance) -> TimedTlsSocket:
+    def _shake(self, stream: Any, context: ssl.SSLContext | None, host: str, limit: Allowance) -> Any:
+        """Return *stream* with TLS over it: a socket of ours, or a layer above one where there is TLS already."""
         assert context is not None  # noqa: S101  # where there is TLS, there is a context
-        plain.settimeout(limit.step())
-        wrapped = context.wrap_socket(plain, server_hostname=host.rstrip("."))
+        # A context that is not of our making gives sockets that know no allowance.
+        if not isinstance(stream, TimedSocket) or context.sslsocket_class is not TimedTlsSocket:
+            return SSLTransport(stream, context, host.rstrip("."))
+        stream.settimeout(limit.step())
+        wrapped = context.wrap_socket(stream, server_hostname=host.rstrip("."))
         assert isinstance(wrapped, TimedTlsSocket)  # noqa: S101  # by its sslsocket_class
         wrapped.allowance = limit
         return wrapped

@@ -1,7 +1,8 @@
 """
 Whom a TLS connection trusts: one ``SSLContext`` per process and configuration.
 
-Decides the roots: the system's, else certifi's, and the entry's own in addition.
+Decides the roots: the system's, else certifi's, and the entry's own in addition. On macOS and Windows, whose stores
+OpenSSL cannot read, the system judges certificates itself where the extra ``truststore`` is installed.
 No environment variable changes them, and verification cannot be switched off.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from mcpvault.errors import ConfigurationError
 from mcpvault.http.connection import TimedTlsSocket
 
+_JUDGES = frozenset({"darwin", "win32"})
 _HASHED_NAME = r"[0-9a-f]{8}\.[0-9]\Z"  # openssl-rehash(1)
 # Folders first: OpenSSL then reads the one certificate that it needs (0.2 ms), while
 # a bundle is parsed as a whole (20 ms, a fifth of a short job).
@@ -40,11 +42,13 @@ def context_for(ca_file: str | None, client_cert: tuple[str, str | None] | None)
 def _context(
     ca_file: str | None, client_cert: tuple[str, str | None] | None, modified_at: tuple[int, ...]
 ) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = judged_by_system() if sys.platform in _JUDGES else None
+    if context is None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.sslsocket_class = TimedTlsSocket
+        _trust_system(context)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = TimedTlsSocket
     context.set_alpn_protocols(["http/1.1"])
-    _trust_system(context)
     if ca_file and not _loads(lambda: context.load_verify_locations(cafile=ca_file)):
         raise ConfigurationError(f"tls.ca_file {ca_file!r}: holds no certificate in PEM form")
     # An empty password: OpenSSL would otherwise ask for one on the terminal.
@@ -53,6 +57,16 @@ def _context(
             f"tls.client_cert_file {client_cert[0]!r}: no usable pair of certificate and key",
             hint="both must be PEM, belong together, and the key must not be encrypted",
         )
+    return context
+
+
+def judged_by_system() -> ssl.SSLContext | None:
+    """Return a context whose certificates the operating system judges: its store and its rules. None: no truststore."""
+    try:
+        import truststore
+    except ImportError:
+        return None
+    context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return context
 
 

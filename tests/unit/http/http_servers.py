@@ -186,11 +186,12 @@ class Authority:
         (folder / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         return Authority(folder, key, certificate)
 
-    def issue(self, name: str) -> tuple[str, str]:
-        """Issue a certificate for loopback; return the files of certificate and key."""
+    def issue(self, name: str, *, near: bool = True) -> tuple[str, str]:
+        """Issue a certificate for *name*, and for loopback; return the files of certificate and key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        hosts = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost"), x509.DNSName(name)]
+        loopback = (x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost"))
+        hosts = [*(loopback if near else ()), x509.DNSName(name)]
         certificate = (
             _builder(subject, self.certificate.subject, key)
             .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
@@ -205,10 +206,10 @@ class Authority:
         )
         return str(files[0]), str(files[1])
 
-    def server_context(self, *, ask_client: bool = False) -> ssl.SSLContext:
-        """Return the context of a server that this authority vouches for."""
+    def server_context(self, *, ask_client: bool = False, near: bool = True) -> ssl.SSLContext:
+        """Return the context of a server that this authority vouches for; not *near*: under another name."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self.issue("server"))
+        context.load_cert_chain(*self.issue("server" if near else "elsewhere.example", near=near))
         if ask_client:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(self.file)
