@@ -2,7 +2,7 @@
 Nothing secret leaks: secrets are put everywhere, every command and failure is run, and no window of one is found.
 
 A window is eight characters of a secret of sixteen or longer. What prints a secret by design
-(``get --reveal``) is not among the commands.
+(``BY_DESIGN``, ``get --reveal``) is not among the commands; every other verb is.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
 import pytest
 import warm
 
+from mcpvault.cli.main import group
 from mcpvault.testing import FakeAuthorizationServer, FakeMcpServer
 
 BEARER = "bearer-Zq81mVx07LrTs5Gh"
@@ -27,7 +29,9 @@ FROM_ENV = "envref-Bn64jSw39XcIy7Dg"
 FROM_FILE = "fileref-Hm20pLa85VrEt6Cz"
 CHILD = "child-Ku42gZx71BnWo9Fs"
 CLIENT = "hidden-Sd63oYb84KtRi1Lx"
-SECRETS = (BEARER, HEADER, PASSWORD, FROM_ENV, FROM_FILE, CHILD, CLIENT)
+NEXT = "newtok-Ay96bUf37GcPj5Nm"
+IMPORTED = "import-Vx58dTk60HqEw1Rs"
+SECRETS = (BEARER, HEADER, PASSWORD, FROM_ENV, FROM_FILE, CHILD, CLIENT, NEXT, IMPORTED)
 BROWSER = f"{sys.executable} -m mcpvault.testing.user_agent %s &"
 
 REPORTER = """
@@ -96,17 +100,19 @@ class House:
             "TMPDIR": str(self.home / "tmp"),
             "BROWSER": BROWSER,
             "COLUMNS": "100",
+            "EDITOR": "sed -i s/remark/words/",
         }
 
     def run(self, *words: str, stdin: str = "", code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a command with DEBUG logging and check all that it said."""
+        verb = words.index("--") if "--" in words else len(words)
+        words = (*words[:verb], "--debug", *words[verb:])
         done = warm.run(words, env={**self.env, **env}, cwd=self.home, stdin=stdin, timeout=120)
         said = done.stdout + done.stderr
         assert leaks(said, (*SECRETS, *self.issued, self.key)) == [], f"{words}: {said}"
         assert leaks(" ".join(words), SECRETS) == []
         if code is not None:
             assert (words, code) == (words, done.returncode), said
-        assert "Traceback" not in said or "--debug" in words
         return done
 
 
@@ -151,7 +157,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             "--client-secret-stdin",
             stdin=CLIENT,
         )
-        house.run("login", "oauth", "--method", "loopback", "--debug")
+        house.run("login", "oauth", "--method", "loopback")
         yield house
 
 
@@ -166,40 +172,100 @@ COMMANDS: list[tuple[int | None, list[str]]] = [
     (0, ["history", "good"]),
     (0, ["slots", "list"]),
     (0, ["tools", "good"]),
-    (0, ["tools", "good", "--debug"]),
     (0, ["tools", "good", "echo", "--json"]),
     (0, ["call", "good", "echo", '{"message": "hi"}']),
     (5, ["call", "good", "fail"]),
     (5, ["call", "good", "no-such-tool"]),
     (0, ["resources", "good"]),
-    (0, ["prompts", "good", "--debug"]),
+    (0, ["prompts", "good"]),
     (3, ["tools", "wrong"]),
-    (3, ["tools", "wrong", "--debug"]),
     (3, ["tools", "fromenv", "--json"]),
-    (3, ["tools", "fromenv", "--debug"]),
-    (3, ["tools", "fromfile", "--debug"]),
-    (3, ["tools", "headers", "--debug"]),
-    (3, ["tools", "basic", "--debug"]),
-    (4, ["tools", "closed", "--debug"]),
+    (3, ["tools", "fromenv"]),
+    (3, ["tools", "fromfile"]),
+    (3, ["tools", "headers"]),
+    (3, ["tools", "basic"]),
+    (4, ["tools", "closed"]),
     (0, ["tools", "child"]),
-    (None, ["call", "child", "t", "--debug"]),
+    (None, ["call", "child", "t"]),
     (8, ["tools", "nobody"]),
     (2, ["call", "good", "echo", "{not json"]),
     (2, ["add", "argv", "https://h.example/mcp", "--header", "X-Api-Key=abc"]),
     (0, ["login", "oauth", "--method", "loopback", "--json"]),
-    (3, ["login", "oauth", "--method", "paste", "--debug"]),
-    (0, ["call", "oauth", "echo", '{"message": "hi"}', "--debug"]),
-    (0, ["refresh", "oauth", "--debug"]),
-    (3, ["refresh", "--all", "--json", "--debug"]),
-    (3, ["tools", "dead", "--debug"]),
-    (0, ["status", "oauth", "dead", "--debug"]),
-    (3, ["status", "--probe", "--json", "--debug"]),
-    (0, ["logout", "left", "--debug"]),
+    (3, ["login", "oauth", "--method", "paste"]),
+    (0, ["call", "oauth", "echo", '{"message": "hi"}']),
+    (0, ["refresh", "oauth"]),
+    (3, ["refresh", "--all", "--json"]),
+    (3, ["tools", "dead"]),
+    (0, ["status", "oauth", "dead"]),
+    (3, ["status", "--probe", "--json"]),
+    (0, ["logout", "left"]),
     (0, ["get", "oauth", "--json"]),
     (None, ["doctor"]),
     (None, ["doctor", "--json"]),
-    (None, ["doctor", "--debug"]),
 ]
+
+
+# What takes several commands: each line is its exit status, the words, and after ``<`` what stands on stdin.
+# SERVER is the server that takes BEARER; the names of the others are those of the constants.
+STORIES = """
+    0 init --vault other/vault.toml --new-key-file other.key | 8 init
+    0 set good note remark | 0 edit good | 0 edit --json | 0 set good auth.token --stdin < BEARER
+    8 set good url https://elsewhere.example/mcp | 8 set good auth.tokn --stdin < NEXT
+    0 sign --yes | 0 migrate | 6 trust mvr1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa | 0 trust --accept --yes
+    0 add gone SERVER --bearer-stdin < NEXT | 3 tools gone | 0 history gone | 0 remove gone --yes | 8 tools gone
+    0 slots keygen host.key | 0 slots add web --new-key-file web.key | 0 slots role web admin --yes
+    0 slots reseal web --new-key-file web2.key --yes | 0 slots remove web --yes | 9 due --fail | 0 rekey --yes
+    0 import client.json | 0 approve tool --yes | 0 get tool | 0 export --to cursor | 8 tools tool
+    9 rotate good --stdin < NEXT | 0 rotate good --plan | 8 rollback headers | 0 due | 0 forecast
+    0 client connect SERVER --name cc --auth - < BEARER | 0 client tools list | 0 client tools describe echo
+    0 client tools call echo {"message":"x"} | 0 client resources list | 0 client resources read fake://text/greeting
+    0 client prompts list | 0 client prompts get plain | 0 client sessions list | 0 client sessions switch good
+    0 client disconnect cc
+    0 complete good who A --prompt greet | 5 listen good --timeout 0.2 | 0 tasks good | 0 shell good < tools
+    0 stdio good < nothing | 0 run --set T=good -- true | 0 explain good | 0 explain oauth | 0 explain child
+    0 probe SERVER | 0 audit show | 0 audit show --json | 0 audit verify | 9 scan HOME | 9 scan HOME --json
+    0 exit-codes | 0 completion bash
+    0 git textconv .config/mcpvault/vault.toml | 8 git install
+    6 git merge-driver client.json client.json client.json
+"""
+LINES = [line.strip().split(" | ") for line in STORIES.strip().splitlines()]
+BY_DESIGN = {"headers", "token", "inject", "demo"}  # the demo has a home and secrets of its own, and shows them
+
+
+@pytest.mark.parametrize("story", LINES, ids=lambda story: story[0].partition("<")[0].strip().replace(" ", "-"))
+def test_a_story_says_nothing_secret(house: House, story: list[str]) -> None:
+    """What changes the vault, or takes several commands, says nothing secret either."""
+    known = {"SERVER": house.server.url, "HOME": str(house.home)}
+    texts = {"BEARER": BEARER, "NEXT": NEXT, "tools": "tools\n", "nothing": "", "": ""}
+    client = {"mcpServers": {"tool": {"command": "/no/such/program", "env": {"API_KEY": IMPORTED}}}}
+    (house.home / "client.json").write_text(json.dumps(client))
+    for line in story:
+        said, _, stdin = line.strip().partition(" < ")
+        code, *words = said.split()
+        house.run(*(known.get(word, word) for word in words), stdin=texts[stdin], code=int(code))
+    (house.home / "client.json").unlink()
+
+
+def test_every_verb_is_looked_at() -> None:
+    """A verb that no command here uses would be unwatched, but for those that print secrets by design."""
+    used = [" ".join(words) for _, words in COMMANDS]
+    used += [part.strip().partition(" ")[2] for line in LINES for part in line]
+    used += ["add "]  # by the fixture
+    verbs = {" ".join(words) for words in verbs_of(group)}
+
+    assert BY_DESIGN == {verb for verb in verbs if not any(f"{each} ".startswith(f"{verb} ") for each in used)}
+
+
+def verbs_of(command: click.Command, *words: str) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every verb below *command*."""
+    if not isinstance(command, click.Group):
+        yield words
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        assert below is not None
+        yield from verbs_of(below, *words, name)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +297,7 @@ def test_a_hostile_answer_brings_nothing_out(house: House, behaviour: str) -> No
     with FakeMcpServer(token=BEARER) as server:
         server.misbehave(behaviour, on="tools/list")
         house.run("add", f"x-{behaviour}"[:40], server.url, "--bearer-stdin", stdin=BEARER)
-        done = house.run("tools", f"x-{behaviour}"[:40], "--debug", "--timeout", "5", code=None)
+        done = house.run("tools", f"x-{behaviour}"[:40], "--timeout", "5", code=None)
         assert done.returncode in {3, 4, 5, 8}
 
 
