@@ -75,7 +75,11 @@ def threads_figures(here: Place, rounds: int) -> Iterator[Figure]:
 
 
 def large_figures(here: Place, rounds: int) -> Iterator[Figure]:
-    """Large results, each in a fresh process: time, then peak memory, then whether the cost is linear."""
+    """
+    Large results, each in a fresh process: time, then peak memory, then whether the cost is linear.
+
+    From 1 to 200 MB it is compared with bare requests, for caches and page faults make every program's bytes dearer.
+    """
     for tool, bar in (("large", 1.1), ("big", 1.2)):
         kind = "JSON" if tool == "large" else "SSE"
         ours, bare = (result(here, who, tool, 50 * _MB, 0) for who in ("ours", "bare"))
@@ -84,11 +88,21 @@ def large_figures(here: Place, rounds: int) -> Iterator[Figure]:
         yield compare("the same, peak memory of the process", 1.0, 5, ours, bare, "MB")
         most, some = (result(here, "ours", tool, size * _MB, 0) for size in (200, 20))
         yield compare(f"200 MB, {kind} / ten times 20 MB", 1.3, rounds, most, lambda some=some: 10 * some())  # type: ignore[misc]
+        ours, bare = (growth(here, who, tool) for who in ("ours", "bare"))
+        yield compare(f"a MB among 200 / alone, {kind}; against bare requests", 1.3, 3, ours, bare, "x")
 
 
-def result(here: Place, who: str, tool: str, size: int, column: int) -> Contestant:
-    """Return a contestant that reads one result: its milliseconds (column 0) or its peak memory in MB (1)."""
-    command = [PYTHON, str(HERE / "programs/large_result.py"), who, tool, str(size)]
+def growth(here: Place, who: str, tool: str) -> Contestant:
+    """Return a contestant whose figure is how much dearer a MB is in a result of 200 than in one of 1."""
+    most = result(here, who, tool, 200 * _MB, 0)
+    one, none = (result(here, who, tool, size * _MB, 0, times=30) for size in (1, 0))
+    # What a call costs whatever its size would hide what grows.
+    return lambda: most() / 200 / (one() - none())
+
+
+def result(here: Place, who: str, tool: str, size: int, column: int, times: int = 1) -> Contestant:
+    """Return a contestant that reads a result: its milliseconds (column 0) or its peak memory in MB (1)."""
+    command = [PYTHON, str(HERE / "programs/large_result.py"), who, tool, str(size), str(times)]
 
     def run() -> float:
         done = subprocess.run(command, env=dict(here.env), capture_output=True, text=True, check=True)
