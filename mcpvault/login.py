@@ -19,7 +19,7 @@ from mcpvault.secret import Secret
 _MOST_PARAMETERS = 64
 METHODS = ("loopback", "paste", "device")
 Tell = Callable[[str], None]
-Read = Callable[[str], str]
+Read = Callable[[str, Deadline], str]
 
 
 @runtime_checkable
@@ -74,6 +74,7 @@ class Paste:
 
         Raises:
             AuthorizationRequiredError: Nothing was pasted.
+            DeadlineExceededError: Not in time.
         """
         self._tell(f"Open this URL in any browser:\n\n  {url}\n")
         self._tell(
@@ -81,7 +82,7 @@ class Paste:
             "Copy its whole address from the address bar."
         )
         while True:
-            pasted = self._read("Paste the address here: ").strip()
+            pasted = self._read("Paste the address here: ", deadline).strip()
             if not pasted:
                 raise AuthorizationRequiredError("nothing was pasted, so nobody is logged in", hint="try again")
             if ours(pasted):

@@ -6,6 +6,7 @@ The one module that opens a browser or asks on the terminal, and only because so
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -95,7 +96,7 @@ class _Browser:
         return self._listener.wait(ours, deadline)
 
 
-def _read(prompt: str) -> str:
+def _read(prompt: str, deadline: Deadline) -> str:
     """Return a line from the person or, where they said how to log in, from whatever stdin is."""
     if not at_terminal():
         tell(prompt)
@@ -104,15 +105,16 @@ def _read(prompt: str) -> str:
         from getpass import getpass
 
         return getpass(prompt, stream=sys.stderr)
-    return _typed(sys.stdin.fileno(), prompt)
+    return _typed(sys.stdin.fileno(), prompt, deadline)
 
 
-def _typed(terminal: int, prompt: str) -> str:
+def _typed(terminal: int, prompt: str, deadline: Deadline) -> str:
     """
     Read a line without echo, because the address holds a code, and of any length.
 
     Left to itself the terminal collects the line, and cuts it: after 1024 bytes on macOS, after 4095 on Linux.
     """
+    import select
     import termios
 
     before = termios.tcgetattr(terminal)
@@ -124,7 +126,14 @@ def _typed(terminal: int, prompt: str) -> str:
     try:
         sys.stderr.write(prompt)
         sys.stderr.flush()
-        while piece := os.read(terminal, 4096):
+        while True:
+            left = deadline.remaining()
+            if not select.select([terminal], [], [], None if math.isinf(left) else left)[0]:
+                deadline.check("nothing was pasted")
+                continue
+            piece = os.read(terminal, 4096)
+            if not piece:
+                return ""
             for byte in piece:
                 if byte in _ENDS:
                     return line.decode("utf-8", "replace")
@@ -132,7 +141,6 @@ def _typed(terminal: int, prompt: str) -> str:
                     del line[-1:]
                 else:
                     line.append(byte)
-        return ""
     finally:
         termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
         tell("")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mcpvault.deadline import Deadline, deadline_in
-from mcpvault.errors import AuthorizationFailedError, ConfigurationError, LoginNeededError
+from mcpvault.errors import AuthorizationFailedError, ConfigurationError, LoginNeededError, McpVaultError
 from mcpvault.secret import Secret
 
 if TYPE_CHECKING:
@@ -127,7 +127,9 @@ class Standing:
         """Drop what was for the grant before."""
 
     def _after(self, error: BaseException) -> AuthState:
-        """Return the state that *error* leads to; let it say what helps."""
+        """Return the state that *error* leads to; let it say which server it is about, and what helps."""
+        if isinstance(error, McpVaultError):
+            error.server = error.server or self.name
         if isinstance(error, LoginNeededError):
             if self._authorization is not None:
                 self._authorization.advise(error)

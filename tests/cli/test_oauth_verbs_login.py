@@ -66,6 +66,13 @@ def test_an_address_is_pasted_on_a_terminal(house: OAuthHouse, padding: str) -> 
     assert "hello\n" == house.run(*ECHO).stdout
 
 
+def test_a_pasted_address_is_awaited_until_the_deadline(house: OAuthHouse) -> None:
+    """``--timeout`` holds at the prompt too: exit 4."""
+    shown = house.talk("login", "demo", "--method", "paste", "--timeout", "1", code=4)
+
+    assert "nothing was pasted: no answer within 1 s" in shown
+
+
 def test_without_a_terminal_an_address_comes_on_stdin(house: OAuthHouse) -> None:
     """A named method is taken at its word: paste reads stdin, and its end is exit 3, not a wait."""
     refused = house.run("login", "demo", "--method", "paste", code=3)
@@ -178,9 +185,10 @@ def test_a_refused_consent_is_exit_3(house: OAuthHouse) -> None:
     """The person's no is told as the authorization server words it, and nothing is kept."""
     house.issuer.policy.consent = "deny"
 
-    done = house.run("login", "demo", "--method", "loopback", code=3, BROWSER=BROWSER)
+    done = house.run("login", "demo", "--method", "loopback", "--json", code=3, BROWSER=BROWSER)
 
     assert "access_denied" in done.stderr
+    assert "demo" == json.loads(done.stderr.splitlines()[-1])["error"]["server"]
     assert not house.record.exists()
 
 
