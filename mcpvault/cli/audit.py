@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from shutil import get_terminal_size
+from textwrap import TextWrapper
 from typing import Any
 
 import click
@@ -20,6 +23,7 @@ Example:
   mcpvault audit show --event reveal --json
   mcpvault audit verify
 """
+_NARROW = 90  # columns, below which five of them are no table any more
 _KNOWN = frozenset("n t ev ok why server field host uid pid prog serial fp prev mac".split())
 
 
@@ -62,6 +66,9 @@ def show(
         and (fingerprint is None or fingerprint in _values(event.get("fp")))
     ]
     rows = [_row(event) for event in found]
+    if not as_json and sys.stdout.isatty() and (columns := get_terminal_size().columns) < _NARROW:
+        output.raw("\n".join(_by_process(rows, columns)))
+        return
     headings = ("time", "event", "server", "who", "what")
     output.table(rows, headings=headings, as_json=as_json, json=[dict(event) for event in found])
 
@@ -102,6 +109,19 @@ def _row(event: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     prints = [f"{path} {value}" for path, value in _items(event.get("fp"))]
     why = [] if event.get("ok") else [f"not done: {event.get('why', 'unknown')}"]
     return str(event.get("t")), str(event["ev"]), str(name), who, "; ".join([*why, *more, *prints])
+
+
+def _by_process(rows: Sequence[tuple[str, str, str, str, str]], columns: int) -> Iterator[str]:
+    """Yield lines for a narrow terminal: each process once, below it what it did, nothing broken within a word."""
+    before = ""
+    for moment, event, name, who, what in rows:
+        if who != before:
+            yield who
+            before = who
+        told = " ".join(filter(None, (moment, event, name, what)))
+        wrapper = TextWrapper(columns, initial_indent="  ", subsequent_indent="      ", break_long_words=False)
+        wrapper.break_on_hyphens = False  # a moment is there to be copied
+        yield wrapper.fill(told)
 
 
 def _list(value: object) -> list[str]:

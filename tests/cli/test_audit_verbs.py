@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,21 @@ def test_a_vault_may_keep_no_log(home: Path) -> None:
     made.run("get", "demo")
 
     assert before == len(log(made))
+
+
+def test_a_narrow_terminal_shows_it_by_process(house: House) -> None:
+    """In 60 columns each process is named once, no line is wider, and what may be copied is in one piece."""
+    house.run("get", "demo", "auth.token", "--reveal")
+    reveal = log(house, "--event", "reveal")[0]
+
+    lines = house.talk("audit", "show", columns=60).splitlines()
+
+    who = f"mcpvault of uid {reveal['uid']} on {reveal['host']}, pid {reveal['pid']}"
+    begins = lines.index(who)
+    assert re.fullmatch(r"  20\S+Z unlock slot me", lines[begins + 1])
+    shown = " ".join(each.strip() for each in lines[begins + 2 : begins + 4])
+    assert shown.startswith(
+        f"{reveal['t']} reveal demo.auth.token stage current; auth.token {reveal['fp']['auth.token']}"
+    )
+    assert max(map(len, lines)) <= 60
+    assert "who" in house.talk("audit", "show", columns=120)
