@@ -16,6 +16,7 @@ import io
 import json
 import os
 import pkgutil
+import select
 import signal
 import socket
 import subprocess
@@ -155,34 +156,48 @@ def _serve(server: socket.socket) -> None:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how those end that watch
+    awake, alarm = socket.socketpair()
+    alarm.setblocking(False)
+    signal.set_wakeup_fd(alarm.fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    running: dict[int, socket.socket] = {}
     while True:
-        length, fds, _, _ = socket.recv_fds(server, _LENGTH, 4)
-        if not length:
-            return
-        if os.fork() == 0:
-            server.close()
-            _watch(int.from_bytes(length, "big"), fds)
-        for fd in fds:
-            os.close(fd)
+        ready, _, _ = select.select([server, awake], [], [])
+        if awake in ready:
+            awake.recv(_PIPE)
+            _tell(running)
+        if server in ready:
+            length, fds, _, _ = socket.recv_fds(server, _LENGTH, 4)
+            if not length:
+                return
+            pid, client = _begun(int.from_bytes(length, "big"), fds)
+            running[pid] = client
 
 
-def _watch(length: int, fds: list[int]) -> NoReturn:
-    """Start what was asked for, and tell its number and how it ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    with socket.socket(fileno=fds.pop()) as client:
-        with client.makefile("rb") as asked:
-            told = json.loads(asked.read(length))
-        pid = os.fork()
-        if pid == 0:
-            _become(told, fds)
-        for fd in fds:
-            os.close(fd)
+def _begun(length: int, fds: list[int]) -> tuple[int, socket.socket]:
+    """Start what is asked for, tell its number, and return that and who wants to know how it ends."""
+    client = socket.socket(fileno=fds.pop())
+    with client.makefile("rb") as asked:
+        told = json.loads(asked.read(length))
+    pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _become(told, fds)
+    for fd in fds:
+        os.close(fd)
+    with contextlib.suppress(OSError):
         client.sendall(b"%d\n" % pid)
-        _, status = os.waitpid(pid, 0)
-        with contextlib.suppress(OSError):
-            client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
-    os._exit(0)
+    return pid, client
+
+
+def _tell(running: dict[int, socket.socket]) -> None:
+    """Tell how those have ended that have."""
+    for pid in [*running]:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            with running.pop(pid) as client, contextlib.suppress(OSError):
+                client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
 
 
 def _become(told: dict[str, Any], fds: list[int]) -> NoReturn:
