@@ -205,7 +205,7 @@ COMMANDS: list[tuple[int | None, list[str]]] = [
 ]
 
 
-# What takes several commands: each line is its exit status, the words, and after ``<`` what stands on stdin.
+# What takes several commands: each is its exit status, the words, and after ``<`` what stands on stdin.
 # SERVER is the server that takes BEARER; the names of the others are those of the constants.
 STORIES = """
     0 init --vault other/vault.toml --new-key-file other.key | 8 init
@@ -213,22 +213,23 @@ STORIES = """
     8 set good url https://elsewhere.example/mcp | 8 set good auth.tokn --stdin < NEXT
     0 sign --yes | 0 migrate | 6 trust mvr1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa | 0 trust --accept --yes
     0 add gone SERVER --bearer-stdin < NEXT | 3 tools gone | 0 history gone | 0 remove gone --yes | 8 tools gone
-    0 slots keygen host.key | 0 slots add web --new-key-file web.key | 0 slots role web admin --yes
+    0 slots keygen host.key | 0 slots add web --new-key-file web.key | 0 slots role web admin --yes |
     0 slots reseal web --new-key-file web2.key --yes | 0 slots remove web --yes | 9 due --fail | 0 rekey --yes
     0 import client.json | 0 approve tool --yes | 0 get tool | 0 export --to cursor | 8 tools tool
     9 rotate good --stdin < NEXT | 0 rotate good --plan | 8 rollback headers | 0 due | 0 forecast
-    0 client connect SERVER --name cc --auth - < BEARER | 0 client tools list | 0 client tools describe echo
-    0 client tools call echo {"message":"x"} | 0 client resources list | 0 client resources read fake://text/greeting
-    0 client prompts list | 0 client prompts get plain | 0 client sessions list | 0 client sessions switch good
+    0 client connect SERVER --name cc --auth - < BEARER | 0 client tools list | 0 client tools describe echo |
+    0 client tools call echo {"message":"x"} | 0 client resources list | 0 client resources read fake://text/greeting |
+    0 client prompts list | 0 client prompts get plain | 0 client sessions list | 0 client sessions switch good |
     0 client disconnect cc
     0 complete good who A --prompt greet | 5 listen good --timeout 0.2 | 0 tasks good | 0 shell good < tools
     0 stdio good < nothing | 0 run --set T=good -- true | 0 explain good | 0 explain oauth | 0 explain child
-    0 probe SERVER | 0 audit show | 0 audit show --json | 0 audit verify | 9 scan HOME | 9 scan HOME --json
+    0 probe SERVER | 0 audit show | 0 audit show --json | 0 audit verify
+    0 tools child | 9 scan HOME | 9 scan HOME --json
     0 exit-codes | 0 completion bash
     0 git textconv .config/mcpvault/vault.toml | 8 git install
     6 git merge-driver client.json client.json client.json
 """
-LINES = [line.strip().split(" | ") for line in STORIES.strip().splitlines()]
+LINES = [line.strip().split(" | ") for line in STORIES.replace(" |\n", " |").strip().splitlines()]
 BY_DESIGN = {"headers", "token", "inject", "demo"}  # the demo has a home and secrets of its own, and shows them
 
 
