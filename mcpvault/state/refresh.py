@@ -112,15 +112,11 @@ class Refresh(Flight):
         LOG.warning("%s: the answer to the refresh was lost: %s", self.store.server, failure.message)
         if intent is None or intent.attempts >= journal.MOST_ATTEMPTS:
             raise self._died(record, "lost")
-        pause = 0.0 if intent.young(now) else _HUNG
-        record = record.replaced(
-            status="ambiguous",
-            intent=intent.replaced(ended=failure.kind),
-            trouble=brake.after(record.trouble, reason=failure.kind, now=now, least=pause),
-        )
-        if intent.young(now):
+        record = record.replaced(status="ambiguous", intent=intent.replaced(ended=failure.kind))
+        if intent.young(now):  # whoever waits goes on waiting: there is no trouble yet
             return self._redeemed(record, again=True)
-        self.store.write(record)
+        trouble = brake.after(record.trouble, reason=failure.kind, now=now, least=_HUNG)
+        self.store.write(record.replaced(trouble=trouble))
         raise failure
 
     def _concluded(self, record: TokenRecord) -> TokenRecord:

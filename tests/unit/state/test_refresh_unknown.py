@@ -7,7 +7,9 @@ from token_samples import LIFE, House, access
 
 from mcpvault.errors import (
     AuthorizationRequiredError,
+    BusyError,
     DeadlineExceededError,
+    McpVaultError,
     ServerUnavailableError,
 )
 
@@ -22,6 +24,22 @@ def test_a_lost_answer_is_asked_for_once_more_at_once(house: House) -> None:
     assert "access-0003-token" == access(house.current())
     assert {"refresh-0001-token": 2} == house.server.redeemed
     assert None is house.record().intent
+
+
+def test_nobody_else_is_turned_away_meanwhile(house: House) -> None:
+    """While the token is redeemed once more the others wait for that, as for any refresh: it is not trouble yet."""
+    seen: list[McpVaultError] = []
+
+    def another() -> None:
+        with pytest.raises(McpVaultError) as caught:
+            house.current(store=house.again(), patience=0.0)
+        seen.append(caught.value)
+
+    house.server.grace = True
+    house.clock.move(EXPIRED)
+    house.server.script = ["lose", another]
+    assert "access-0003-token" == access(house.current())
+    assert [BusyError] == [type(error) for error in seen]
 
 
 def test_two_lost_answers_end_the_grant(house: House) -> None:
