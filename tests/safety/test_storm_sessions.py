@@ -1,7 +1,8 @@
 """
 Storms over one grant with everything in between: vault, state, requests-oauthlib, transport and session, as scripts do.
 
-What the protocol of the state does by itself, under every trouble, is in ``test_refresh_storm``.
+What the protocol of the state does by itself, under every trouble, is in ``test_refresh_storm``; the troubles with
+everything in between are in ``test_storm_troubles``.
 """
 
 from __future__ import annotations
