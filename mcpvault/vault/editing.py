@@ -118,7 +118,8 @@ def _carry(change: Change, name: str, table: dict[str, Any]) -> None:
     if known:
         old = vault.document.tree["servers"][name]
         moved = [field for field in kept if _bound(old, field) != _bound(table, field)]
-        if any(_stays(table, field) for field in moved):
+        # An entry that leads nowhere is refused as such.
+        if any(_stays(table, field) and _bound(table, field) for field in moved):
             changed = next(each for each in ("url", "command", "args") if old.get(each) != table.get(each))
             raise ConfigurationError(
                 f"servers.{name}.{changed}: sealed values are bound to the old one",

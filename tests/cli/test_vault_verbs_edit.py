@@ -137,6 +137,7 @@ REFUSED = [
     (8, "does not belong here", """sed -i 's/<sealed [0-9a-f]*>/<sealed 00000000>/' "$1" """),
     (8, "not for editing", """sed -i 's/^role = .*/role = "reader"/' "$1" """),
     (8, "mcpvault set demo url", """sed -i 's/mcp.example.com/evil.example.com/' "$1" """),
+    (8, "did you mean 'url'?", """sed -i 's/^url/urll/' "$1" """),
     (8, "did you mean 'note'?", """sed -i 's/^note/nte/' "$1" """),
     (8, "does not belong here", """sed -i 's/servers.other/servers.renamed/' "$1" """),
     (8, "an entry's name", """printf '[servers."a.b"]\\nurl = "https://x.example/"\\n' >>"$1" """),
