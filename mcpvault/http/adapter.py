@@ -93,7 +93,14 @@ class GuardedAdapter(HTTPAdapter):
             raise outcome
         return self.build_response(request, outcome)
 
-    def perform(self, request: PreparedRequest, allowance: Allowance, *, safe: bool) -> GuardedResponse | McpVaultError:
+    def perform(
+        self,
+        request: PreparedRequest,
+        allowance: Allowance,
+        *,
+        safe: bool,
+        renew: Callable[[], bytes] | None = None,
+    ) -> GuardedResponse | McpVaultError:
         """
         Send *request*, again where that cannot do harm, and return the answer or the error.
 
@@ -101,6 +108,7 @@ class GuardedAdapter(HTTPAdapter):
             request: Complete, its credential included.
             allowance: For everything, pauses included.
             safe: Carrying it out twice is the same as once.
+            renew: Gives the body of each further try.
         """
         refusal, headers = self._inspect(request)
         if refusal is not None:
@@ -126,6 +134,9 @@ class GuardedAdapter(HTTPAdapter):
                 allowance.deadline.pause(pause)
             except DeadlineExceededError as e:
                 return e.with_traceback(None)
+            if renew is not None:
+                body = request.body = renew()
+                headers["Content-Length"] = request.headers["Content-Length"] = str(len(body))
         return outcome.error if isinstance(outcome, Failure) else outcome
 
     def _inspect(self, request: PreparedRequest) -> tuple[McpVaultError | None, dict[str, Any]]:

@@ -86,7 +86,7 @@ class RequestsExchange:
         self,
         method: str,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: bytes | Callable[[], bytes] | None,
         deadline: Deadline,
         *,
         safe: bool = False,
@@ -98,7 +98,7 @@ class RequestsExchange:
         Args:
             method: The HTTP method.
             headers: Of this request, besides the session's and the credential's.
-            body: The whole body.
+            body: The whole body, or what makes it for each try.
             deadline: For all of it, reading the body included.
             safe: Carrying it out twice is the same as once; it may be repeated.
             meanwhile: Waits in our place while nothing comes; see ``Allowance``.
@@ -106,7 +106,8 @@ class RequestsExchange:
         Raises:
             McpVaultError: As ``GuardedAdapter.send``.
         """
-        outcome = self._send(self._prepare(method, headers, body), deadline, safe, meanwhile)
+        renew, body = (body, body()) if callable(body) else (None, body)
+        outcome = self._send(self._prepare(method, headers, body), deadline, safe, meanwhile, renew)
         if isinstance(outcome, McpVaultError):
             raise outcome
         return RequestsAnswer(outcome)
@@ -137,7 +138,12 @@ class RequestsExchange:
         return request
 
     def _send(
-        self, request: PreparedRequest, deadline: Deadline, safe: bool, meanwhile: Callable[..., bool] | None
+        self,
+        request: PreparedRequest,
+        deadline: Deadline,
+        safe: bool,
+        meanwhile: Callable[..., bool] | None,
+        renew: Callable[[], bytes] | None,
     ) -> GuardedResponse | McpVaultError:
         session = self._session
         auth: Any = session.auth
@@ -146,7 +152,7 @@ class RequestsExchange:
         request = _sign(request, auth) if tokens is None else tokens.sign(request, deadline)
         hops = repeats = 0
         while True:
-            outcome = self._once(request, allowance, safe)
+            outcome = self._once(request, allowance, safe, renew)
             if isinstance(outcome, McpVaultError):
                 return outcome
             following: PreparedRequest | McpVaultError | None = None
@@ -163,10 +169,12 @@ class RequestsExchange:
                 return following
             request = following
 
-    def _once(self, request: PreparedRequest, allowance: Allowance, safe: bool) -> GuardedResponse | McpVaultError:
+    def _once(
+        self, request: PreparedRequest, allowance: Allowance, safe: bool, renew: Callable[[], bytes] | None
+    ) -> GuardedResponse | McpVaultError:
         adapter = self._session.get_adapter(request.url or "")
         if isinstance(adapter, GuardedAdapter) and not request.hooks["response"]:
-            return adapter.perform(request, allowance, safe=safe)
+            return adapter.perform(request, allowance, safe=safe, renew=renew)
         # A caller's own authentication may want to see the answer (HTTP Digest does).
         failure: McpVaultError
         try:

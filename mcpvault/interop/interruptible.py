@@ -10,7 +10,7 @@ from __future__ import annotations
 import selectors
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mcpvault.deadline import Deadline
 from mcpvault.mcp.wire import HttpAnswer, HttpExchange, Meanwhile, Readable
@@ -44,7 +44,7 @@ class Interruptible:
         self,
         method: str,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: bytes | Callable[[], bytes] | None,
         deadline: Deadline,
         *,
         safe: bool = False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mcpvault.errors import RemoteProtocolError, RpcError, UsageError
@@ -34,6 +35,24 @@ def request(id_: int, method: str, params: Json | None) -> bytes:
     if params is not None:
         message["params"] = params
     return encode(message)
+
+
+class Numbered:
+    """
+    The bytes of a request, under a new id each time that they are asked for; ``id`` is the last one.
+
+    "re-issue … as a new request with a new request ID" -- MCP 2026-07-28, key changes.
+    """
+
+    id = 0
+
+    def __init__(self, ids: Iterator[int], method: str, params: Json | None) -> None:
+        self._ids, self._method, self._params = ids, method, params
+
+    def __call__(self) -> bytes:
+        """Return them."""
+        self.id = next(self._ids)
+        return request(self.id, self._method, self._params)
 
 
 def notification(method: str, params: Json | None = None) -> bytes:

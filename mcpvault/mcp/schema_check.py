@@ -10,6 +10,9 @@ from typing import Any
 
 from mcpvault.errors import RemoteProtocolError, UsageError
 from mcpvault.mcp.wire import Json
+from mcpvault.quoting import quote
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"  # where a schema names none
 
 
 def fault_in(value: Any, schema: Json) -> str | None:
@@ -20,7 +23,11 @@ def fault_in(value: Any, schema: Json) -> str | None:
     import referencing.exceptions
 
     try:
-        validator_class = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+        # What is named and not known must not be taken for 2020-12.
+        dialect = str(schema.get("$schema", _DIALECT))
+        validator_class: Any = jsonschema.validators.validator_for({"$schema": dialect}, default=None)  # type: ignore[arg-type]
+        if validator_class is None:
+            return f"the schema is of a dialect that is not supported: {quote(dialect[:100])!r}"
         validator_class.check_schema(schema)
         validator = validator_class(schema, registry=referencing.Registry())
         error = jsonschema.exceptions.best_match(validator.iter_errors(value))

@@ -72,7 +72,7 @@ class HttpExchange(Protocol):
         self,
         method: str,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: bytes | Callable[[], bytes] | None,
         deadline: Deadline,
         *,
         safe: bool = False,
@@ -81,7 +81,8 @@ class HttpExchange(Protocol):
         """
         Send one request and return its answer, whatever its status.
 
-        *safe*: it may be repeated. *meanwhile* does the waiting, for the head and for the body.
+        *body* may be what makes it, for each try anew. *safe*: it may be repeated.
+        *meanwhile* does the waiting, for the head and for the body.
         """
 
     def at(self, url: str) -> HttpExchange:

@@ -181,6 +181,7 @@ class Handler(LoopbackHandler):
         try:
             switch.behaviour(Exchange(self, self.fake, request, message, proper), **switch.options)
         except OSError:
+            self.fake.abandoned += 1
             self.close_connection = True
         return True
 

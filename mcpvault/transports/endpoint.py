@@ -10,7 +10,7 @@ Spec: MCP 2026-07-28 and 2025-11-25 "Streamable HTTP".
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING
 
 from mcpvault.deadline import Deadline
@@ -73,14 +73,14 @@ class Endpoint:
         """Ask ``server/discover``; return the status and the JSON-RPC message, None where there is none."""
         params = eras.modern_params(None, self.client.meta)
         headers = _ACCEPT | eras.modern_headers("server/discover", params)
-        id_ = next(self._ids)
-        answer = self._send(jsonrpc.request(id_, "server/discover", params), headers, deadline, safe=True)
+        asked = jsonrpc.Numbered(self._ids, "server/discover", params)
+        answer = self._send(asked, headers, deadline, safe=True)
         try:
             self._check(answer, "server/discover")
             if answer.status != 200:
                 return answer.status, error_message(answer)
             for message in messages_of(answer, largest=self._largest):
-                if replies.is_answer(message, id_):
+                if replies.is_answer(message, asked.id):
                     return 200, message
             return 200, None
         finally:
@@ -89,11 +89,13 @@ class Endpoint:
     def initialize(self, deadline: Deadline) -> tuple[Json | Rejected, str | None]:
         """Ask ``initialize``; return its outcome and the session id. It is never cancelled."""
         params = eras.initialize_params(capabilities=self.client.capabilities)
-        id_ = next(self._ids)
-        answer = self._send(jsonrpc.request(id_, "initialize", params), _ACCEPT, deadline, safe=True)
+        asked = jsonrpc.Numbered(self._ids, "initialize", params)
+        answer = self._send(asked, _ACCEPT, deadline, safe=True)
         try:
             self._check(answer, "initialize")
-            return self._read(answer, id_, "initialize", params, None, deadline), answer.headers.get("Mcp-Session-Id")
+            return self._read(answer, asked.id, "initialize", params, None, deadline), answer.headers.get(
+                "Mcp-Session-Id"
+            )
         finally:
             answer.close()
 
@@ -110,13 +112,12 @@ class Endpoint:
         """
         Send a request under a new id and return its result.
 
-        *safe*: it may be sent twice. *mirrored*: the headers that mirror its arguments (T6).
+        *safe*: it may be sent twice, under another id. *mirrored*: the headers that mirror its arguments (T6).
 
         Raises:
             RequestLostError: The answer did not come, or not whole.
             McpVaultError: What the status or the answer says.
         """
-        id_ = next(self._ids)
         if self.era == "modern":
             params = eras.modern_params(params, self.client.meta)
             headers = _ACCEPT | eras.modern_headers(method, params)
@@ -124,19 +125,19 @@ class Endpoint:
                 headers |= mirrored
         else:
             headers = self._legacy_headers(_ACCEPT)
-        body = jsonrpc.request(id_, method, params)
+        asked = jsonrpc.Numbered(self._ids, method, params)
         meanwhile = self.side.during(on_notification, deadline) if self.side is not None else None
         answer: HttpAnswer | None = None
         try:
-            answer = self._send(body, headers, deadline, safe=safe, meanwhile=meanwhile)
+            answer = self._send(asked, headers, deadline, safe=safe, meanwhile=meanwhile)
             self._check(answer, method)
-            return self._read(answer, id_, method, params, on_notification, deadline)
+            return self._read(answer, asked.id, method, params, on_notification, deadline)
         except McpVaultError as error:
             if isinstance(error, DeadlineExceededError):
-                self._cancel(id_)
+                self._cancel(asked.id)
             raise
         except BaseException as error:  # Ctrl-C, or a callback that failed
-            self._cancel(id_)
+            self._cancel(asked.id)
             if meanwhile is None:
                 raise
             reason: BaseException = getattr(error, "reason", error)
@@ -306,7 +307,7 @@ class Endpoint:
 
     def _send(
         self,
-        body: bytes,
+        body: bytes | Callable[[], bytes],
         headers: dict[str, str],
         deadline: Deadline,
         *,

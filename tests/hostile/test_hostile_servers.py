@@ -177,11 +177,12 @@ def test_a_misbehaving_server_becomes_a_typed_error(row: Row) -> None:
 
 @pytest.mark.parametrize("name", sorted(BORNE))
 def test_what_can_be_borne_is_borne(name: str) -> None:
-    """Extra messages around the right answer do not cost the answer."""
+    """Extra messages around the right answer do not cost the answer; what a modern server asks is left unanswered."""
     with FakeMcpServer(token=CANARY) as server, HttpConnector(server.url, auth_token=CANARY).session() as session:
         server.misbehave(name, on="tools/call")
 
         assert "hello" == session.call_tool("echo", {"message": "hello"}).text()
+        assert [] == [request.message for request in server.requests if "method" not in request.message]
 
 
 @pytest.mark.parametrize("era", ["modern", "legacy"])
@@ -196,8 +197,11 @@ def test_the_session_survives(era: str) -> None:
 
 
 def test_a_tool_call_is_never_repeated_by_itself() -> None:
-    """A call whose answer was lost reached the server exactly once."""
+    """A call whose answer was lost reached the server exactly once, whatever the tool's annotations promise."""
     with FakeMcpServer(era="modern") as server, HttpConnector(server.url).session() as session:
+        (add,) = (tool for tool in server.offer.tools if tool["name"] == "add")
+        hints = {"readOnlyHint": True, "idempotentHint": True, "destructiveHint": False}
+        server.offer.tools[server.offer.tools.index(add)] = {**add, "annotations": hints}
         session.list_tools()
         for name in ("close-before-answer", "close-mid-answer", "stream-without-answer"):
             server.requests.clear()

@@ -41,6 +41,18 @@ def test_a_safe_request_is_repeated(session_for: Any, status: str) -> None:
         assert 200 == exchange.send("POST", {}, b"x", Deadline(5), safe=True).status
 
 
+def test_each_try_may_have_a_body_of_its_own(session_for: Any) -> None:
+    """What makes the body is asked for each try, and each is as long as its head says."""
+    bodies = iter([b"1", b"22", b"333"])
+    with serve(_busy(2)) as server:
+        exchange = RequestsExchange(session_for(server, retries=2), server.url)
+
+        assert 200 == exchange.send("POST", {}, lambda: next(bodies), Deadline(5), safe=True).status
+        assert [(b"1", "1"), (b"22", "2"), (b"333", "3")] == [
+            (seen.body, seen.header("Content-Length")) for seen in server.seen
+        ]
+
+
 def test_an_unsafe_request_is_not_repeated(session_for: Any) -> None:
     """A POST that reached the server is the caller's to repeat."""
     with serve(_busy(1)) as server:

@@ -34,7 +34,7 @@ class Spent(Source):
 
 @both
 def test_each_request_is_signed_for_itself(session_of: Any, post: Any) -> None:
-    """The source is told method and URL, as a proof of possession needs them; the entry's headers go along."""
+    """The source is told method and URL, for a proof of possession; the entry's headers go along, no URL changes."""
     source = Source(gives_up=True)
     with serve() as server:
         session = session_of(server.origin, source, {"X-Version": "1"})
@@ -44,6 +44,7 @@ def test_each_request_is_signed_for_itself(session_of: Any, post: Any) -> None:
         assert [("POST", server.url), ("POST", f"{server.origin}/other?q=1")] == source.asked
         assert [f"Bearer {CANARY}-0"] * 2 == [seen.header("Authorization") for seen in server.seen]
         assert ["1", "1"] == [seen.header("X-Version") for seen in server.seen]
+        assert ["/mcp", "/other?q=1"] == [seen.target for seen in server.seen]
 
 
 @both

@@ -42,7 +42,7 @@ def requests() -> Any:
     note("start")
     for one in sys.stdin.buffer:
         message = json.loads(one)
-        note(message["method"])
+        note(message.get("method", "response"))
         yield message
 
 
@@ -182,6 +182,40 @@ def modern() -> None:
             write(line({"id": message["id"], "result": discovered(message)}))
 
 
+def late_answer() -> None:
+    """Answer calls when they are cancelled."""
+    kept: list[Json] = []
+    for message in requests():
+        if message.get("method") == "notifications/cancelled":
+            write(b"".join(map(proper, kept)))
+        elif message.get("method") == "tools/call":
+            kept.append(message)
+        elif "id" in message:
+            write(proper(message))
+
+
+def listens() -> None:
+    """Be a modern server that asks something in each call, and tells each subscription of its resources."""
+    listening: dict[int, list[str]] = {}
+
+    def tell(id_: int, method: str, **params: Any) -> bytes:
+        meta = {"io.modelcontextprotocol/subscriptionId": id_}
+        return line({"method": f"notifications/{method}", "params": {"_meta": meta, **params}})
+
+    for message in requests():
+        if message["method"] == "subscriptions/listen":
+            wanted = message["params"]["notifications"]
+            listening[message["id"]] = wanted.get("resourceSubscriptions", [])
+            write(tell(message["id"], "subscriptions/acknowledged", notifications=wanted))
+            continue
+        if message["method"] == "tools/call":
+            write(line({"id": "question", "method": "ping"}))
+            told = [(id_, uri) for id_, uris in reversed(listening.items()) for uri in uris]
+            write(b"".join(tell(id_, "resources/updated", uri=uri) for id_, uri in told))
+        if "id" in message:
+            write(line({"id": message["id"], "result": discovered(message)}))
+
+
 def stay() -> None:
     """Ignore the end of stdin and SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -214,6 +248,8 @@ HABITS: dict[str, Callable[..., None]] = {
     "late-probe": late_probe,
     "exit-on-probe": exit_on_probe,
     "probe-error": probe_error,
+    "late-answer": late_answer,
+    "listens": listens,
     "stay": stay,
 }
 

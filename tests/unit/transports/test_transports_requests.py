@@ -125,7 +125,7 @@ def test_a_call_is_repeated_where_the_caller_says_so(era: str, how: str, talk: T
     server.misbehave(how, on="tools/call", times=1)
     assert "x" == session.call_tool("echo", {"message": "x"}, retry="safe").text()
     ids = [request.message["id"] for request in server.called("tools/call")]
-    assert 2 == len(ids)
+    assert 2 == len(ids) == len({*ids})
     server.misbehave(how, on="tools/call", times=1)
 
     with pytest.raises(RequestLostError):
@@ -135,7 +135,7 @@ def test_a_call_is_repeated_where_the_caller_says_so(era: str, how: str, talk: T
 
 @ERAS
 def test_reads_are_repeated(era: str, talk: Talk) -> None:
-    """What changes nothing is asked again by itself, once."""
+    """What changes nothing is asked again by itself, once, under a new id."""
     server, session = talk(era)
     session.list_tools()
     for method, read in (
@@ -144,7 +144,10 @@ def test_reads_are_repeated(era: str, talk: Talk) -> None:
         ("prompts/get", lambda: session.get_prompt("plain").messages),
     ):
         server.misbehave("stream-without-answer", on=method, times=1)
+        before = len(server.called(method))
         assert read()
+        ids = [request.message["id"] for request in server.called(method)[before:]]
+        assert 2 == len(ids) == len({*ids})
 
 
 def test_arguments_are_checked_before_the_call(talk: Talk) -> None:
@@ -179,6 +182,21 @@ def test_a_schema_s_references_are_not_fetched(talk: Talk) -> None:
         session.call_tool("echo", {"message": "x"}, validate=True)
     assert schema == session.list_tools()[0].input_schema
     assert [] == [request for request in server.requests if request.method == "GET"]
+
+
+def test_a_dialect_that_is_not_known_is_not_guessed(talk: Talk) -> None:
+    """A schema of another dialect is an error that names it; an older draft that is known is used."""
+    server, session = talk()
+    for dialect, fault in (("https://example.com/own", "'https://example.com/own'"), (7, "'7'")):
+        server.offer.tools[0] = {**server.offer.tools[0], "inputSchema": {"$schema": dialect, "type": "object"}}
+        session.list_tools()
+        with pytest.raises(UsageError, match=f"a dialect that is not supported: {fault}"):
+            session.call_tool("echo", {"message": "x"}, validate=True)
+    older = {"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"message": {"type": "string"}}}
+    server.offer.tools[0] = {**server.offer.tools[0], "inputSchema": older}
+    session.list_tools()
+
+    assert "x" == session.call_tool("echo", {"message": "x"}, validate=True).text()
 
 
 def test_structured_content_is_checked(talk: Talk) -> None:

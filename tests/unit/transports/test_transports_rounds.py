@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -60,11 +61,14 @@ def test_the_state_comes_back_as_it_was(state: str, talk: Talk) -> None:
 
 
 def test_state_alone_is_asked_again(talk: Talk) -> None:
-    """A server that only wants time gets it, without any callback."""
+    """A server that only wants time gets it, without any callback; the pauses grow."""
     server, session = talk("modern")
+    session.list_tools()
+    began = time.monotonic()
 
     assert "thought it over" == session.call_tool("think").text()
     assert 4 == len(calls(server))
+    assert time.monotonic() - began >= 0.05 + 0.1 + 0.2
 
 
 def test_there_is_an_end_to_questions(talk: Talk) -> None:

@@ -366,6 +366,50 @@ def test_a_call_that_is_given_up_is_cancelled(run: Run) -> None:
     assert 1 == server.starts()
 
 
+def test_an_answer_that_comes_too_late_is_nobodys(run: Run) -> None:
+    """What is answered after its call was given up is dropped, and the next requests get their own answers."""
+    server = run("late-answer", era="legacy")
+    for _ in range(2):
+        with pytest.raises(DeadlineExceededError):
+            server.echo("late", timeout=0.3)
+        assert ["echo"] == [tool.name for tool in server.session.list_tools()]
+
+    assert 2 == server.came.count("notifications/cancelled")
+    assert 1 == server.starts()
+
+
+# Subscriptions
+
+
+def test_a_subscription_hears_what_carries_its_id(run: Run) -> None:
+    """Two at once, and calls beside them: each gets its own, in whichever order it came; nothing is answered."""
+    server = run("listens")
+    with (
+        server.session.listen("a://one", timeout=20) as one,
+        server.session.listen("a://two", timeout=20) as two,
+    ):
+        for order in ((one, two), (two, one)):
+            assert "hi" == server.echo()
+            assert {one: "a://one", two: "a://two"} == {each: next(each).uri for each in order}
+
+    assert "response" not in server.came
+    assert until(lambda: 2 == server.came.count("notifications/cancelled"))
+
+
+def test_a_subscription_outlives_the_process(run: Run) -> None:
+    """The server is started again and listened to again; what may have been missed is told."""
+    server = run("listens")
+    with server.session.listen("a://one", timeout=20) as changes:
+        assert server.transport._child is not None
+        os.kill(server.transport._child.pid, 9)
+        missed = next(changes)
+        server.echo()
+        told = next(changes)
+
+    assert [("a://one", True), ("a://one", False)] == [(each.uri, each.missed) for each in (missed, told)]
+    assert (2, 2) == (server.starts(), server.came.count("subscriptions/listen"))
+
+
 # stderr and environment
 
 

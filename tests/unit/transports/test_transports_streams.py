@@ -132,7 +132,7 @@ def test_giving_up_tells_a_legacy_server(talk: Talk) -> None:
 
 
 def test_giving_up_closes_a_modern_stream(talk: Talk) -> None:
-    """In 2026-07-28 closing the stream cancels, and no notification is sent."""
+    """In 2026-07-28 closing the stream cancels: the server sees the end of it, and no notification is sent."""
     server, session = talk("modern")
     session.list_tools()
     server.misbehave("endless-sse", on="tools/call", times=1, every=0.01)
@@ -140,6 +140,7 @@ def test_giving_up_closes_a_modern_stream(talk: Talk) -> None:
     with pytest.raises(DeadlineExceededError):
         session.call_tool("echo", {"message": "x"}, timeout=0.3)
 
+    assert eventually(lambda: server.abandoned)
     assert "again" == session.call_tool("echo", {"message": "again"}).text()
     assert [] == server.called("notifications/cancelled")
 

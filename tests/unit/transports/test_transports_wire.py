@@ -10,6 +10,7 @@ import pytest
 
 from mcpvault import Callbacks, Session
 from mcpvault._version import VERSION
+from mcpvault.connectors import HttpConnector
 from mcpvault.errors import (
     CredentialRejectedError,
     DeadlineExceededError,
@@ -231,3 +232,71 @@ def test_an_empty_cursor_is_a_cursor(talk: Talk) -> None:
 
     assert ["a"] == [tool.name for tool in session.list_tools()]
     assert [None, ""] == [each.message["params"].get("cursor") for each in server.called("tools/list")]
+
+
+def test_a_session_id_means_nothing_to_a_modern_request(fake_mcp_servers: Start, speak: Speak) -> None:
+    """A modern server that names one gets it back in no header, and no DELETE at the end."""
+    server = fake_mcp_servers(era="modern")
+    body = b'{"jsonrpc":"2.0","id":1,"result":{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}}'
+    named = {"kind": "application/json", "Mcp_Session_Id": "a-session"}
+    server.misbehave("status", on="server/discover", code=200, body=body, **named)
+    session = speak(server)
+    session.list_tools()
+    session.close()
+
+    assert "modern" == session.era
+    assert [] == [request for request in server.requests if "mcp-session-id" in request.headers]
+    assert {"POST"} == {request.method for request in server.requests}
+
+
+def test_initialize_is_not_cancelled(fake_mcp_servers: Start, speak: Speak) -> None:
+    """Where its time is over nothing more is sent."""
+    server = fake_mcp_servers(era="legacy")
+    server.misbehave("hang-before-headers", on="initialize")
+
+    with pytest.raises(DeadlineExceededError):
+        speak(server, None, "legacy").list_tools(timeout=0.3)
+    assert ["initialize"] == asked(server)
+
+
+@pytest.mark.parametrize(("status", "taken"), [(202, True), (200, True), (204, True), (400, False), (404, False)])
+def test_a_notification_is_accepted_or_it_failed(
+    status: int, taken: bool, fake_mcp_servers: Start, speak: Speak
+) -> None:
+    """Any 2xx is acceptance; a session whose ``notifications/initialized`` was refused is not used."""
+    server = fake_mcp_servers(era="legacy")
+    server.misbehave("status", on="notifications/initialized", code=status)
+
+    if taken:
+        assert speak(server).list_tools()
+    else:
+        with pytest.raises(RemoteProtocolError, match=f"notification: unexpected status {status}"):
+            speak(server).list_tools()
+        assert "tools/list" not in asked(server)
+
+
+@pytest.mark.parametrize(("era", "version"), [("modern", MODERN), ("legacy", LEGACY)])
+def test_a_server_says_what_it_is(era: str, version: str, talk: Talk) -> None:
+    """``discover`` returns versions, capabilities and instructions; a legacy server told them in its handshake."""
+    server, session = talk(era)
+    session.list_tools()
+    server.requests.clear()
+
+    facts = session.discover()
+
+    assert version in facts["supportedVersions"]
+    assert "tools" in facts["capabilities"]
+    assert session.instructions == facts.get("instructions")
+    assert (["server/discover"] if era == "modern" else []) == asked(server)
+
+
+def test_every_request_of_a_legacy_session_carries_the_credential(fake_mcp_servers: Start) -> None:
+    """Messages, the stream of GET and the DELETE at the end."""
+    token = "t" * 20
+    server = fake_mcp_servers(era="legacy", interactive=True, token=token)
+    with HttpConnector(server.url, auth_token=token) as connector:
+        session = connector.session(Callbacks(on_elicitation=lambda form: form.accept({"name": "Ada"})))
+        assert "Ada" in session.call_tool("ask").text()
+
+    assert {"POST", "GET", "DELETE"} == {request.method for request in server.requests}
+    assert {f"Bearer {token}"} == {request.headers.get("authorization") for request in server.requests}
