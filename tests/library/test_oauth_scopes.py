@@ -56,6 +56,17 @@ def test_a_step_up_without_a_person_names_the_command(house: House) -> None:
     assert "a" == house.session().call_tool("echo", {"message": "a"}).text()
 
 
+def test_what_was_requested_outlives_the_process(house: House) -> None:
+    """A later run asks for what was requested and not granted too, not only for what it holds (A104, A106)."""
+    house.issuer.policy.granted_scope = "read"
+    house.log_in(scope="read profile")
+
+    with pytest.raises(InsufficientScopeError) as caught:
+        house.session().call_tool("echo", {"message": "a"})
+
+    assert 'mcpvault login x --scope "read profile write"' == caught.value.login_command
+
+
 def test_asking_comes_to_an_end(house: House) -> None:
     """A server that grants less than it was asked for is asked once; one that always wants more, three times."""
     house.issuer.policy.granted_scope = "read"

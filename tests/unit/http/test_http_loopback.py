@@ -17,7 +17,7 @@ from http_servers import CANARY
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import DeadlineExceededError, UsageError
-from mcpvault.http import Loopback
+from mcpvault.http import Loopback, loopback
 
 QUERY = f"code={CANARY}&state=ours&iss=https%3A%2F%2Fas.example.com"
 
@@ -238,7 +238,8 @@ def test_an_answer_may_come_in_pieces(waiting: Any, size: int) -> None:
 
 
 def test_idle_connections_hold_nobody(waiting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Browsers open connections in advance: they neither delay the answer nor stay open for ever."""
+    """Browsers open connections in advance: they neither delay the answer nor stay open beyond their two seconds."""
+    assert 2 == loopback._PATIENCE
     monkeypatch.setattr("mcpvault.http.loopback._PATIENCE", 0.5)
     here = waiting()
     idle = [here.connect() for _ in range(8)]
