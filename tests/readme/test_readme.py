@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,7 +20,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
+
+from mcpvault.cli.main import group
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -138,6 +142,28 @@ def test_the_readme_shows_a_failure_with_its_hint() -> None:
     first_screen = "\n".join(README.splitlines()[:50])
 
     assert re.search(r"^mcpvault: error: .*\nmcpvault: hint: .*\n\[exit \d+\]$", first_screen, re.MULTILINE)
+
+
+SHOWN = [
+    line
+    for language, _, body in _FENCE.findall(README)
+    for line in body.splitlines()
+    if language == "sh" and line.startswith("mcpvault ")
+]
+
+
+@pytest.mark.parametrize("line", SHOWN, ids=lambda line: line.partition("#")[0].strip())
+def test_what_is_only_shown_could_be_run(line: str) -> None:
+    """A command of an ``sh`` block is a verb with options and arguments that it takes; it is not carried out."""
+    words = shlex.split(line.partition(" < ")[0], comments=True)[1:]
+    words = ["." if word.startswith(("~/", "/var/")) else word for word in words]  # places that are there
+    command, context = group, click.Context(group, info_name="mcpvault")
+    while isinstance(command, click.Group):
+        name, found, words = command.resolve_command(context, words)
+        assert found is not None
+        command, context = found, click.Context(found, info_name=name, parent=context)
+
+    command.parse_args(context, words)
 
 
 def test_a_block_for_a_public_service_is_an_illustration() -> None:
