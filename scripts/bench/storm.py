@@ -1,17 +1,21 @@
 """
 32 processes find the same access token expired; the server revokes the grant when a refresh token comes twice.
 
-Run by scripts/bench/storm: mcpvault first, then the official SDK with its tokens in a shared file. A line for each.
+Run by scripts/bench/storm: mcpvault, then the official SDK with its tokens in a shared file. Then the same where an
+answer is lost, and where processes are killed, and the server forgives a reuse for a minute. A line for each.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 from mcpvault.secret import Secret
@@ -76,26 +80,43 @@ def theirs(home: Path, issuer: FakeAuthorizationServer, server: FakeMcpServer) -
     return [str(ROOT / ".peers/mcp2/bin/python"), str(HERE / "programs/sdk_job.py")], env
 
 
+def storm(command: list[str], env: dict[str, str], kills: int) -> tuple[int, int]:
+    """Start all at once, kill some, one every 50 ms; return how many were served, and how many got killed."""
+    crowd = [
+        subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(CROWD)
+    ]
+    for victim in random.Random(0).sample(crowd, kills):
+        time.sleep(0.05)
+        victim.kill()
+    ends = [each.wait() for each in crowd]
+    return ends.count(0), ends.count(-signal.SIGKILL)
+
+
+# What happens, for how long the server forgives a reuse, how many answers are lost after it has rotated, how many die.
+STORMS = {"all at once": (0, 0, 0), "first answer lost": (60, 1, 0), "eight killed": (60, 0, 8)}
+
+
 def main() -> None:
-    """Run both storms."""
-    for name, prepare in (("mcpvault", ours), ("mcp SDK 2.3.0", theirs)):
+    """Run every storm with both."""
+    for (what, (grace, lost, kills)), (name, prepare) in product(
+        STORMS.items(), (("mcpvault", ours), ("mcp SDK 2.3.0", theirs))
+    ):
         with (
             tempfile.TemporaryDirectory() as folder,
-            FakeAuthorizationServer(reuse="revoke", grace=0, resource_required=False) as issuer,
+            FakeAuthorizationServer(reuse="revoke", grace=grace, resource_required=False) as issuer,
             FakeMcpServer(authorization_server=issuer) as server,
         ):
             issuer.register("bench", redirect_uris=(REDIRECT,))
             command, env = prepare(Path(folder), issuer, server)
+            if lost:
+                issuer.misbehave("close-before-answer", on="refresh_token", times=lost, carried_out=True)
             begin = time.perf_counter()
-            crowd = [
-                subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                for _ in range(CROWD)
-            ]
-            served = sum(each.wait() == 0 for each in crowd)
+            served, killed = storm(command, env, kills)
             print(
-                f"{name:14} served {served}/{CROWD}, redemptions {issuer.redemptions}, "
+                f"{what:18} {name:14} served {served}/{CROWD - killed}, redemptions {issuer.redemptions}, "
                 f"reuse detected {issuer.reuse_detected}, grants revoked {issuer.families_revoked}, "
-                f"{time.perf_counter() - begin:.1f} s"
+                f"{time.perf_counter() - begin:.1f} s",
+                flush=True,
             )
 
 
