@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import mcpvault
 from mcpvault import errors
+from mcpvault.testing import FakeMcpServer
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 320  # lines; "about 300"
@@ -71,6 +74,11 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
+def run(words: list[str]) -> str:
+    """Return the code of a run of the command that ends well."""
+    return f"from mcpvault.cli.main import main\ntry:\n  main({words})\nexcept SystemExit as e:\n  assert not e.code"
+
+
 HEAVY = {
     "asyncio", "cryptography", "filelock", "jsonschema", "keyring", "msgspec", "oauthlib", "platformdirs", "requests",
     "requests_oauthlib", "rich", "ssl", "tomli_w", "tomlkit", "tomllib", "urllib3",
@@ -84,14 +92,18 @@ def test_importing_the_package_is_light() -> None:
 
 def test_help_is_light() -> None:
     """``mcpvault --help`` loads click and nothing heavy."""
-    code = "from mcpvault.cli.main import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass"
-    assert set() == loaded_by(code) & HEAVY
+    assert set() == loaded_by(run(["--help"])) & HEAVY
 
 
-def test_a_cron_run_loads_only_what_it_uses() -> None:
-    """Opening a session loads requests and cryptography, but no lock, editor, table or schema library."""
-    code = (
-        "import mcpvault.connect, mcpvault.http.exchange, mcpvault.transports.streamable_http, mcpvault.vault.vaultfile"
-    )
+def test_a_cron_run_loads_only_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real call, from the key file to the tool's answer, loads no lock, editor, table, schema or OAuth library."""
+    monkeypatch.setenv("JOB_TOKEN", "token-of-the-cron-job")
+    with FakeMcpServer(token="token-of-the-cron-job") as server:
+        loaded_by(run(["init"]))
+        loaded_by(run(["add", "x", server.url, "--bearer-env", "JOB_TOKEN"]))
+        loaded = loaded_by(run(["call", "x", "echo", "-a", "message=hi"]))
+
+        assert ["echo"] == [request.message["params"]["name"] for request in server.called("tools/call")]
     rarely = {"asyncio", "filelock", "jsonschema", "keyring", "oauthlib", "platformdirs", "requests_oauthlib", "rich"}
-    assert set() == loaded_by(code) & (rarely | {"tomlkit", "tomli_w", "click"})
+    assert set() == loaded & (rarely | {"tomlkit", "tomli_w", "msgspec"})
+    assert {"click", "cryptography", "requests"} <= loaded
