@@ -52,7 +52,7 @@ def normal(shown: str) -> str:
 
 def audited(shown: str) -> str:
     """Return the events of a log as it was shown; who and where is another machine's business."""
-    events = re.findall(r"^ [02]0\S+\s+([a-z]+)", normal(shown), re.MULTILINE)
+    events = re.findall(r"^ {1,2}[02]0\S+\s+([a-z]+)", normal(shown), re.MULTILINE)
     return " ".join(events) + "\n"
 
 
