@@ -20,7 +20,7 @@ _VERSIONS = (f"{_GROUP}/v1", f"{_GROUP}/v1beta1")
 class GitRequest(NamedTuple):
     """What git wants a credential for; *authtype*: it takes any scheme, not only a user name and password."""
 
-    url: str | None
+    url: str
     authtype: bool
 
 
@@ -36,7 +36,8 @@ def git_request(text: str) -> GitRequest:
     Read what git writes to a credential helper.
 
     Raises:
-        UsageError: A line is no ``key=value``, or holds a character that would begin another.
+        UsageError: A line is no ``key=value``, or holds a character that would begin another; or no host is named:
+            what git means is not known then (CVE-2020-11008).
     """
     told: dict[str, str] = {}
     capabilities = []
@@ -50,6 +51,8 @@ def git_request(text: str) -> GitRequest:
             capabilities.append(value)
         told[key] = value
     url = f"{told['protocol']}://{told['host']}/" if told.get("protocol") and told.get("host") else told.get("url")
+    if not url:
+        raise UsageError("stdin: expected git's protocol and host")
     return GitRequest(url, "authtype" in capabilities)
 
 
