@@ -61,9 +61,10 @@ def export(document: Document, names: Iterable[str], client: str, *, ask_vault: 
     inputs: list[Tree] = []
     told = []
     for name in names:
-        kept = document.tree["servers"][name].get(f"x-{client}", {})
+        held = document.tree["servers"][name]
         server, done = _server(document.server(name), target, ask_vault=ask_vault)
         if done.form != "stdio":
+            kept = {**_timeout(held, target), **held.get(f"x-{client}", {})}
             server = {**server, **{key: value for key, value in kept.items() if key not in server}}
         servers[name] = server
         told.append(done)
@@ -85,12 +86,12 @@ def _server(entry: ServerEntry, target: Target, *, ask_vault: bool) -> tuple[Tre
         return asks, Exported(entry.name, "stdio")
     try:
         if entry.command is not None:
-            return _stdio(entry, target), Exported(entry.name, "native", losses=_unsaid(entry))
+            return _stdio(entry, target), Exported(entry.name, "native", losses=_unsaid(entry, target))
         if target.url is None:
             raise _Unsaid("the client knows no HTTP servers")
         if target.helper and _holds_secret(entry):
-            return _helped(entry, target), Exported(entry.name, "helper", losses=_unsaid(entry))
-        return _http(entry, target), Exported(entry.name, "native", losses=_unsaid(entry))
+            return _helped(entry, target), Exported(entry.name, "helper", losses=_unsaid(entry, target))
+        return _http(entry, target), Exported(entry.name, "native", losses=_unsaid(entry, target))
     except _Unsaid as error:
         return asks, Exported(entry.name, "stdio", str(error))
 
@@ -195,9 +196,17 @@ def _text(text: str, target: Target, place: str) -> str:
 _OURS = ("timeout", "retries", "proxies", "tls", "allow_http", "allow_private_hosts", "era", "rate_limit")
 
 
-def _unsaid(entry: ServerEntry) -> tuple[str, ...]:
+def _timeout(held: Mapping[str, Any], target: Target) -> Tree:
+    """Return the limit of time for a call as the client writes it, where the entry sets one."""
+    seconds = held.get("timeout", {}).get("total")
+    return {target.timeout[0]: seconds * target.timeout[1]} if target.timeout and seconds is not None else {}
+
+
+def _unsaid(entry: ServerEntry, target: Target) -> tuple[str, ...]:
     """Return what of an entry the client's own form does not say."""
     usual, said = ServerEntry(name=entry.name).fields(), entry.fields()
+    if target.timeout is not None:
+        said["timeout"] = entry.timeout.replaced(total=usual["timeout"].total)
     return tuple(f"{name}: holds here only" for name in _OURS if name in said and said[name] != usual[name])
 
 

@@ -55,6 +55,7 @@ class Target(Record):
         toml: Its file is TOML.
         helper: It runs a command that prints headers (``headersHelper``).
         cwd: It knows the folder of a stdio server.
+        timeout: The key of a call's limit of time, and how many of its units are a second; None: it knows none.
     """
 
     root: str
@@ -66,21 +67,34 @@ class Target(Record):
     toml: bool = False
     helper: bool = False
     cwd: bool = False
+    timeout: tuple[str, int] | None = None
 
 
 TARGETS: Mapping[str, Target] = {
     "claude-desktop": Target(root="mcpServers", url=None),
     "claude-code": Target(
-        root="mcpServers", say=_dollar, http={"type": "http"}, sse={"type": "sse"}, helper=True, cwd=True
+        root="mcpServers",
+        say=_dollar,
+        http={"type": "http"},
+        sse={"type": "sse"},
+        helper=True,
+        cwd=True,
+        timeout=("timeout", 1000),
     ),
     "cursor": Target(root="mcpServers", say=_env),
     "vscode": Target(
         root="servers", say=_vscode, http={"type": "http"}, sse={"type": "sse"}, stdio={"type": "stdio"}, cwd=True
     ),
     "windsurf": Target(root="mcpServers", say=_env, url="serverUrl"),
-    "zed": Target(root="context_servers"),
-    "codex": Target(root="mcp_servers", toml=True, cwd=True),
-    "gemini": Target(root="mcpServers", say=_gemini, url="httpUrl", cwd=True),
-    "fastmcp": Target(root="mcpServers", http={"transport": "http"}, sse={"transport": "sse"}, cwd=True),
+    "zed": Target(root="context_servers", timeout=("timeout", 1)),
+    "codex": Target(root="mcp_servers", toml=True, cwd=True, timeout=("tool_timeout_sec", 1)),
+    "gemini": Target(root="mcpServers", say=_gemini, url="httpUrl", cwd=True, timeout=("timeout", 1000)),
+    "fastmcp": Target(
+        root="mcpServers",
+        http={"transport": "http"},
+        sse={"transport": "sse"},
+        cwd=True,
+        timeout=("timeout", 1000),
+    ),
     "mcp-use": Target(root="mcpServers", sse={"transport": "sse"}),
 }

@@ -65,6 +65,11 @@ ROUND = [
     ("codex", {"command": "tool", "args": ["x"], "env": {"MODE": "fast"}, "env_vars": ["API_KEY"]}),
     ("gemini", {"httpUrl": URL, "headers": {"Authorization": "Bearer ${TOKEN}"}, "trust": True}),
     ("gemini", {"command": "tool", "env": {"API_KEY": "${KEY}"}, "cwd": "/srv"}),
+    ("claude-code", {"type": "http", "url": URL, "timeout": 6000}),
+    ("zed", {"url": URL, "timeout": 300}),
+    ("codex", {"url": URL, "tool_timeout_sec": 7, "startup_timeout_sec": 10}),
+    ("gemini", {"httpUrl": URL, "timeout": 5000}),
+    ("fastmcp", {"command": "tool", "timeout": 9000}),
     ("fastmcp", {"url": URL, "transport": "http", "description": "d"}),
     ("fastmcp", {"command": "tool", "args": ["x"], "keep_alive": True}),
     ("mcp-use", {"url": URL, "headers": {"X-Version": "1"}}),
@@ -107,6 +112,19 @@ def test_codex_named_headers_win() -> None:
     [entry] = read(source(text_of("codex", holding("codex", server)), "/home/a/.codex/config.toml")).entries
 
     assert ({"X-Key": "${env:KEY}"}, {"kind": "oauth", "scope": "a b"}) == (entry.tree["headers"], entry.tree["auth"])
+
+
+def test_only_what_codex_does_not_expand_is_to_be_done() -> None:
+    """A variable that a key of its own names is one for Codex too; ``${X}`` in a header is sent as it stands."""
+    server = {
+        "url": URL, "bearer_token_env_var": "TOKEN", "env_http_headers": {"X-Key": "KEY", "X-Org": "ORG"},
+        "http_headers": {"X-Literal": "${X}"},
+    }  # fmt: skip
+    [entry] = read(source(text_of("codex", holding("codex", server)), "/home/a/.codex/config.toml")).entries
+
+    assert {"X-Key": "${env:KEY}", "X-Org": "${env:ORG}", "X-Literal": "${env:X}"} == entry.tree["headers"]
+    assert "${env:TOKEN}" == entry.tree["auth"]["token"]
+    assert ("headers.X-Literal: Codex sends ${X} as it stands; here it is the variable X",) == tuple(entry.todo)
 
 
 @pytest.mark.parametrize(
