@@ -127,7 +127,7 @@ CLIENTS: dict[str, Client] = {
         ),
         Client(
             kind="codex",
-            dialect=Dialect(client="Codex", expands=False),
+            dialect=Dialect(client="Codex", expands=False, named=normal.NAMED),
             servers=_below("mcp_servers"),
             normal=normal.of_codex,
         ),

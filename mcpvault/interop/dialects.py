@@ -26,6 +26,7 @@ class Dialect:
         own: Its own variables, and kinds of them, that only it knows.
         expands: Whether it expands anything at all.
         inputs: VS Code's inputs: id to default, None where there is none that may be written down.
+        named: The kind under which ``normal`` writes a variable that a key of the client's own names.
     """
 
     client: str
@@ -33,6 +34,7 @@ class Dialect:
     own: frozenset[str] = frozenset()
     expands: bool = True
     inputs: Mapping[str, str | None] | None = None
+    named: str | None = None
 
 
 @dataclass(slots=True)
@@ -102,6 +104,8 @@ def _reference(out: Translated, inner: str, dialect: Dialect, secret: bool) -> N
         name = variable(inner, "CLIENT")
         _put(out, f"${{env:{name}}}", name)
         out.todo.append(f"only {dialect.client} knows ${{{_short(inner)}}}: write what it stands for, or set {name}")
+    elif scheme and scheme == dialect.named and _NAME.match(body):
+        _put(out, f"${{env:{body}}}", body)
     elif scheme in ("", "env") and _NAME.match(body.partition(":-")[0]):
         _environment(out, body, dialect, secret)
     else:

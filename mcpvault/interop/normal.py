@@ -14,6 +14,7 @@ from mcpvault.interop.source import Written
 
 Tree = Mapping[str, Any]
 _DOLLAR = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)|%([A-Za-z_][A-Za-z0-9_]*)%")
+NAMED = "named"  # of a reference that Codex does not write, and means by the key
 _SSE = re.compile(r"/sse(?:/|\Z)")
 
 
@@ -78,7 +79,7 @@ def _table(value: Any) -> Mapping[str, Any]:
 
 
 def _reference(name: Any, before: str = "") -> Any:
-    return Written(f"{before}${{{name.reveal()}}}") if isinstance(name, Written) else name
+    return Written(f"{before}${{{NAMED}:{name.reveal()}}}") if isinstance(name, Written) else name
 
 
 def _seconds(found: dict[str, Any], key: str) -> dict[str, Any]:
