@@ -111,7 +111,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[FakeMcpServer]:
 
 
 def test_a_legacy_client_meets_either_era(tmp_path: Path, server: FakeMcpServer) -> None:
-    """initialize, lists, a call, progress, an error with the server's code, elicitation and sampling; ids stay here."""
+    """initialize, ping, a list, a call, an error with the server's code; the credential is the vault's."""
     home = new_vault(tmp_path, server.url)
     with client(home, "demo") as bridge:
         told = bridge.initialize()
@@ -122,6 +122,29 @@ def test_a_legacy_client_meets_either_era(tmp_path: Path, server: FakeMcpServer)
         assert -32602 == bridge.outcome(bridge.begin("prompts/get", {"name": "nobody"}))["error"]["code"]
 
     assert {f"Bearer {TOKEN}"} == {request.headers.get("authorization") for request in server.requests}
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+def test_only_methods_and_parameters_go_on(tmp_path: Path, era: str) -> None:
+    """The client's ids and whatever else stands in its messages stay here; progress comes back under its token."""
+    with (
+        FakeMcpServer(era=era, token=TOKEN, sse=True) as server,
+        client(new_vault(tmp_path, server.url), "demo") as bridge,
+    ):
+        bridge.initialize()
+        own = {"Authorization": "Bearer astray", "Cookie": "c=astray", "Mcp-Session-Id": "astray"}
+        asked = {"name": "slow", "arguments": {"seconds": 0.2}, "_meta": {"progressToken": "p-1"}}
+        bridge.send(
+            {"jsonrpc": "2.0", "id": "astray-7", "method": "tools/call", "params": asked, **own, "headers": own}
+        )
+        while "method" in (answer := bridge.line()):
+            bridge.heard.append(answer)
+
+    assert ("astray-7", True) == (answer["id"], "result" in answer)
+    assert {"p-1"} == {each["params"]["progressToken"] for each in bridge.heard if "progress" in each["method"]}
+    sent = [(request.body, *request.headers.values()) for request in server.requests]
+    assert [] == [each for each in sent if "astray" in str(each)]
+    assert [] == [request for request in server.requests if "cookie" in request.headers]
 
 
 def test_a_modern_client_meets_either_era(tmp_path: Path, server: FakeMcpServer) -> None:
