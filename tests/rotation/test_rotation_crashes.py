@@ -205,7 +205,7 @@ def test_a_kill_while_the_old_secret_is_ended_locks_nobody_out(how: str, home: P
 
 
 @pytest.mark.storm
-@pytest.mark.parametrize("how", ["manual", "private-key", "registration", "tokens"])
+@pytest.mark.parametrize("how", ["manual", "exec", "private-key", "registration", "tokens"])
 def test_a_kill_while_it_is_given_up_locks_nobody_out(how: str, home: Path) -> None:
     """Rolling back from the grace can be cut off at each edge too, and ends with the old secret in use."""
     with rotating(how, home) as rotation:
