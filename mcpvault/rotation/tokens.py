@@ -138,14 +138,23 @@ def undo(on: Ground, journal: Rotation, why: str) -> None:
 
 
 def give_up(on: Ground, journal: Rotation) -> bool:
-    """Go on with giving up."""
+    """
+    Go on with giving up.
+
+    The old tokens are forgotten aside before the new ones are revoked: a run that is cut off meanwhile must not find
+    them there, take what is in use by then for the new ones, and revoke it.
+    """
     main, old = on.vault.authorization(on.name), _old(on)
     new = main.store.read()
-    if old is not None and new is not None and old.generation != new.generation:
+    given_up = None
+    if old is not None and new is not None and old.tokens != new.tokens:
         _put(main, old.replaced(generation=new.generation + 1))
-        for each in main.give_back(new, timeout=on.conditions.timeout):
-            on.remark(None if each.outcome == "revoked" else f"the new {each.token}: {each.outcome}")
+        given_up = new
+    elif journal.step not in ("planned", "minted"):
+        on.remark("the new tokens may not have been revoked: a run that gave them up was cut off")
     _forget(on)
+    for each in main.give_back(given_up, timeout=on.conditions.timeout) if given_up is not None else ():
+        on.remark(None if each.outcome == "revoked" else f"the new {each.token}: {each.outcome}")
     on.write(journal, "aborted", undo=None)
     return False
 

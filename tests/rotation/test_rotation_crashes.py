@@ -1,7 +1,8 @@
 """
 kill -9 at every step of every rotator: what is written is a step, the next run goes on, and nobody is locked out.
 
-A forked child kills itself just before or just after its n-th write of the vault, and n runs until a child survives.
+A forked child kills itself just before or just after its n-th write of the vault or of tokens in the state, and n runs
+until a child survives.
 Between two writes lie the acts at the issuer: a kill before a write is one after the act that the write would tell of.
 """
 
@@ -24,14 +25,14 @@ from mcpvault.rotation.tokens import FIELD, ROTATOR
 
 
 def dies_at(event: int, act: Callable[[], object]) -> bool:
-    """Run *act* in a child that is killed at the *event*-th edge of a write of the vault; tell whether it was."""
+    """Run *act* in a child that is killed at the *event*-th edge of a write of vault or tokens; tell whether it was."""
     pid = os.fork()
     if pid == 0:
         edges = itertools.count()
         real = os.replace
 
         def replace(source: str, target: str, **how: object) -> None:
-            ours = str(target).endswith("vault.toml")
+            ours = Path(target).name.startswith(("vault.toml", "token-"))
             if ours and next(edges) == event:
                 os.kill(os.getpid(), signal.SIGKILL)
             real(source, target, **how)  # type: ignore[arg-type]
