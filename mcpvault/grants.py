@@ -65,6 +65,7 @@ class Grants:
         reach: Returns who carries out what a flow asks, within a deadline.
         allow_http: As in the entry.
         latest: Returns the settings as they are now: what they refer to, a workload's JWT above all, may have changed.
+        registered: Is given a client that was registered just now, before anybody is asked to log in with it.
         now: Unix seconds.
     """
 
@@ -75,12 +76,14 @@ class Grants:
         *,
         allow_http: bool = False,
         latest: Callable[[], Settings] | None = None,
+        registered: Callable[[Client], None] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._latest = latest or (lambda: settings)
         self.reach = reach
         self._allow_http = allow_http
+        self._registered = registered or (lambda client: None)
         self._now = now
 
     def discover(self, seen: Challenge | None, deadline: Deadline) -> Discovery:
@@ -114,17 +117,14 @@ class Grants:
         """
         Return the client to ask as: the entry's own, the one that was registered before, or a new one.
 
-        One that is to ask for more than it was registered for is registered anew where that goes: some servers
-        refuse it else.
+        One that is to ask for more than it was registered for is registered anew, where that goes.
 
         Raises:
             McpVaultError: See ``mcpvault.oauth.registration.register``.
         """
         settings, server = self._settings, found.server
         asked = self.asked(found, wanted)
-        held = known.registration
-        if held is not None and not self._still_good(held, server, redirect_uris):
-            held = None
+        held = known.registration if self._still_good(known.registration, server, redirect_uris) else None
         if held is not None:
             if {*(asked or "").split()} <= {*(held.scope or "").split()}:
                 return self._as(server, held, known.proof_key)
@@ -146,7 +146,10 @@ class Grants:
             except AuthorizationFailedError:
                 if held is None:
                     raise
-            return self._as(server, held, known.proof_key)
+        client = self._as(server, held, known.proof_key)
+        if held.source == "dynamic":
+            self._registered(client)
+        return client
 
     def begin(self, found: Discovery, client: Client, redirect_uri: str, wanted: str | None) -> tuple[str, Pending]:
         """Return the URL for the person, and what the response will be judged by; *wanted* are the scopes, or None."""
@@ -256,15 +259,14 @@ class Grants:
             wants_refresh=refresh,
         )
 
-    def _still_good(self, held: Registration, server: AuthorizationServer, redirect_uris: tuple[str, ...]) -> bool:
+    def _still_good(self, held: Registration | None, server: AuthorizationServer, uris: tuple[str, ...]) -> bool:
         """Tell whether what was registered before is good for this server and these URIs (A60, A61)."""
         return (
-            self._settings.client_id is None
-            and held.issuer == server.issuer
-            and held.source == "dynamic"
+            held is not None
+            and (self._settings.client_id, held.issuer, held.source) == (None, server.issuer, "dynamic")
             and not registration.expired(held, self._now())
-            and {*redirect_uris} <= {*held.redirect_uris}
-            and bool(redirect_uris) is bool(held.redirect_uris)  # else registered for another grant
+            and {*uris} <= {*held.redirect_uris}
+            and bool(uris) is bool(held.redirect_uris)  # else registered for another grant
         )
 
     def _preregistered(self, server: AuthorizationServer, redirect_uris: tuple[str, ...]) -> Registration | None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mcpvault.grants import Grants
     from mcpvault.http.asking import Asker
     from mcpvault.login import OAuthProvider
+    from mcpvault.oauth.flows import Client
     from mcpvault.oauth.settings import Settings
     from mcpvault.state.pending import PendingStore
     from mcpvault.state.store import StateStore
@@ -252,7 +253,15 @@ def authorization_of(
     def ways() -> Grants:
         from mcpvault.grants import Grants
 
-        return Grants(settings, reach_of(entry, settings, env), allow_http=entry.allow_http, latest=latest)
+        reach = reach_of(entry, settings, env)
+        return Grants(settings, reach, allow_http=entry.allow_http, latest=latest, registered=remember)
+
+    def remember(client: Client) -> None:
+        from mcpvault.state.grants import remember_client
+
+        assert client.registration is not None  # noqa: S101  it was registered just now
+        key = client.proof_key.jwk() if client.proof_key else None
+        remember_client(store, server=client.server, registration=client.registration, dpop_key=key)
 
     def other_ways(deadline: Deadline) -> Iterator[Grants]:
         from mcpvault.grants import Grants

@@ -65,7 +65,7 @@ def _list_presets(ctx: click.Context, _: click.Parameter, value: str | None) -> 
 
 
 @click.command(cls=TakesCommand, epilog=EXAMPLE)
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", required=False)
 @click.argument("target", nargs=-1, metavar="URL | -- COMMAND ARG…")
 @click.option(
     "--preset",
@@ -92,9 +92,13 @@ def _list_presets(ctx: click.Context, _: click.Parameter, value: str | None) -> 
 @app.dry_run_option
 @app.json_option
 def command(
-    name: str, target: tuple[str, ...], preset: str | None, dry_run: bool, as_json: bool, **options: Any
+    name: str | None, target: tuple[str, ...], preset: str | None, dry_run: bool, as_json: bool, **options: Any
 ) -> None:
     """Add the server NAME: the URL of its MCP endpoint, or the command that starts it."""
+    if name is None:
+        if preset is None:
+            raise UsageError("expected a NAME", hint="mcpvault add NAME URL, or a well-known one: --preset list")
+        name = preset
     if preset is not None or not target:
         target, options = _well_known(name, target, preset, options)
     entry, wanted = made(name, target, options, dashes=click.get_current_context().meta[DASHES])

@@ -209,7 +209,7 @@ def _serve(port: int, token: str, *, as_json: bool) -> None:
 
 
 _WELCOME = """\
-{url} answers until you press ctrl-c; its tools are echo, add, fail, slow, structured
+{url} answers until you press ctrl-c; its tools are echo, add, fail, slow, structured, ill-structured
 in another terminal, in a home that is thrown away:
 
   export HOME=$(mktemp -d) {name}={token}

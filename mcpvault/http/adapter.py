@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 §9.2.1
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
-_UNSENDABLE = re.compile(r"\$\{|[^\t\x20-\x7e\x80-\xff]")  # RFC 9110 §5.5, old text in Latin-1 included
+_UNSENDABLE = re.compile(r"\$\{|[^\t\x20-\x7e\xa0-\xff]")  # RFC 9110 §5.5, old text in Latin-1 included
 _FIRST_PAUSE = 0.2  # seconds; doubled each time
 
 

@@ -60,6 +60,7 @@ def while_connecting(e: Exception, policy: OriginPolicy, allowance: Allowance, t
         lasting = True
     else:
         reason = "no connection"
+    hint = hint or ("try again later, or see: mcpvault doctor" + (f" {policy.server}" if policy.server else ""))
     return Failure(
         ConnectFailedError(f"{place}: {reason}", hint=hint, server=policy.server), sent=False, lasting=lasting
     )

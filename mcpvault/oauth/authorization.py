@@ -279,7 +279,7 @@ def _check_pkce(server: AuthorizationServer, assume: bool) -> None:
         raise ConfigurationError(f"{server.issuer}: its metadata offers PKCE by {offered}, not by S256")
     raise ConfigurationError(
         f"{server.issuer}: its metadata does not declare PKCE (code_challenge_methods_supported)",
-        hint="if it is known to check S256 all the same, set assume_pkce_s256 = true",
+        hint="if it is known to check S256 all the same, run: mcpvault set NAME auth.assume_pkce_s256 true",
     )
 
 

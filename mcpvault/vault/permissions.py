@@ -71,7 +71,7 @@ def _judge(path: Path, real: Path, facts: os.stat_result, credentials_dir: Path 
         raise PermissionsError(
             f"{path}: belongs to user {facts.st_uid}, expected us or root", hint=f"run: chown {os.geteuid()} {_q(real)}"
         )
-    forbidden = 0o077 if facts.st_uid != 0 or os.geteuid() == 0 else 0o037
+    forbidden = 0o037 if facts.st_uid == 0 else 0o077  # root may share a key with the group of a service
     if facts.st_mode & forbidden:
         raise PermissionsError(
             f"{path}: mode {stat.S_IMODE(facts.st_mode):04o} lets others at it", hint=f"run: chmod 600 {_q(real)}"

@@ -136,6 +136,8 @@ def test_presets_are_listed_and_used(home: Home) -> None:
     told = json.loads(home.run("add", "--preset", "list", "--json").stdout)
     assert PRESETS["linear"].url == next(each["url"] for each in told if each["name"] == "linear")
 
+    home.run("add", "--preset", "linear")
+    assert {"kind": "oauth"} == auth(home, "linear")
     home.run("add", "work", "--preset", "linear")
     assert {"kind": "oauth"} == auth(home, "work")
     home.run("add", "gh", "--preset", "github", "--bearer-env", "GITHUB_TOKEN")

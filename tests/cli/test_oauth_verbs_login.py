@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import stat
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -182,14 +183,16 @@ def test_a_dry_run_asks_nobody(house: OAuthHouse) -> None:
 
 
 def test_a_refused_consent_is_exit_3(house: OAuthHouse) -> None:
-    """The person's no is told as the authorization server words it, and nothing is kept."""
+    """The person's no is told as the authorization server words it; but for the client nothing is kept."""
     house.issuer.policy.consent = "deny"
 
+    house.run("login", "demo", "--method", "loopback", code=3, BROWSER=BROWSER)
     done = house.run("login", "demo", "--method", "loopback", "--json", code=3, BROWSER=BROWSER)
 
     assert "access_denied" in done.stderr
     assert "demo" == json.loads(done.stderr.splitlines()[-1])["error"]["server"]
-    assert not house.record.exists()
+    status = tomllib.loads(house.record.read_text("utf-8"))["status"]
+    assert ("none", 1) == (status, len(house.issuer.called("register")))
 
 
 def test_a_client_that_nobody_registers_is_exit_8(house: OAuthHouse) -> None:

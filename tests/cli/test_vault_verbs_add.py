@@ -115,6 +115,8 @@ REFUSED: list[tuple[int, str, list[str]]] = [
     (8, "control character", ["new", URL, "--note", "\x1b[2J"]),
     (2, "'api.example.com/mcp' is no URL", ["new", "api.example.com/mcp"]),
     (2, "unexpected 'more'", ["new", URL, "more"]),
+    (2, "expected a NAME", []),
+    (2, "there is none for 'nowhere'", ["--preset", "nowhere"]),
     (2, "expected a URL", ["new"]),
     (2, "expected a URL", ["new", "--"]),
     (2, "--header-stdin X-API-Key", ["new", URL, "--header", "X-API-Key=literal"]),

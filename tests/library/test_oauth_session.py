@@ -132,7 +132,7 @@ def test_a_new_refresh_token_is_kept_before_the_access_token_is_used(house: Hous
     with house.session() as session:
         session.list_tools()
 
-    assert {2} == set(stored)
+    assert {3} == set(stored)
 
 
 def test_a_dead_grant_names_the_command(house: House) -> None:

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_a_person_logs_in(
 
 
 def test_a_person_says_no(asking: FakeAuthorizationServer, browser: Browser, home: Path) -> None:
-    """The page says that nobody is logged in, the command that consent was refused (exit 3), and nothing is kept."""
+    """The page says that nobody is logged in, the command that consent was refused (exit 3), and no token is kept."""
     with login(home, browser) as process:
         browser.at(asking.issuer)
         browser.click("button[value=deny]")
@@ -121,7 +122,8 @@ def test_a_person_says_no(asking: FakeAuthorizationServer, browser: Browser, hom
     assert "access_denied" in err
     assert ["Not logged in"] == browser.headings()
     assert "access_denied" not in browser.text("document.body.innerText")
-    assert [] == [*home.glob(".local/state/mcpvault/*/token-*")]
+    [record] = home.glob(".local/state/mcpvault/*/token-*.toml")
+    assert "none" == tomllib.loads(record.read_text("utf-8"))["status"]
 
 
 def test_a_browser_that_wanders_is_waited_for(asking: FakeAuthorizationServer, browser: Browser, home: Path) -> None:

@@ -111,7 +111,7 @@ def test_the_adapters_are_fixed(session_for: Any) -> None:
         session_for(server).mount("https://", HTTPAdapter(max_retries=3))
 
 
-@pytest.mark.parametrize("value", ["Bearer ${env:TOKEN}", "a\rb", "a\x00b", "a\x7fb"])
+@pytest.mark.parametrize("value", ["Bearer ${env:TOKEN}", "a\rb", "a\x00b", "a\x7fb", "a\x85b"])
 def test_the_last_chance_check_stops_a_bad_header(session_for: Any, value: str) -> None:
     """Whoever put it there: a reference or a control character in a header is not sent."""
     with serve() as server:

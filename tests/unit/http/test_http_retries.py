@@ -90,6 +90,7 @@ def test_a_refused_connection_is_tried_again(session_for: Any) -> None:
         session.post(f"http://127.0.0.1:{port}/", data=b"x")
 
     assert f"http://127.0.0.1:{port}: connection refused" == caught.value.message
+    assert "try again later" in str(caught.value.hint)
     assert 4 == caught.value.exit_code
     assert time.monotonic() - began >= 0.1
 

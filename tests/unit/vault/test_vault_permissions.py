@@ -77,6 +77,7 @@ def test_a_file_of_root_may_be_readable_by_a_group(ground: Path) -> None:
     """That is how root gives a secret to a service: root:service, mode 0640."""
     path = secret_file(ground, mode=0o640)
     os.chown(path, 0, NOBODY)
+    assert "the-secret" == read_secret_file(path).reveal()
     gid = os.getegid()
     os.setegid(NOBODY)
     try:
