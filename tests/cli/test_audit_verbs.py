@@ -79,7 +79,7 @@ def test_the_life_of_a_grant_is_written_down(tmp_path: Path) -> None:
         house.run("logout", "demo")
         told = [each for each in log(house, "demo") if each["ev"] in ("login", "refresh", "logout")]
 
-    assert [("login", 1, True), ("refresh", 2, True), ("logout", 2, True)] == [
+    assert [("login", 2, True), ("refresh", 3, True), ("logout", 3, True)] == [
         (each["ev"], each["gen"], each["ok"]) for each in told
     ]
     assert told[0]["fp"] != told[1]["fp"]

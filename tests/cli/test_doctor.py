@@ -136,9 +136,9 @@ def test_a_folder_that_others_can_write(house: House) -> None:
 
 
 def test_a_key_that_others_can_read(house: House) -> None:
-    """A group-readable key file is refused; the vault is not opened, its state and slots are looked at."""
+    """A key file that others can read is refused; the vault is not opened, its state and slots are looked at."""
     [key] = (house.home / ".local/share/mcpvault").glob("*.key")
-    key.chmod(0o640)
+    key.chmod(0o644)
 
     found = examined(house, code=8)
 
