@@ -53,7 +53,7 @@ def mint(on: Ground, journal: Rotation) -> bool:
     if before is None or before.tokens is None:
         undo(on, journal, "there are no tokens on this host")
         raise ConfigurationError(f"{on.name}: there are no tokens on this host to rotate", server=on.name)
-    if journal.attempt == 1 or kept is None:
+    if journal.attempt == 1 or kept is None or not _is_another(main, before, kept):
         _put(aside, before)
         kept = before
     if kept.generation == before.generation:
@@ -147,7 +147,7 @@ def give_up(on: Ground, journal: Rotation) -> bool:
     main, old = on.vault.authorization(on.name), _old(on)
     new = main.store.read()
     given_up = None
-    if old is not None and new is not None and old.tokens != new.tokens:
+    if old is not None and new is not None and _is_another(main, new, old):
         _put(main, old.replaced(generation=new.generation + 1))
         given_up = new
     elif journal.step not in ("planned", "minted"):
@@ -185,6 +185,14 @@ def _aside(on: Ground) -> EntryAuthorization:
 def _old(on: Ground) -> TokenRecord | None:
     record = _aside(on).store.read()
     return record if record is not None and record.tokens is not None else None
+
+
+def _is_another(grant: EntryAuthorization, new: TokenRecord, old: TokenRecord) -> bool:
+    """Tell whether *new* holds another grant than *old*: a person's is the same one until there is another login."""
+    if new.tokens == old.tokens:
+        return False
+    logins = [each.lifetime.begun if each.lifetime is not None else None for each in (new, old)]
+    return not grant.settings.needs_person or None in logins or logins[0] != logins[1]
 
 
 def _put(where: EntryAuthorization, record: TokenRecord) -> None:

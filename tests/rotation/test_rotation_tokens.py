@@ -39,6 +39,15 @@ def log_in(house: IssuerHouse) -> None:
     session.close()
 
 
+def logged_in_before(house: IssuerHouse) -> None:
+    """Let the person's login be a minute old: it is told from the next one by when it was."""
+    store = house.open().authorization("person").store
+    record = store.read()
+    assert record is not None and record.lifetime is not None and record.lifetime.begun is not None
+    with store.exclusive():
+        store.write(record.replaced(lifetime=record.lifetime.replaced(begun=record.lifetime.begun - 60)))
+
+
 def token(house: IssuerHouse, name: str) -> str:
     """Return the access token at hand."""
     return house.open().authorization(name).tokens().access_token.reveal()
@@ -89,6 +98,7 @@ def test_rolling_back_brings_the_old_tokens_back(house: IssuerHouse) -> None:
 def test_a_person_logs_in_in_the_middle(house: IssuerHouse) -> None:
     """Without a terminal it ends with the command to run; after that login, resuming goes on with both grants."""
     log_in(house)
+    logged_in_before(house)
     old = token(house, "person")
     with pytest.raises(LoginNeededError):
         house.machine("person").start(FIELD, ROTATOR, grace="1h")
@@ -100,6 +110,24 @@ def test_a_person_logs_in_in_the_middle(house: IssuerHouse) -> None:
     house.shift = 3601
     assert "done" == house.machine("person").resume().step
     assert (False, True) == (active(house, old), active(house, token(house, "person")))
+
+
+def test_a_refresh_while_a_person_is_awaited_is_no_login(house: IssuerHouse) -> None:
+    """Resuming asks for the login again, and giving up leaves what scripts have refreshed meanwhile in use."""
+    log_in(house)
+    with pytest.raises(LoginNeededError):
+        house.machine("person").start(FIELD, ROTATOR, grace="1h")
+    house.open().authorization("person").renew(expiring=None, adopt=False, timeout=10.0)
+    refreshed = token(house, "person")
+
+    with pytest.raises(LoginNeededError):
+        house.machine("person").resume()
+    assert (refreshed, True) == (token(house, "person"), active(house, refreshed))
+
+    house.open().authorization("person").renew(expiring=None, adopt=False, timeout=10.0)
+    refreshed = token(house, "person")
+    assert "aborted" == house.machine("person").abort().step
+    assert (refreshed, True) == (token(house, "person"), active(house, refreshed))
 
 
 def test_tokens_that_are_worth_less_are_rolled_back(house: IssuerHouse) -> None:
