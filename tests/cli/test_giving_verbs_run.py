@@ -137,7 +137,7 @@ REFUSED = [
     *[
         (8, f"{name}: steers how programs are loaded", ["run", "--set", f"{name}=demo", "--", "true"])
         for name in ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "NODE_OPTIONS", "PATH", "BASH_ENV", "Path",
-                     "MCPVAULT_FILE", "ENV", "GIT_SSH_COMMAND", "IFS")
+                     "MCPVAULT_FILE", "ENV", "GIT_SSH_COMMAND", "IFS", "GEM_PATH", "SSH_ASKPASS", "ERL_FLAGS")
     ],
 ]  # fmt: skip
 
