@@ -14,7 +14,7 @@ from mcpvault.connect import Vault
 from mcpvault.connectors import HttpConnector
 from mcpvault.errors import CredentialRejectedError, McpVaultError, ServerError
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("bearer")]
+pytestmark = pytest.mark.peer
 
 TOKEN = "sesame-0123456789abcdef"
 VERSION = {"mcp2": "2026-07-28", "mcp1": "2025-11-25"}

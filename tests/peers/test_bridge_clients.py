@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("bearer")]
+pytestmark = pytest.mark.peer
 
 HERE = Path(__file__).parent
 TOKEN = "sesame-0123456789abcdef"

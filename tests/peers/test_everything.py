@@ -14,7 +14,7 @@ from mcpvault.connect import Vault
 from mcpvault.connectors import HttpConnector, StdioConnector
 from mcpvault.errors import RpcError, ServerError
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("everything")]
+pytestmark = pytest.mark.peer
 
 TOOLS = {
     *("echo", "get-annotated-message", "get-env", "get-resource-links", "get-resource-reference", "get-sum"),

@@ -13,7 +13,7 @@ import pytest
 from mcpvault import Callbacks
 from mcpvault.connectors import HttpConnector, StdioConnector
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("everything")]
+pytestmark = pytest.mark.peer
 
 REPLY = {"role": "assistant", "content": {"type": "text", "text": "four"}, "model": "m", "stopReason": "endTurn"}
 ROOTS = ["file:///srv/one", {"uri": "file:///srv/two", "name": "Two"}]

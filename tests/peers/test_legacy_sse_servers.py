@@ -15,7 +15,7 @@ from mcpvault import Callbacks, Session
 from mcpvault.connectors import HttpConnector
 from mcpvault.errors import CredentialRejectedError, DeadlineExceededError, RemoteProtocolError, RequestLostError
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("legacy_sse")]
+pytestmark = pytest.mark.peer
 HERE = Path(__file__).parent
 TOKEN = "sesame-0123456789abcdef"
 

@@ -13,7 +13,7 @@ from mcpvault.connectors import HttpConnector
 from mcpvault.errors import McpVaultError, RequestLostError, ServerError, ServerUnavailableError
 from mcpvault.testing import FakeMcpServer
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("nginx")]
+pytestmark = pytest.mark.peer
 
 CONFIGURATION = """
 worker_processes 1;

@@ -26,7 +26,7 @@ from mcpvault.testing import user_agent
 HERE = Path(__file__).parent
 BROWSER = f"{sys.executable} -m mcpvault.testing.user_agent %s &"
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("authorization servers")]
+pytestmark = pytest.mark.peer
 
 
 class Headless:

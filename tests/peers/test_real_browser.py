@@ -24,7 +24,7 @@ from mcpvault.testing import FakeAuthorizationServer, FakeMcpServer
 
 PICTURES = Path(__file__).parents[2] / ".peers/browser"
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("authorization servers")]
+pytestmark = pytest.mark.peer
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ KINDS: dict[str, type[Any]] = {
     "data-key": DataKey,
 }
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("rotation")]
+pytestmark = pytest.mark.peer
 Furnish = Callable[..., Rotated]
 
 

@@ -15,7 +15,7 @@ from mcpvault.entries import Concrete
 from mcpvault.errors import DeadlineExceededError, ServerError
 from vault_schema import origin_of
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("sdk_servers")]
+pytestmark = pytest.mark.peer
 
 SERVER = str(Path(__file__).with_name("servers") / "sdk_server.py")
 TOOLS = {

@@ -233,7 +233,6 @@ LINES = [line.strip().split(" | ") for line in STORIES.replace(" |\n", " |").str
 BY_DESIGN = {"headers", "token", "inject", "demo"}  # the demo has a home and secrets of its own, and shows them
 
 
-@pytest.mark.xdist_group("stories")  # one goes on where the one before ended
 @pytest.mark.parametrize("story", LINES, ids=lambda story: story[0].partition("<")[0].strip().replace(" ", "-"))
 def test_a_story_says_nothing_secret(house: House, story: list[str]) -> None:
     """What changes the vault, or takes several commands, says nothing secret either."""
