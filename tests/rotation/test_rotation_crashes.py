@@ -186,7 +186,10 @@ def test_a_kill_at_any_step_locks_nobody_out(how: str, home: Path) -> None:
     "how",
     [
         "manual",
-        *[pytest.param(how, marks=pytest.mark.storm) for how in ("exec", "private-key", "registration", "tokens")],
+        *[
+            pytest.param(how, marks=pytest.mark.storm)
+            for how in ("exec", "private-key", "registration", "client-secret", "tokens")
+        ],
     ],
 )
 def test_a_kill_while_the_old_secret_is_ended_locks_nobody_out(how: str, home: Path) -> None:
