@@ -282,4 +282,4 @@ def test_a_scope_that_nobody_names(simple: Callable[[str], str], vault_with: Cal
         call(vault, "get_time")
     assert 'mcpvault login peer --scope "user admin"' == caught.value.login_command
     assert before == held(vault)
-    assert (1, "user") == (before.generation, before.tokens.scope if before.tokens else None)
+    assert (2, "user") == (before.generation, before.tokens.scope if before.tokens else None)

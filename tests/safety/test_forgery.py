@@ -279,7 +279,7 @@ def test_a_link_to_a_key_is_judged_by_its_target(home: Home) -> None:
     link = home.path / ".local/share/mcpvault" / f"{home.tree['vault']['id']}.key"
     link.symlink_to(kept)
     assert OLD == home.reveal("demo")
-    kept.chmod(0o640)
+    kept.chmod(0o644)
 
     assert f"mcpvault: hint: run: chmod 600 {kept}\n" in reads_are_refused(home, CONFIGURATION)
 

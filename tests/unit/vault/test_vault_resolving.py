@@ -149,7 +149,7 @@ def test_a_file_without_one_line_end(tmp_path: Path, text: str, expected: str) -
     assert expected == resolved(f"${{file:{private_file(tmp_path, text)}}}")
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620])
+@pytest.mark.parametrize("mode", [0o660, 0o604, 0o644, 0o620])
 def test_a_file_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
     """The rules for secret files hold, and the refusal is told among what is missing."""
     path = private_file(tmp_path, "open-secret", mode)
