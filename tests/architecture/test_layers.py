@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -128,16 +128,18 @@ def unit(module: str) -> str:
     return f"{head}.{rest.split('.')[0]}" if head == "mcpvault" and rest else head
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield every module that the file imports, ``TYPE_CHECKING`` imports and lazy ones included."""
-    package = path.relative_to(ROOT).parent.parts
+@cache
+def imported(path: Path) -> list[str]:
+    """Return every module that the file imports, ``TYPE_CHECKING`` imports and lazy ones included."""
+    package, found = path.relative_to(ROOT).parent.parts, list[str]()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = [*package[: len(package) + 1 - node.level]] if node.level else []
             module = ".".join([*base, *filter(None, [node.module])])
-            yield from (f"{module}.{alias.name}" for alias in node.names) if module == "mcpvault" else [module]
+            found += [f"{module}.{alias.name}" for alias in node.names] if module == "mcpvault" else [module]
+    return found
 
 
 def room_of(path: Path) -> str:
