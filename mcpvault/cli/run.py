@@ -92,7 +92,7 @@ def command(
         code = run_masked(
             words,
             env,
-            [each.value for each in values],
+            handing.hidden(vault, wanted, values),
             pass_fds=descriptors,
             show=lambda number, data: _show(number, data),
         )

@@ -1,8 +1,8 @@
 """
 How secrets are handed to another program: by variable, by file, by descriptor; never by its words.
 
-Decides which variables may be set, and the whole environment of the program. Leaves opening values to
-``mcpvault.opened`` and starting the program to the caller.
+Decides the whole environment of the program. Leaves which variables may be set to ``vault.run_variables``, opening
+values to ``mcpvault.opened``, and starting the program to the caller.
 
 Rule: what is handed over ends with the program. There is no file on a disk to be left behind.
 """
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -20,24 +21,12 @@ from mcpvault.connect import Vault
 from mcpvault.errors import ConfigurationError, UsageError
 from mcpvault.opened import opened
 from mcpvault.secret import Secret
+from mcpvault.vault.run_variables import check_run_env, check_variable
 
 Way = Literal["variable", "file", "fd"]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _TARGET = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?:\.([a-z_]+(?:\.[!#$%&'*+.^_`|~0-9A-Za-z-]+)?))?")
-_OURS = ("MCPVAULT_", "CREDENTIALS_DIRECTORY")
-# What makes a loader, an interpreter or a shell run something else: a value from a vault has no business there.
-_REFUSED = (
-    *("LD_", "DYLD_", "PYTHON", "PERL5", "RUBY", "NODE_", "BASH_", "GIT_", "JAVA_", "_JAVA_", "JDK_", "GCONV_"),
-    *("LUA_", "PHP", "NPM_CONFIG_", "BUNDLE_", "DOTNET_STARTUP_HOOKS", "CLASSPATH", "OPENSSL_", "SSL_CERT_"),
-    *("MAVEN_OPTS", "GEM_", "JULIA_", "R_PROFILE", "R_ENVIRON", "ERL_", "GOFLAGS", "RUSTC_", "TCLLIBPATH"),
-    *("GUILE_LOAD", "GTK_MODULES", "QT_PLUGIN_PATH", "XDG_", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"),
-)
-_REFUSED_WHOLE = frozenset(
-    "PATH HOME SHELL ENV IFS PS4 PROMPT_COMMAND SHELLOPTS EDITOR VISUAL PAGER LESSOPEN LESSCLOSE BROWSER TMPDIR LANG "
-    "LOCPATH NLSPATH ZDOTDIR CDPATH GLIBC_TUNABLES MALLOC_CONF HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY "
-    "FPATH SSH_ASKPASS SUDO_ASKPASS MAKEFLAGS VIMINIT EXINIT HOSTALIASES COMSPEC PATHEXT".split()
-)
 
 
 class Handed(NamedTuple):
@@ -73,21 +62,6 @@ def parsed(way: Way, text: str) -> Handover:
     return Handover(way, variable, found[1], found[2])
 
 
-def check_variable(variable: str, where: str = "") -> None:
-    """
-    Refuse a variable that steers a loader, an interpreter, a shell, or us.
-
-    Raises:
-        ConfigurationError: It does.
-    """
-    upper = variable.upper()
-    if upper.startswith((*_REFUSED, *_OURS)) or upper in _REFUSED_WHOLE:
-        raise ConfigurationError(
-            f"{where}{variable}: steers how programs are loaded or run, and is not set from a vault",
-            hint="give the program its secret in a variable of another name",
-        )
-
-
 def of_entries(vault: Vault, names: Iterable[str], asked: Iterable[Handover]) -> list[Handover]:
     """
     Return what the entries *names* say in ``run_env``, then what was *asked* for.
@@ -100,6 +74,7 @@ def of_entries(vault: Vault, names: Iterable[str], asked: Iterable[Handover]) ->
     found: list[Handover] = []
     for name in dict.fromkeys(names):
         said = vault.entry(name).run_env
+        check_run_env(name, said)
         if not said and name not in spoken:
             raise ConfigurationError(
                 f"servers.{name}: says no variable for a program",
@@ -107,7 +82,6 @@ def of_entries(vault: Vault, names: Iterable[str], asked: Iterable[Handover]) ->
                 server=name,
             )
         for variable, field in said.items():
-            check_variable(variable, f"servers.{name}.run_env.")
             found.append(Handover("variable", variable, name, field))
     found += wanted
     for first, second in combinations(found, 2):
@@ -132,6 +106,23 @@ def handed(vault: Vault, wanted: Iterable[Handover]) -> list[Handed]:
                 f"{each.variable}: the value holds a NUL, which no variable can", server=each.server
             )
         found.append(Handed(each.way, each.variable, value))
+    return found
+
+
+def hidden(vault: Vault, wanted: Iterable[Handover], values: Sequence[Handed]) -> list[Secret]:
+    """
+    Return what of *values* must not be seen: they, and a password also as the Basic credential that it is part of.
+
+    Raises:
+        McpVaultError: As ``opened``.
+    """
+    found = [each.value for each in values]
+    for each, (_, _, password) in zip(wanted, values, strict=True):
+        auth = vault.file.table(each.server).get("auth", {})
+        if each.field in (None, "auth.password") and auth.get("kind") == "basic":
+            user = opened(vault, each.server, "auth.username", purpose="run").value
+            pair = f"{user.reveal()}:{password.reveal()}".encode("utf-8", "surrogateescape")
+            found.append(Secret(b64encode(pair).decode("ascii")))
     return found
 
 

@@ -8,6 +8,7 @@ finds another way.
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -33,25 +34,32 @@ class Masker:
             if len(spelling) >= _SHORTEST
         }
         self._needles = sorted(spelt, key=len, reverse=True)
+        # The longest one first: of two that begin alike it is the longer one that is masked.
+        self._pattern = re.compile(b"|".join(map(re.escape, self._needles)) or rb"(?!)")
         self._held = b""
 
     def __call__(self, data: bytes) -> bytes:
         """Return what can be shown now."""
-        text = self._masked(self._held + data)
-        keep = max((_overlap(text, needle) for needle in self._needles), default=0)
-        cut = len(text) - keep
-        self._held = text[cut:]
-        return text[:cut]
+        text = self._held + data
+        shown, at, limit = [], 0, self._unfinished(text, 0)
+        for found in self._pattern.finditer(text):
+            if found.start() >= limit:
+                break
+            shown += [text[at : found.start()], MASK.encode()]
+            at = found.end()
+            if at > limit:
+                limit = self._unfinished(text, at)
+        self._held = text[limit:]
+        return b"".join([*shown, text[at:limit]])
 
     def rest(self) -> bytes:
         """Return what was held back; the stream has ended."""
-        text, self._held = self._masked(self._held), b""
+        text, self._held = self._pattern.sub(MASK.encode(), self._held), b""
         return text
 
-    def _masked(self, text: bytes) -> bytes:
-        for needle in self._needles:
-            text = text.replace(needle, MASK.encode())
-        return text
+    def _unfinished(self, text: bytes, at: int) -> int:
+        """Return where after *at* a secret may have begun that has not ended, however much of it is one already."""
+        return len(text) - max((_overlap(text[at:], needle) for needle in self._needles), default=0)
 
 
 def _overlap(text: bytes, needle: bytes) -> int:

@@ -20,6 +20,7 @@ from mcpvault.vault import file, primitives, sealing, unlock
 from mcpvault.vault.documents import entry_of, judged, timestamp
 from mcpvault.vault.key_change import KeyChange
 from mcpvault.vault.rekeying import relined, sealed_fields
+from mcpvault.vault.run_variables import check_variable
 from mcpvault.vault.sealing import SealContext
 from mcpvault.vault.unlock import Unlocked
 from mcpvault.vault.vaultfile import VaultFile
@@ -154,8 +155,11 @@ class Change(KeyChange):
 
         Raises:
             BindingMismatchError: Sealed values are bound to what this would change, and *rebind* is False.
+            ConfigurationError: *field* is a variable of ``run_env`` that steers how programs run.
         """
         entry = self._entry(name)
+        if field.startswith("run_env."):
+            check_variable(field.removeprefix("run_env."), f"servers.{name}.run_env.")
         changed = self._rebound(name, field, value) if field in BINDING_FIELDS else []
         if changed and not rebind:
             raise BindingMismatchError(

@@ -17,6 +17,7 @@ from mcpvault.errors import ConfigurationError, VaultFormatError
 from mcpvault.secret import Secret
 from mcpvault.vault import sealing
 from mcpvault.vault.change import Change
+from mcpvault.vault.run_variables import check_run_env
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import SchemaError, binding_for, is_secret, new_text, rewrite, spec_for
 from vault_schema.forms import has_reference
@@ -59,8 +60,8 @@ def from_editor(change: Change, text: str, name: str | None = None) -> None:
 
     Raises:
         VaultFormatError: It is no TOML; the message names the line and quotes nothing.
-        ConfigurationError: A placeholder was moved or altered, the ``[vault]`` table was, or
-            something stands outside of it and of the entries.
+        ConfigurationError: A placeholder was moved or altered, the ``[vault]`` table was, something stands
+            outside of it and of the entries, or ``run_env`` names a variable that steers programs.
     """
     vault = change.vault
     edited = _loaded(text)
@@ -129,6 +130,7 @@ def _carry(change: Change, name: str, table: dict[str, Any]) -> None:
         if old == table and not fresh:
             return
         change.tree["servers"][name] = copy.deepcopy(old)
+    check_run_env(name, table.get("run_env"))
     change.replace_server(name, table, keep=[field for field, _ in fresh if field in kept and field not in moved])
     for field, secret in fresh:
         change.set_secret(name, field, secret)

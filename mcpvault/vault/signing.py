@@ -18,6 +18,7 @@ from mcpvault.vault.change import signed_tree
 from mcpvault.vault.differences import Difference, differences
 from mcpvault.vault.documents import parsed
 from mcpvault.vault.keysources import Key
+from mcpvault.vault.run_variables import check_run_env
 from mcpvault.vault.unlock import AnchorStore
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import Header, rewrite
@@ -51,6 +52,7 @@ def sign(
         RoleError: The key is a reader's.
         BindingMismatchError: A sealed value is not for where it stands now; set it again or undo the edit.
         TamperedError: A sealed value does not open in its place.
+        ConfigurationError: A ``run_env`` names a variable that steers how programs run.
         VaultChangedError: The file changed while it was looked at.
     """
     data = file.read(path)
@@ -62,6 +64,8 @@ def sign(
             f"slot {vault.slot.id!r} is a reader's and cannot sign", hint="ask an admin, or use an admin's key"
         )
     check_seals(vault)
+    for name in document.server_names:
+        check_run_env(name, document.tree["servers"][name].get("run_env"))
     before = believed_previous(vault)
     seen = unlock.anchored_serial(keys, anchor)
     changes = differences(before.document.tree if before else {}, document.tree)

@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcpvault import Secret
+from mcpvault.errors import ConfigurationError
+from mcpvault.upkeep.handing import parsed
 from mcpvault.upkeep.masking import Masker
 
 PASSWORD = "a password / with signs"
@@ -109,16 +111,42 @@ def test_masked_output_holds_no_secret(home: Home) -> None:
     assert ("a[redacted]b", "e [redacted]") == (done.stdout, done.stderr)
 
 
-@given(st.text("ab", min_size=4, max_size=6), st.lists(st.text("ab", max_size=5), max_size=12))
-def test_masking_does_not_depend_on_the_cuts(secret: str, pieces: list[str]) -> None:
+@given(
+    st.lists(st.text("ab", min_size=4, max_size=7), min_size=1, max_size=3),
+    st.lists(st.text("ab", max_size=5), max_size=12),
+)
+def test_masking_does_not_depend_on_the_cuts(secrets: list[str], pieces: list[str]) -> None:
     """Whatever the pieces of a stream are, what is shown is what masking the whole shows, and holds no secret."""
-    cut, whole = Masker([Secret(secret)]), Masker([Secret(secret)])
+    hidden = [Secret(each) for each in secrets]
+    cut, whole = Masker(hidden), Masker(hidden)
     text = "".join(pieces).encode()
 
     shown = b"".join(cut(piece.encode()) for piece in pieces) + cut.rest()
 
     assert whole(text) + whole.rest() == shown
-    assert secret.encode() not in shown
+    assert [] == [each for each in secrets if each.encode() in shown]
+
+
+@pytest.mark.parametrize(
+    ("end", "shown"),
+    [("-of-another", b"[redacted]"), ("-of-annoyance", b"[redacted]-of-annoyance"), ("", b"[redacted]")],
+)
+def test_the_longer_of_two_secrets_is_masked_whole(end: str, shown: bytes) -> None:
+    """A secret that begins another one is held back until it is clear which of the two it is."""
+    masker = Masker([Secret("the-beginning"), Secret("the-beginning-of-another")])
+
+    assert b"" == masker(b"the-beginning")
+    assert shown == masker(end.encode()) + masker.rest()
+
+
+def test_a_password_is_masked_as_a_basic_credential_too(home: Home) -> None:
+    """``--mask`` hides what the program makes of user and password for an Authorization header."""
+    with home.open().change() as change:
+        change.add_server("jira", {"url": "https://jira.example.com/", "auth": {"kind": "basic", "username": "ann"}})
+        change.set_secret("jira", "auth.password", Secret(PASSWORD))
+    code = "import base64, os; print(base64.b64encode(('ann:' + os.environ['P']).encode()).decode())"
+
+    assert "[redacted]\n" == home.run("run", "--set", "P=jira", "--mask", *python(code)).stdout
 
 
 REFUSED = [
@@ -148,11 +176,49 @@ def test_what_cannot_be_run_is_told(home: Home, code: int, says: str, words: lis
     assert says in home.refused(*words, code=code)
 
 
-def test_an_entry_cannot_set_a_variable_that_steers(home: Home) -> None:
-    """``run_env`` is held to the same rule, and names its place."""
-    home.run("set", "demo", "run_env.LD_PRELOAD", "url")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("NODE_AUTH_TOKEN", "NODE_PASSWORD", "GIT_TOKEN", "GIT_PASSWORD", "GIT_SSH_KEY", "BUNDLE_GITHUB__COM"),
+        *("BUNDLE_GEMS__CONTRIBSYS__COM", "BUNDLE_RUBYGEMS__PKG__GITHUB__COM", "NPM_CONFIG__AUTH", "NPM_CONFIG_OTP"),
+        *("npm_config__authToken", "NPM_TOKEN", "NPM_CONFIG_GITHUB_TOKEN"),
+    ],
+)
+def test_a_secret_s_own_variable_is_not_refused(name: str) -> None:
+    """What git, npm and bundler read a credential from can be set, though other variables begin alike."""
+    assert ("variable", name, "demo", None) == parsed("variable", f"{name}=demo")
 
-    assert "servers.demo.run_env.LD_PRELOAD: steers" in home.refused("run", "demo", "--", "true", code=8)
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("NODE_OPTIONS", "NODE_PATH", "NODE_EXTRA_CA_CERTS", "NODE_REPL_EXTERNAL_MODULE", "GIT_SSH", "GIT_EXEC_PATH"),
+        *("GIT_CONFIG_COUNT", "GIT_CONFIG_VALUE_0", "GIT_EDITOR", "GIT_PAGER", "GIT_ASKPASS", "GIT_PROXY_COMMAND"),
+        *("GIT_EXTERNAL_DIFF", "GIT_TEMPLATE_DIR", "GIT_SEQUENCE_EDITOR", "GIT_DIR", "BUNDLE_GEMFILE", "BUNDLE_PATH"),
+        *("BUNDLE_LOCAL__RACK", "BUNDLER_ORIG_RUBYOPT", "NPM_CONFIG_SCRIPT_SHELL", "npm_config_node_options"),
+        *("NPM_CONFIG_PREFIX", "NPM_CONFIG_GIT", "NPM_CONFIG_REGISTRY", "NPM_CONFIG_USERCONFIG"),
+    ],
+)
+def test_what_loads_code_is_refused(name: str) -> None:
+    """The variables of these programs that make them run or load something else are not set from a vault."""
+    with pytest.raises(ConfigurationError, match=f"{name}: steers how programs are loaded"):
+        parsed("variable", f"{name}=demo")
+
+
+def test_an_entry_cannot_set_a_variable_that_steers(home: Home) -> None:
+    """``run_env`` is held to the same rule by who writes it, ``set`` and ``edit``, and by ``run``, for older vaults."""
+    said = "servers.demo.run_env.LD_PRELOAD: steers"
+    before = home.vault.read_text()
+    assert said in home.refused("set", "demo", "run_env.LD_PRELOAD", "url", code=8)
+    editor = "sed -i 's/DEMO_URL/LD_PRELOAD/'"
+    assert said in home.refused("edit", code=8, EDITOR=editor)
+    assert before == home.vault.read_text()
+
+    with home.open().change() as change:
+        change.table("demo")["run_env"]["LD_PRELOAD"] = "url"
+    assert said in home.refused("run", "demo", "--", "true", code=8)
+    home.run("set", "demo", "note", "as before")
+    home.run("set", "demo", "run_env.LD_PRELOAD", "--unset")
 
 
 def test_a_dry_run_starts_nothing(home: Home) -> None:

@@ -53,6 +53,15 @@ def test_a_hand_edit_opens_for_nobody_until_it_is_signed(home: Home) -> None:
     assert "# by hand" in home.vault.read_text()
 
 
+def test_a_variable_that_steers_programs_is_not_signed(home: Home) -> None:
+    """``run_env`` cannot be written by hand either where ``set`` refuses it."""
+    hand_edit(home, ("old words", "new words"), add='[servers.plain.run_env]\nLD_PRELOAD = "url"\n')
+    before = home.files()
+
+    assert "servers.plain.run_env.LD_PRELOAD: steers" in home.refused("sign", "--yes", code=8)
+    assert before == home.files()
+
+
 def test_sign_asks_on_a_terminal(home: Home) -> None:
     """The changes are shown first; a no and ctrl-C leave the file unsigned."""
     hand_edit(home, ("old words", "new words"))
