@@ -62,7 +62,7 @@ def add_pairs(arguments: dict[str, Any], pairs: Sequence[str], schema: Mapping[s
             continue
         declared = property_schema(schema, key)
         if "array" in types_of(declared, schema) and not value.lstrip().startswith("["):
-            item = _typed(key, value, dict(declared.get("items") or {}), schema)
+            item = _typed(key, value, part_of(declared, "items"), schema)
             added[key] = [*added[key], item] if key in began else [item]
             began.add(key)
         else:
@@ -77,9 +77,19 @@ def need_schema(pairs: Sequence[str]) -> bool:
 
 def property_schema(schema: Mapping[str, Any] | None, key: str) -> Mapping[str, Any]:
     """Return the schema of the property *key*, local references followed, or an empty one."""
-    properties = (schema or {}).get("properties")
-    found = properties.get(key) if isinstance(properties, Mapping) else None
-    return follow(found, schema) if isinstance(found, Mapping) else {}
+    return follow(part_of(part_of(schema, "properties"), key), schema)
+
+
+def part_of(schema: Any, key: str) -> Mapping[str, Any]:
+    """Return the object that *schema* holds under *key*, or an empty one: what a server sends may be anything."""
+    found = schema.get(key) if isinstance(schema, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def list_of(schema: Any, key: str) -> list[Any]:
+    """Return the list that *schema* holds under *key*, or an empty one."""
+    found = schema.get(key) if isinstance(schema, Mapping) else None
+    return found if isinstance(found, list) else []
 
 
 def follow(part: Mapping[str, Any], schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -106,11 +116,11 @@ def types_of(part: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -
         return [name for name in named if isinstance(name, str)]
     found: list[str] = []
     for word in ("anyOf", "oneOf"):
-        for choice in part.get(word) or ():
+        for choice in list_of(part, word):
             if isinstance(choice, Mapping):
                 found += [name for name in types_of(follow(choice, schema)) if name not in found]
     if not found:
-        values = [part["const"]] if "const" in part else part.get("enum") or ()
+        values = [part["const"]] if "const" in part else list_of(part, "enum")
         found = list(dict.fromkeys(_kind(value) for value in values))
     return found
 

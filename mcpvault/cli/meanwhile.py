@@ -8,7 +8,6 @@ server asks of a person to ``asking``.
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from mcpvault.figures import finite
 from mcpvault.mcp.callbacks import LEVELS, Callbacks, LogMessage
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Meanwhile:
         yield
 
     def _progressed(self, facts: dict[str, Any]) -> None:
-        done, total, words = _number(facts.get("progress")), _number(facts.get("total")), _line(facts.get("message"))
+        done, total, words = finite(facts.get("progress")), finite(facts.get("total")), _line(facts.get("message"))
         if done is None:
             return
         if self._draws:
@@ -129,11 +129,6 @@ class Meanwhile:
             self._bar.print(text)
         else:
             print(text, file=sys.stderr, flush=True)
-
-
-def _number(value: Any) -> float | None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if good else None
 
 
 def _line(text: Any) -> str:

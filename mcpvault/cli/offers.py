@@ -84,6 +84,8 @@ def show_prompts(
     Raises:
         UsageError: A required argument is missing.
     """
+    from mcpvault.mcp.prompts import Prompt
+
     if prompt is None:
         prompts = [item.raw for item in session.list_prompts()]
         output.table(
@@ -94,8 +96,11 @@ def show_prompts(
         key: as_text(value) for key, value in typed.add_pairs(typed.from_text(text, read_stdin), pairs, None).items()
     }
     found = find([item.raw for item in session.list_prompts()], prompt, server=session.name, what="prompt")
+    declared = Prompt(found).arguments
     missing = [
-        item["name"] for item in found.get("arguments") or () if item.get("required") and item["name"] not in given
+        name
+        for each in declared
+        if isinstance(name := each.get("name"), str) and each.get("required") and name not in given
     ]
     if missing:
         raise UsageError(

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mcpvault.cli.arguments import follow, types_of
+from mcpvault.cli.arguments import follow, list_of, part_of, types_of
 
 Json = Mapping[str, Any]
 Text = tuple[str, str | None]  # with its media type
@@ -48,16 +48,16 @@ def tool(raw: Json) -> str:
     if marks := _marks(raw.get("annotations")):
         lines += ["", f"  {', '.join(marks)}"]
     schema = raw.get("inputSchema")
-    lines += ["", "arguments:" if _properties(schema) else "arguments: none"]
+    lines += ["", "arguments:" if part_of(schema, "properties") else "arguments: none"]
     lines += _arguments(schema, schema)
     output = raw.get("outputSchema")
-    if _properties(output):
+    if part_of(output, "properties"):
         lines += ["", "structured answer:", *_arguments(output, output)]
     return "\n".join(lines)
 
 
-def type_text(part: Json, whole: Any = None) -> str:
-    """Return the type of one property in words, such as ``list of text`` or ``"a" | "b"``."""
+def type_text(part: Json, whole: Any = None, depth: int = 1) -> str:
+    """Return the type of one property in words, such as ``array of string`` or ``"a" | "b"``."""
     part = follow(part, whole)
     if "const" in part:
         return json.dumps(part["const"], ensure_ascii=False)
@@ -65,11 +65,10 @@ def type_text(part: Json, whole: Any = None) -> str:
         return " | ".join(json.dumps(value, ensure_ascii=False) for value in values)
     words = []
     for name in types_of(part, whole):
-        items = part.get("items")
-        if name == "array" and isinstance(items, Mapping) and (inner := type_text(items, whole)) != "anything":
-            words.append(f"array of {f'({inner})' if ' | ' in inner else inner}")
-        else:
-            words.append(name)
+        inner = "anything"
+        if name == "array" and depth < _DEEPEST:
+            inner = type_text(part_of(part, "items"), whole, depth + 1)
+        words.append(name if inner == "anything" else f"array of {f'({inner})' if ' | ' in inner else inner}")
     kind = " | ".join(words) or "anything"
     return f"{kind} ({part['format']})" if isinstance(part.get("format"), str) else kind
 
@@ -77,7 +76,7 @@ def type_text(part: Json, whole: Any = None) -> str:
 def prompt(raw: Json) -> str:
     """Return the description of one prompt and its arguments."""
     lines = [printable(str(raw.get("name"))), *_running(raw.get("description") or raw.get("title"))]
-    arguments = [item for item in raw.get("arguments") or () if isinstance(item, Mapping)]
+    arguments = [item for item in list_of(raw, "arguments") if isinstance(item, Mapping)]
     lines += ["", "arguments:" if arguments else "arguments: none"]
     for item in arguments:
         need = "required" if item.get("required") else "optional"
@@ -89,8 +88,8 @@ def prompt(raw: Json) -> str:
 def messages(raw: Json) -> str:
     """Return the messages of a prompt, each after the role that speaks it."""
     spoken = []
-    for message in raw.get("messages") or ():
-        texts, notes = blocks([message.get("content") or {}])
+    for message in list_of(raw, "messages"):
+        texts, notes = blocks(_content(message.get("content")))
         spoken.append(f"{message.get('role')}: {joined(texts) if texts else ' '.join(notes)}")
     return "\n\n".join(spoken)
 
@@ -126,6 +125,13 @@ def joined(texts: Sequence[Text]) -> str:
     return "\n".join(text for text, _ in texts)
 
 
+def _content(found: Any) -> list[Json]:
+    """Return the blocks of a message: the one that there should be, several in a list, or bare text as one."""
+    if isinstance(found, str):
+        return [{"type": "text", "text": found}]
+    return [block for block in (found if isinstance(found, list) else [found]) if isinstance(block, Mapping)]
+
+
 def _binary(part: Json) -> str:
     encoded = part.get("data") or part.get("blob") or ""
     size = len(encoded.rstrip("=")) * 3 // 4 if isinstance(encoded, str) else 0
@@ -155,16 +161,11 @@ def _running(text: Any, indent: int = 2) -> list[str]:
     return lines
 
 
-def _properties(schema: Any) -> Json:
-    found = schema.get("properties") if isinstance(schema, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
-
-
 def _arguments(schema: Any, whole: Any, depth: int = 1) -> Iterator[str]:
-    required = schema.get("required") if isinstance(schema, Mapping) else ()
-    for name, declared in _properties(schema).items():
+    required = list_of(schema, "required")
+    for name, declared in part_of(schema, "properties").items():
         part = follow(declared, whole) if isinstance(declared, Mapping) else {}
-        need = "required" if name in (required or ()) else "optional"
+        need = "required" if name in required else "optional"
         if "default" in part:
             need = f"default {json.dumps(part['default'], ensure_ascii=False)}"
         space = "  " * depth
@@ -172,7 +173,7 @@ def _arguments(schema: Any, whole: Any, depth: int = 1) -> Iterator[str]:
         words = declared.get("description") if isinstance(declared, Mapping) else None
         yield from _running(words or part.get("description"), indent=2 * depth + 4)
         inner = follow(part["items"], whole) if isinstance(part.get("items"), Mapping) else part
-        if depth < _DEEPEST and _properties(inner):
+        if depth < _DEEPEST and part_of(inner, "properties"):
             yield from _arguments(inner, whole, depth + 1)
 
 

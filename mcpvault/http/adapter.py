@@ -7,10 +7,8 @@ for any other origin meets ``RefusingAdapter``.
 
 from __future__ import annotations
 
-import email.utils
 import random
 import re
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,6 +17,7 @@ from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from mcpvault.errors import DeadlineExceededError, HeaderRefusedError, McpVaultError
+from mcpvault.figures import retry_after
 from mcpvault.http.auth import mismatch
 from mcpvault.http.policy import Allowance, OriginPolicy, origin_of
 from mcpvault.http.pool import Failure, Pool
@@ -205,16 +204,3 @@ def _pause(outcome: GuardedResponse | Failure, number: int, safe: bool) -> float
         asked = retry_after(outcome.headers.get("Retry-After"))
     spread = random.uniform(0.5, 1)  # noqa: S311  # so that clients do not come back together; nothing to guess
     return _FIRST_PAUSE * 2 ** (number - 1) * spread if asked is None else asked
-
-
-def retry_after(text: str | None) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for (RFC 9110 §10.2.3); None if it makes no sense."""
-    if text is None:
-        return None
-    if text.strip().isdecimal():
-        return float(text)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, moment.timestamp() - time.time())

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from mcpvault.figures import finite
 from mcpvault.mcp.wire import Json
 
 _MOST = 512  # results
@@ -41,8 +42,8 @@ class ResultCache:
 
     def put(self, method: str, params: Json | None, result: Json) -> None:
         """Keep *result* for its ``ttlMs``; nothing without a positive one."""
-        ttl = result.get("ttlMs")
-        if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not ttl > 0:
+        ttl = finite(result.get("ttlMs"))
+        if ttl is None or ttl <= 0:
             return
         ends = self._clock() + min(ttl / 1000, _LONGEST)
         with self._lock:

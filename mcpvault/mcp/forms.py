@@ -7,12 +7,12 @@ Pure. Spec: MCP 2026-07-28 "Elicitation", requested schema (PrimitiveSchemaDefin
 from __future__ import annotations
 
 import datetime
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from mcpvault.errors import RemoteProtocolError
+from mcpvault.figures import finite
 from mcpvault.mcp.wire import Json
 from vault_schema.record import Record
 
@@ -139,7 +139,7 @@ def _string(value: Any, schema: Json) -> str | None:
 
 
 def _number(value: Any, schema: Json) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if finite(value) is None:
         return "is no number"
     if schema["type"] == "integer" and value != int(value):
         return "is no whole number"

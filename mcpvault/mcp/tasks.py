@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, RemoteProtocolError, RequestLostError, ToolError, TransportError
+from mcpvault.figures import finite
 from mcpvault.mcp import jsonrpc, types
 from mcpvault.mcp.wire import Json, TaskMemory
 from mcpvault.quoting import quote
@@ -163,8 +164,8 @@ class Task:
     def _interval(self) -> float:
         if not self.raw:
             return 0.0
-        told = self.raw.get("pollIntervalMs")
-        seconds = told / 1000 if isinstance(told, int | float) and not isinstance(told, bool) else _USUAL
+        told = finite(self.raw.get("pollIntervalMs"))
+        seconds = _USUAL if told is None else told / 1000
         return min(max(seconds, _SHORTEST), _LONGEST)
 
     def _refresh(self, deadline: Deadline) -> None:

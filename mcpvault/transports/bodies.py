@@ -19,6 +19,7 @@ from mcpvault.errors import (
     RemoteProtocolError,
     ServerUnavailableError,
 )
+from mcpvault.figures import retry_after
 from mcpvault.mcp import replies
 from mcpvault.quoting import quote
 
@@ -121,7 +122,7 @@ def problem_of(answer: HttpAnswer, *, server: str, method: str, accepted: bool =
             f"{server}: the server is unavailable ({status})",
             hint="try again later",
             server=server,
-            retry_after=_seconds(answer.headers.get("Retry-After", "")),
+            retry_after=retry_after(answer.headers.get("Retry-After")),
         )
     if (200 <= status < 300) if accepted else (status in (200, 400, 404, 405)):
         return None
@@ -134,15 +135,3 @@ def _challenge(header: str) -> dict[str, str]:
     for name, quoted, plain in re.findall(_PARAMETER, header[:_LONGEST_CHALLENGE]):
         found.setdefault(name.lower(), quoted or plain)
     return found
-
-
-def _seconds(text: str) -> float | None:
-    if text.strip().isdigit():
-        return float(text)
-    from email.utils import parsedate_to_datetime
-    from time import time
-
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time())
-    except (TypeError, ValueError):
-        return None

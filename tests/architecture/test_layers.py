@@ -18,6 +18,7 @@ RANK = {
     "mcpvault.credentials": 1,
     "mcpvault.deadline": 1,
     "mcpvault.durations": 1,
+    "mcpvault.figures": 1,
     "mcpvault.quoting": 1,
     "mcpvault.tokens": 1,
     "mcpvault.mcp": 2,

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from house import House, furnished
 
+from mcpvault.cli.meanwhile import Meanwhile
+
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
@@ -125,3 +127,13 @@ def test_a_terminal_is_not_sent_escape_sequences(house: House) -> None:
 
     assert "a\x1b[31mred\n" == piped
     assert "a[31mred" == shown.strip()
+
+
+def test_progress_that_is_no_number_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A number beyond what a float holds does not end the call; the next one that is a number is shown."""
+    with Meanwhile() as meanwhile:
+        for progress in (10**400, "half", 3):
+            assert meanwhile.on_progress is not None
+            meanwhile.on_progress({"progress": progress, "total": 10**400})
+
+    assert "progress: 3\n" == capsys.readouterr().err

@@ -138,6 +138,15 @@ def test_a_prompt_that_lacks_an_argument_says_which(house: House) -> None:
     assert [] == house.server.called("prompts/get")
 
 
+@pytest.mark.parametrize("arguments", [5, [5], {"who": 1}, [{"required": True}]])
+def test_a_prompt_whose_arguments_are_none_is_asked_for(house: House, arguments: object) -> None:
+    """What a server writes where the list of arguments belongs is as good as absent."""
+    prompts = [{"name": "plain", "arguments": arguments}]
+    house.server.misbehave("result-of-wrong-shape", on="prompts/list", result={"prompts": prompts})
+
+    assert house.run("prompts", "demo", "plain").stdout.startswith("user: ")
+
+
 def test_an_unknown_prompt_is_exit_5_with_a_suggestion(house: House) -> None:
     """A misspelt prompt is named, and what it may have meant."""
     assert "did you mean 'greet'?" in house.run("prompts", "demo", "gret", code=5).stderr

@@ -126,3 +126,24 @@ def test_types_of_values_that_are_listed() -> None:
     """``enum`` and ``const`` say a type when ``type`` does not."""
     assert ["string", "null"] == types_of({"enum": ["a", None, "b"]})
     assert ["boolean"] == types_of({"const": True})
+
+
+@pytest.mark.parametrize("part", [{"enum": 5}, {"anyOf": 5}, {"oneOf": {"type": "string"}}, {"type": 5}])
+def test_a_schema_that_is_none_says_no_type(part: dict[str, Any]) -> None:
+    """What a server writes where a list belongs is as good as absent: the value is text."""
+    assert [] == types_of(part)
+    assert {"a": "7"} == add_pairs({}, ["a=7"], {"properties": {"a": part}})
+
+
+@pytest.mark.parametrize("schema", [5, [5], {"properties": 5}, {"properties": {"a": 5}}])
+def test_what_is_no_schema_knows_no_property(schema: Any) -> None:
+    """Then every value is text."""
+    assert {"a": "7"} == add_pairs({}, ["a=7"], schema)
+
+
+@pytest.mark.parametrize("items", [5, [{"type": "integer"}], None])
+def test_items_that_are_no_schema_are_text(items: Any) -> None:
+    """A list is still a list."""
+    schema = {"properties": {"a": {"type": "array", "items": items}}}
+
+    assert {"a": ["7", "8"]} == add_pairs({}, ["a=7", "a=8"], schema)

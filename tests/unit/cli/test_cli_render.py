@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,3 +103,37 @@ def test_types_are_words() -> None:
     assert "array of (string | null)" == render.type_text({"type": "array", "items": {"type": ["string", "null"]}})
     assert "string (uri)" == render.type_text({"type": "string", "format": "uri"})
     assert "anything" == render.type_text({})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"required": 5, "properties": {"a": {"enum": 5}}},
+        {"required": "abc", "properties": {"a": {"items": 5, "anyOf": 5}}},
+        {"required": {"a": 1}, "properties": {"a": 5}},
+    ],
+)
+def test_a_schema_that_is_none_is_shown_as_far_as_it_goes(schema: Any) -> None:
+    """What a server writes where a list or an object belongs is as good as absent."""
+    assert "x\n\narguments:\n  a  anything  (optional)" == render.tool({"name": "x", "inputSchema": schema})
+
+
+def test_a_list_of_itself_ends() -> None:
+    """A type that refers to itself is spelled out to a fixed depth."""
+    whole = {"$defs": {"Deep": {"type": "array", "items": {"$ref": "#/$defs/Deep"}}}}
+
+    assert "array of array of array of array" == render.type_text({"$ref": "#/$defs/Deep"}, whole)
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ("hello", "user: hello"),
+        ([{"type": "text", "text": "a"}, 5, {"type": "text", "text": "b"}], "user: a\nb"),
+        (5, "user: "),
+        (None, "user: "),
+    ],
+)
+def test_a_prompt_whose_content_is_no_block_is_shown(content: Any, shown: str) -> None:
+    """Bare text and lists of blocks are shown as what they mean; what means nothing, as nothing."""
+    assert shown == render.messages({"messages": [{"role": "user", "content": content}]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import socket
 import threading
 import time
@@ -14,7 +13,6 @@ from http_servers import Seen, answer, serve
 from mcpvault.deadline import Deadline
 from mcpvault.errors import ConnectFailedError, RemoteProtocolError, RequestLostError, UsageError
 from mcpvault.http import RequestsExchange, Timeouts
-from mcpvault.http.adapter import retry_after
 
 
 def _busy(times: int, status: str = "503 Busy", wait: str = "0") -> Any:
@@ -187,19 +185,3 @@ def test_a_method_that_is_none_is_not_sent(session_for: Any, method: str) -> Non
             session_for(server).request(method, server.url)
 
         assert [] == server.seen
-
-
-@pytest.mark.parametrize(
-    "text,seconds", [("0", 0), ("120", 120), ("soon", None), (None, None), ("-1", None), ("", None)]
-)
-def test_retry_after_is_read(text: str | None, seconds: float | None) -> None:
-    """A number counts as seconds; what makes no sense counts as nothing."""
-    assert seconds == retry_after(text)
-
-
-def test_retry_after_may_be_a_date() -> None:
-    """RFC 9110 §10.2.3 allows a date; one in the past means at once."""
-    assert 0 == retry_after(email.utils.formatdate(0, usegmt=True))
-    ahead = retry_after(email.utils.formatdate(time.time() + 100, usegmt=True))
-    assert ahead is not None
-    assert 90 < ahead <= 100

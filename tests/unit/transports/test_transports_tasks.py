@@ -184,3 +184,14 @@ def test_an_id_is_not_shown(talk: Talk) -> None:
     with pytest.raises(RpcError) as caught:
         task.refresh()
     assert task.id not in str(caught.value)
+
+
+@pytest.mark.parametrize("pace", [10**400, "soon", True, None])
+def test_a_pace_that_is_none_is_the_usual_one(pace: Any, talk: Talk) -> None:
+    """What a server calls an interval and is none does not break the waiting."""
+    server, session = talk("modern")
+    task = Task("id", session, {"status": "working", "pollIntervalMs": pace})
+
+    with pytest.raises(DeadlineExceededError):
+        task.wait(timeout=0.05)
+    assert [] == server.called("tasks/get")

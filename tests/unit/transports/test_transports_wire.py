@@ -300,3 +300,14 @@ def test_every_request_of_a_legacy_session_carries_the_credential(fake_mcp_serve
 
     assert {"POST", "GET", "DELETE"} == {request.method for request in server.requests}
     assert {f"Bearer {token}"} == {request.headers.get("authorization") for request in server.requests}
+
+
+@pytest.mark.parametrize(("told", "seconds"), [("17", 17.0), ("²", None), ("soon", None)])
+def test_when_to_come_back_is_told(told: str, seconds: float | None, talk: Talk) -> None:
+    """``Retry-After`` is in the error where it makes sense, and is passed over where it does not."""
+    server, session = talk()
+    server.misbehave("too-many-requests", on="tools/call", retry_after=told)
+
+    with pytest.raises(ServerUnavailableError) as caught:
+        session.call_tool("echo", {"message": "x"})
+    assert seconds == caught.value.retry_after
