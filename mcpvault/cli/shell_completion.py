@@ -7,11 +7,13 @@ Decides candidates from what the server offers. Leaves the keyboard to readline.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mcpvault.cli.arguments import follow, types_of
+from mcpvault.cli.arguments import list_of, part_of, property_schema, types_of
+from mcpvault.cli.shell_lines import words_of
 from mcpvault.errors import McpVaultError
+from mcpvault.mcp.prompts import Prompt
 
 if TYPE_CHECKING:
     from mcpvault.mcp.session import Session
@@ -40,9 +42,8 @@ class Completion:
 
     def candidates(self, before: str, word: str) -> list[str]:
         """Return what *word* may become behind the text *before*; whatever goes wrong, there is nothing to offer."""
-        words = before.split()
         try:
-            found = self._found(words, word)
+            found = self._found(words_of(before), word)
         except McpVaultError:
             return []
         # Only what can stand in a line, and does not draw on the terminal.
@@ -61,20 +62,19 @@ class Completion:
         return self._of_prompt(words[1], words[2:], word) if verb == "get" else []
 
     def _of_tool(self, name: str, given: Sequence[str], word: str) -> list[str]:
-        schema = next((each.get("inputSchema") for each in self._list("tools") if each["name"] == name), None) or {}
-        properties = schema.get("properties")
-        if not isinstance(properties, Mapping):
-            return []
+        tool = next((each for each in self._list("tools") if each["name"] == name), {})
+        schema = part_of(tool, "inputSchema")
+        properties = part_of(schema, "properties")
         key, equals, _ = word.partition("=")
         if not equals:
             return _open(properties, given)
-        part = follow(properties[key], schema) if isinstance(properties.get(key), Mapping) else {}
-        values = part.get("enum") or ([True, False] if types_of(part, schema) == ["boolean"] else [])
+        part = property_schema(schema, key)
+        values = list_of(part, "enum") or ([True, False] if types_of(part, schema) == ["boolean"] else [])
         return [f"{key}={_escaped(each if isinstance(each, str) else json.dumps(each))} " for each in values]
 
     def _of_prompt(self, name: str, given: Sequence[str], word: str) -> list[str]:
-        prompt: dict[str, Any] = next((each for each in self._list("prompts") if each["name"] == name), {})
-        arguments = [str(each["name"]) for each in prompt.get("arguments") or () if "name" in each]
+        prompt = next((each for each in self._list("prompts") if each["name"] == name), {})
+        arguments = [str(each["name"]) for each in Prompt(prompt).arguments if "name" in each]
         key, equals, value = word.partition("=")
         if not equals:
             return _open(arguments, given)

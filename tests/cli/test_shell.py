@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,13 @@ from house import END, INTERRUPT, TOKEN, House, furnished
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcpvault import Session
+from mcpvault.cli.shell import Shell
+from mcpvault.cli.shell_completion import Completion
 from mcpvault.cli.shell_lines import may_be_kept, words_of
+from mcpvault.connectors import HttpConnector
 from mcpvault.errors import UsageError
+from mcpvault.testing import FakeMcpServer
 
 SHELL = ("shell", "demo")
 PROMPT = "demo> "
@@ -85,6 +90,44 @@ def test_the_tab_key_completes(house: House) -> None:
     assert ["call echo message=hello", "read fake://text/greeting", "get greet who=Alan"] == [
         line.rstrip() for line in history(house)
     ]
+
+
+def completed(session: Session, before: str, word: str = "") -> list[str]:
+    """Return what the tab key offers."""
+    return Completion(session, Shell.VERBS).candidates(before, word)
+
+
+def test_completion_splits_a_line_as_the_shell_does(fake_mcp_servers: Callable[..., FakeMcpServer]) -> None:
+    """A tool whose name has a blank is the same tool quoted and escaped; what has a value already is not offered."""
+    server = fake_mcp_servers()
+    properties = {"first": {"type": "string"}, "second": {"enum": ["a b", "c"]}}
+    server.offer.tools.append({"name": "two words", "inputSchema": {"type": "object", "properties": properties}})
+    with HttpConnector(server.url) as connector:
+        session = connector.session()
+
+        assert ["two\\ words "] == completed(session, "call ", "two")
+        for name in ("two\\ words", '"two words"', "'two words'"):
+            assert ["first=", "second="] == completed(session, f"call {name} ")
+            assert ["second="] == completed(session, f"call {name} first='x y' ")
+            assert ["second=a\\ b ", "second=c "] == completed(session, f"call {name} ", "second=")
+        assert [] == completed(session, 'call "two words ')
+
+
+def test_completion_takes_any_schema(fake_mcp_servers: Callable[..., FakeMcpServer]) -> None:
+    """What a server writes where an object or a list belongs offers nothing, and is no error."""
+    server = fake_mcp_servers()
+    server.offer.tools[0] = {"name": "x", "inputSchema": {"properties": {"a": {"enum": 5}, "b": 5}}}
+    server.offer.tools[1] = {"name": "y", "inputSchema": 5}
+    prompts = [{"name": "p", "arguments": 5}, {"name": "q", "arguments": [5, {"name": "who"}]}]
+    server.misbehave("result-of-wrong-shape", on="prompts/list", result={"prompts": prompts})
+    with HttpConnector(server.url) as connector:
+        session = connector.session()
+
+        assert ["a=", "b="] == completed(session, "call x ")
+        assert [[], [], []] == [
+            completed(session, *each) for each in (("call x ", "a="), ("call x ", "b="), ("call y ",))
+        ]
+        assert [[], ["who="]] == [completed(session, each) for each in ("get p ", "get q ")]
 
 
 def test_history_is_private_and_comes_back(house: House) -> None:
