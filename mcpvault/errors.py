@@ -195,12 +195,17 @@ class RequestLostError(ServerError):
 
 
 class RpcError(ServerError):
-    """A well-formed JSON-RPC error: ``code`` and ``data`` are the server's."""
+    """
+    A well-formed JSON-RPC error: ``code`` and ``data`` are the server's.
 
-    def __init__(self, message: str, *, code: int, data: object = None, **facts: Any) -> None:
+    ``refused`` tells whether it is certain that nothing was carried out.
+    """
+
+    def __init__(self, message: str, *, code: int, data: object = None, refused: bool = False, **facts: Any) -> None:
         super().__init__(message, **facts)
         self.code = code
         self.data = data
+        self.refused = refused
 
 
 class ToolError(ServerError):

@@ -156,6 +156,7 @@ def casts_doubt(code: int) -> bool:
 
     So does what a server says that does not understand the request; -32602 too is common before
     ``initialize``. The codes that only modern servers know do not, nor does a tool's own failure.
+    Most of them may also come after something was carried out: only ``RpcError.refused`` allows to ask again.
     """
     return code in (-32600, -32601, -32602, UNSUPPORTED_VERSION) or -32019 <= code <= -32000
 

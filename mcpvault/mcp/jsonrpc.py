@@ -26,6 +26,7 @@ INVALID_PARAMS = -32602
 _SURROGATE = rb"\\u[dD][89a-fA-F]"
 _SMALL = 64 * 1024  # bytes; beyond them msgspec repays its import
 _LARGEST_DATA = 64 * 1024  # bytes of an error's data that are worth keeping
+_REFUSALS = frozenset({METHOD_NOT_FOUND, -32022})  # unknown method or version: nothing was carried out
 _HEAD = {"jsonrpc": "2.0"}
 
 
@@ -185,6 +186,7 @@ def rpc_error(error: Json, *, method: str, server: str) -> RpcError:
         f"{server}: {method}: the server answered error {code}: {quote(error['message'])!r}",
         code=code,
         data=_clean(error.get("data")),
+        refused=code in _REFUSALS,
         server=server,
     )
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import DeadlineExceededError, McpVaultError, RemoteProtocolError, RequestLostError
+from mcpvault.errors import DeadlineExceededError, McpVaultError, RemoteProtocolError, RequestLostError, RpcError
 from mcpvault.mcp import era as eras
 from mcpvault.mcp import jsonrpc, replies
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.transports.bodies import error_message, media_type, messages_of, problem_of
-from mcpvault.transports.outcomes import outcome_of
+from mcpvault.transports.outcomes import outcome_of, raised
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
@@ -276,7 +276,10 @@ class Endpoint:
         message = error_message(answer)
         if message is None or message.get("error") is None:
             return Rejected(answer.status)
-        return replies.result_of(message, method, params, server=self._server)
+        outcome = outcome_of(lambda: replies.result_of(message, method, params, server=self._server))
+        if isinstance(outcome, RpcError):
+            outcome.refused = True
+        return raised(outcome)
 
     def rejection_error(self, rejected: Rejected, method: str, *, hint: str | None = None) -> RemoteProtocolError:
         """Return the error for a request that stays rejected."""

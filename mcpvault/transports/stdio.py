@@ -191,7 +191,8 @@ class StdioTransport:
         else:
             failure = outcome_of(lambda: self._initialize(channel, deadline))
             if isinstance(failure, (ServerError, ConnectFailedError)) and self._from_memory:
-                self._probe_again(self._spawn(), deadline)
+                self._drop()
+                self._probe_again(deadline)
             else:
                 raised(failure)
 
@@ -205,9 +206,10 @@ class StdioTransport:
             if not safe or deadline.expired():
                 raise outcome
         elif self._from_memory and isinstance(outcome, RpcError) and eras.casts_doubt(outcome.code):
-            with self._lock:
-                self._probe_again(self._channel or self._spawn(), deadline)
-            if self.era == "modern":
+            before = self.era
+            mended = outcome_of(lambda: self._probe_again(deadline))
+            # Whatever the probe has shown: what may have been carried out is not asked for again.
+            if not (safe or outcome.refused) or raised(mended) is not None or self.era == before:
                 raise outcome
         else:
             self._from_memory = False
@@ -225,9 +227,7 @@ class StdioTransport:
 
     def _lost(self, channel: Channel[Child], method: str) -> RequestLostError:
         ended = channel.child.ended()
-        with self._lock:
-            if self._channel is channel:
-                self._drop()
+        channel.child.close()
         return RequestLostError(
             f"{self._server}: {method}: {ended}; it may have been carried out",
             hint="find out whether it was, then call it again",
@@ -259,9 +259,10 @@ class StdioTransport:
         if self._verdicts is not None:
             self._verdicts.forget(self._key)
 
-    def _probe_again(self, channel: Channel[Child], deadline: Deadline) -> None:
-        self._forget()
-        self._probe(channel, deadline)
+    def _probe_again(self, deadline: Deadline) -> None:
+        with self._lock:
+            self._forget()
+            self._probe(self._channel or self._spawn(), deadline)
 
     def _probe(self, channel: Channel[Child], deadline: Deadline) -> None:
         channel.era = None
@@ -280,7 +281,7 @@ class StdioTransport:
         if verdict.era == "legacy":
             self._initialize(channel, deadline, late=late)
         elif verdict.era == "modern":
-            self._go_modern(channel, verdict.discovered or {})
+            self._settle(channel, "modern", eras.MODERN, verdict.discovered or {})
         elif verdict.supported:
             raise eras.disjoint(verdict.supported, server=self._server)
         else:
@@ -289,10 +290,6 @@ class StdioTransport:
             )
         if self._verdicts is not None and self._wanted == "auto" and channel.era is not None:
             self._verdicts.put(self._key, channel.era)
-
-    def _go_modern(self, channel: Channel[Child], facts: Json) -> None:
-        self._learn(facts)
-        channel.era, channel.version = "modern", eras.MODERN
 
     def _initialize(self, channel: Channel[Child], deadline: Deadline, *, late: int | None = None) -> None:
         """Shake hands; *late* is the id of a question that may still be answered, and then settles the matter."""
@@ -303,7 +300,7 @@ class StdioTransport:
         if message is not None and late is not None and message.get("id") == late:
             verdict = eras.judge_discover(200, message)
             if verdict.era == "modern":
-                self._go_modern(channel, verdict.discovered or {})
+                self._settle(channel, "modern", eras.MODERN, verdict.discovered or {})
                 return
             message = channel.await_answer(id_, "initialize", deadline)
         if message is None:
@@ -312,9 +309,9 @@ class StdioTransport:
             raise error
         result = replies.result_of(message, "initialize", params, server=self._server)
         version = eras.accepted(result, eras.LEGACY_STDIO, server=self._server)
-        self._learn(result)
         channel.notify(jsonrpc.notification("notifications/initialized"), deadline)
-        channel.era, channel.version = "legacy", version
+        self._settle(channel, "legacy", version, result)
 
-    def _learn(self, facts: Json) -> None:
+    def _settle(self, channel: Channel[Child], era: str, version: str, facts: Json) -> None:
         self.server_info, self.capabilities, self.instructions = eras.facts_of(facts)
+        channel.era, channel.version = era, version

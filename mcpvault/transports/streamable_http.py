@@ -233,8 +233,10 @@ class StreamableHttpTransport:
                 return
         elif isinstance(error, RpcError):
             if self._from_memory and eras.casts_doubt(error.code):
-                self._probe_again(deadline)
-                if self.era == "legacy":
+                doubted = self.era
+                mended = outcome_of(lambda: self._probe_again(deadline))
+                # Whatever the probe has shown: what may have been carried out is not asked for again.
+                if (safe or error.refused) and raised(mended) is None and self.era != doubted:
                     return
             elif error.code == eras.HEADER_MISMATCH and method == "tools/call" and params and self.era == "modern":
                 # "the client SHOULD call tools/list … then retry": it was refused before it was carried out.

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcpvault.errors import UnsupportedVersionError
-from mcpvault.mcp import era
+from mcpvault.mcp import era, jsonrpc
 
 NEW, OLD = "2026-07-28", "2025-11-25"
 
@@ -74,6 +74,18 @@ def test_versions_without_one_in_common_are_named() -> None:
 def test_what_makes_a_remembered_era_doubtful(code: int, expected: bool) -> None:
     """What a server says that does not understand us does; its own failures and modern codes do not."""
     assert expected == era.casts_doubt(code)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        *((code, True) for code in (-32601, -32022)),
+        *((code, False) for code in (-32000, -32019, -32020, -32600, -32602, -32603, 1)),
+    ],
+)
+def test_what_is_certain_to_come_before_anything_is_carried_out(code: int, expected: bool) -> None:
+    """An unknown method or version is; all else may be said after half of the work."""
+    assert expected == jsonrpc.rpc_error(error(code)["error"], method="tools/call", server="x").refused
 
 
 def test_the_answer_to_initialize() -> None:

@@ -173,6 +173,18 @@ def probe_error(code: str) -> None:
             write(proper(message))
 
 
+def half_done(code: str) -> None:
+    """Answer the first call with an error, as if after half of the work."""
+    errors = [int(code)]
+
+    def answer(message: Json) -> bytes:
+        if message["method"] == "tools/call" and errors:
+            return line({"id": message["id"], "error": {"code": errors.pop(), "message": "half done"}})
+        return proper(message)
+
+    serve(answer)
+
+
 def modern() -> None:
     """Be a modern server, which has no initialize."""
     for message in requests():
@@ -226,6 +238,7 @@ def stay() -> None:
 HABITS: dict[str, Callable[..., None]] = {
     "proper": lambda: serve(proper),
     "modern": modern,
+    "half-done": half_done,
     "byte-by-byte": lambda: serve(byte_by_byte),
     "crlf": lambda: serve(lambda message: proper(message).replace(b"\n", b"\r\n")),
     "noise": lambda count: serve(in_calls(noise(int(count)))),

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from mcpvault.errors import (
     MessageTooLargeError,
     RemoteProtocolError,
     RequestLostError,
+    RpcError,
     UnsupportedVersionError,
 )
 from mcpvault.transports import stdio
@@ -230,6 +231,22 @@ def test_what_was_remembered_and_fails_is_asked_anew(run: Run) -> None:
 
     assert ("hi", "modern") == (server.echo(), server.session.era)
     assert ["modern"] == list(wrong.values())
+
+
+@pytest.mark.parametrize(("code", "times"), [(-32000, 1), (-32602, 1), (-32601, 2), (-32022, 2)])
+def test_a_call_that_may_have_been_carried_out_is_not_repeated(run: Run, code: int, times: int) -> None:
+    """Its error mends the memory and is raised; only what was refused unseen is called again, in the right era."""
+    verdicts = Remembered()
+    run("half-done", str(code), verdicts=verdicts).session.list_tools()
+    (key,) = verdicts
+    verdicts[key] = "modern"
+    server = run("half-done", str(code), verdicts=verdicts)
+    with pytest.raises(RpcError) if times == 1 else nullcontext() as caught:
+        server.echo()
+
+    assert (times, "legacy") == (server.came.count("tools/call"), verdicts[key])
+    assert caught is None or code == caught.value.code
+    assert "hi" == server.echo()
 
 
 def test_an_era_that_is_given_is_not_asked_for(run: Run) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from mcpvault.errors import (
     DeadlineExceededError,
     ForbiddenError,
     RemoteProtocolError,
+    RpcError,
     ServerUnavailableError,
     UnsupportedVersionError,
 )
@@ -140,6 +141,49 @@ def test_a_memory_that_is_wrong_is_mended(now: str, fake_mcp_servers: Start, spe
 
     assert "x" == speak(server, verdicts).call_tool("echo", {"message": "x"}).text()
     assert {server.url: now} == verdicts
+
+
+@pytest.mark.parametrize(
+    ("code", "times"),
+    [
+        *((code, 1) for code in (-32000, -32001, -32019, -32600, -32602)),
+        *((code, 2) for code in (-32601, -32022)),
+    ],
+)
+def test_a_call_that_may_have_been_carried_out_is_not_repeated(
+    code: int, times: int, fake_mcp_servers: Start, speak: Speak
+) -> None:
+    """Its error mends the memory and is raised; only what was refused unseen is called again, in the right era."""
+    server = fake_mcp_servers(era="legacy")
+    server.misbehave("rpc-error", on="tools/call", times=1, code=code)
+    verdicts = Verdicts({server.url: "modern"})
+    session = speak(server, verdicts)
+    with pytest.raises(RpcError) if times == 1 else nullcontext() as caught:
+        session.call_tool("echo", {"message": "x"})
+
+    assert (times, {server.url: "legacy"}) == (len(server.called("tools/call")), verdicts)
+    assert caught is None or code == caught.value.code
+    assert "y" == session.call_tool("echo", {"message": "y"}).text()
+
+
+def test_a_read_is_asked_for_again_in_the_right_era(fake_mcp_servers: Start, speak: Speak) -> None:
+    """Reading twice is the same as once: whatever the error was, the read goes through."""
+    server = fake_mcp_servers(era="legacy")
+    server.misbehave("rpc-error", on="tools/list", times=1, code=-32000)
+
+    assert speak(server, Verdicts({server.url: "modern"})).list_tools()
+    assert 2 == len(server.called("tools/list"))
+
+
+def test_a_memory_that_was_right_repeats_nothing(fake_mcp_servers: Start, speak: Speak) -> None:
+    """The probe shows the era that was remembered: the error was the server's own, and is told."""
+    for era in ("modern", "legacy"):
+        server = fake_mcp_servers(era=era)
+        server.misbehave("rpc-error", on="tools/list", code=-32601)
+        with pytest.raises(RpcError):
+            speak(server, Verdicts({server.url: era})).list_tools()
+
+        assert 1 == len(server.called("tools/list"))
 
 
 def test_an_era_that_is_given_is_taken(fake_mcp_servers: Start, speak: Speak) -> None:
