@@ -6,6 +6,7 @@ Spec: JSON Schema 2020-12; MCP 2026-07-28 "JSON Schema usage" (no network ``$ref
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from mcpvault.errors import RemoteProtocolError, UsageError
@@ -39,8 +40,23 @@ def fault_in(value: Any, schema: Json) -> str | None:
         return "the schema or the value is nested too deeply"
     if error is None:
         return None
-    place = ".".join(str(part) for part in error.absolute_path)
-    return f"{place or 'the value'}: breaks the rule {error.validator!r}"
+    missing, extra = _keys_of(error)
+    place = ".".join(str(part) for part in [*error.absolute_path, *missing[:1], *extra[:1]])
+    fault = "is missing" if missing else "is not allowed" if extra else f"breaks the rule {error.validator!r}"
+    return f"{quote(place) or 'the value'}: {fault}"
+
+
+def _keys_of(error: Any) -> tuple[list[str], list[str]]:
+    """Return the keys that an object lacks, and those that it has in excess: there the place is the object's own."""
+    rule, asked, held = error.validator, error.validator_value, error.instance
+    if rule == "required":
+        return [key for key in asked if key not in held], []
+    if rule == "dependentRequired":
+        return [key for given, needed in asked.items() if given in held for key in needed if key not in held], []
+    if rule == "additionalProperties":
+        known, patterns = error.schema.get("properties", ()), error.schema.get("patternProperties", ())
+        return [], [key for key in held if key not in known and not any(re.search(each, key) for each in patterns)]
+    return [], []
 
 
 def check_output(value: Any, schema: Json, *, tool: str, server: str) -> None:

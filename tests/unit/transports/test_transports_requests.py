@@ -158,16 +158,25 @@ def test_arguments_are_checked_before_the_call(talk: Talk) -> None:
         "inputSchema": {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "type": "object",
-            "$defs": {"who": {"type": "object", "properties": {"age": {"type": "integer", "minimum": 0}}}},
+            "$defs": {
+                "who": {"type": "object", "properties": {"age": {"type": "integer", "minimum": 0}}, "required": ["age"]}
+            },
             "properties": {"message": {"type": "string"}, "who": {"$ref": "#/$defs/who"}},
             "required": ["message"],
+            "additionalProperties": False,
+            "patternProperties": {"^x-": True},
         },
     }
     with pytest.raises(UsageError, match=r"tool 'echo': arguments: who\.age: breaks the rule 'minimum'") as caught:
         session.call_tool("echo", {"message": "x", "who": {"age": -1}}, validate=True)
     assert "run: mcpvault tools server echo" == caught.value.hint
-    with pytest.raises(UsageError, match="the value: breaks the rule 'required'"):
-        session.call_tool("echo", {}, validate=True)
+    for arguments, said in (
+        ({}, "message: is missing"),
+        ({"message": "x", "who": {}}, r"who\.age: is missing"),
+        ({"message": "x", "x-own": 1, "mesage": "x"}, "mesage: is not allowed"),
+    ):
+        with pytest.raises(UsageError, match=f"arguments: {said}$"):
+            session.call_tool("echo", arguments, validate=True)
     assert [] == server.called("tools/call")
     assert "x" == session.call_tool("echo", {"message": "x", "who": {"age": 1}}, validate=True).text()
 
