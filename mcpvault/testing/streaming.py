@@ -126,13 +126,14 @@ def _write(handler: Handler, stream: Stream, *, after: str, retry: int | None = 
     handler.send_response_only(200)
     streams = handler.fake.streams
     chunked, ahead = (streams.chunked, streams.ahead) if streams is not None else (False, 0)
+    batches = streams is not None and streams.batches
     for name, value in {**_HEAD, **({"Transfer-Encoding": "chunked"} if chunked else {})}.items():
         handler.send_header(name, value)
     handler.end_headers()
     comment, rest = _framed(b": here\n\n", chunked), b""
     try:
         for number, (event_id, message) in enumerate(stream.after(after, handler.fake.closing), 1):
-            data = b"" if message is None else json.dumps(message).encode()
+            data = b"" if message is None else json.dumps([message] if batches else message).encode()
             wait = b"retry: %d\n" % retry if retry is not None else b""
             event = b"id: %b\n%bdata: %b\n\n" % (event_id.encode(), wait, data)
             handler.wfile.write(rest + _framed(event, chunked) + comment[:ahead])

@@ -63,6 +63,7 @@ class Streams:
     Attributes:
         aside: Requests to the client go to the stream that GET opens, as some servers send them.
         interrupt: Every stream of a POST ends after its first event; the rest is had by ``Last-Event-ID``.
+        batches: Each message comes in an array, as 2025-03-26 allowed.
         chunked: Streams are sent in HTTP chunks, instead of ending with their connection.
         ahead: The bytes of a comment that are sent right behind an event; its rest is sent before the next one.
         retry: The milliseconds that an interrupted stream asks to wait.
@@ -73,6 +74,7 @@ class Streams:
     def __init__(self) -> None:
         self.aside = False
         self.interrupt = False
+        self.batches = False
         self.chunked = False
         self.ahead = 0
         self.retry = 20

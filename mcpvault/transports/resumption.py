@@ -20,6 +20,7 @@ from mcpvault.errors import (
     RequestLostError,
     ServerUnavailableError,
 )
+from mcpvault.mcp import era as eras
 from mcpvault.mcp.sse import SSEDecoder
 from mcpvault.mcp.wire import HttpAnswer, Json
 from mcpvault.transports.bodies import messages_of
@@ -58,13 +59,14 @@ def resumed(endpoint: Endpoint, decoder: SSEDecoder, *, largest: int, deadline: 
             continue
         decoder = SSEDecoder(largest, last_event_id=begun)
         decoder.reconnection_time = waiting
-        alive = yield from until_it_breaks(answer, decoder, largest=largest, deadline=deadline)
+        batches = endpoint.version in eras.BATCHES
+        alive = yield from until_it_breaks(answer, decoder, largest=largest, deadline=deadline, batches=batches)
         if alive or decoder.last_event_id != begun:
             failures = 0
 
 
 def until_it_breaks(
-    answer: HttpAnswer, decoder: SSEDecoder, *, largest: int, deadline: Deadline, batches: bool = False
+    answer: HttpAnswer, decoder: SSEDecoder, *, largest: int, deadline: Deadline, batches: bool
 ) -> Generator[Json, None, bool]:
     """
     Yield the messages of a stream until it ends, in whichever way; then be done with *answer*.

@@ -162,6 +162,24 @@ def test_batches_are_received(sse: bool, fake_mcp_servers: Callable[..., FakeMcp
         connector.session().call_tool("echo", {"message": "x"})
 
 
+def test_batches_are_received_on_a_stream_that_is_taken_up(fake_mcp_servers: Callable[..., FakeMcpServer]) -> None:
+    """The rest of an answer may come in an array too, and what a server says by itself."""
+    from mcpvault.connectors import HttpConnector
+
+    server = fake_mcp_servers(era="legacy", interactive=True)
+    server.offer.revision = "2025-03-26"
+    assert server.streams is not None
+    server.streams.interrupt = server.streams.batches = True
+    with HttpConnector(server.url) as connector:
+        session = connector.session()
+
+        assert "x" == session.call_tool("echo", {"message": "x"}, timeout=20).text()
+        assert 1 == len(gets(server))
+        with session.listen(tools=True, timeout=20) as changes:
+            server.streams.change("notifications/tools/list_changed", {})
+            assert "notifications/tools/list_changed" == next(changes).method
+
+
 def test_a_session_is_ended(talk: Talk) -> None:
     """``close`` sends DELETE with the session's id; a server that does not support that is left alone."""
     server, session = talk("legacy")
