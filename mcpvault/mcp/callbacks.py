@@ -53,7 +53,8 @@ class Callbacks(Record):
 
     Args:
         on_elicitation: Fills a form in: returns ``form.accept({…})``, ``form.decline()`` or ``form.cancel()``.
-        on_url: Lets a person visit a URL; returns ``visit.accept()`` once they agreed and were there.
+        on_url: Lets a person visit a URL; returns ``visit.accept()`` once they agreed and were there. It is not asked
+            about a URL whose host browsers may read otherwise: that is the server's error.
         on_sampling: Takes the parameters of ``sampling/createMessage``; returns a CreateMessageResult, or None to
             decline.
         roots: ``file://`` URIs (or objects with ``uri`` and ``name``), or a function that returns them.

@@ -1,7 +1,7 @@
 """
 Elicitation: what a server asks a person through us, as the values that a callback gets.
 
-Decides what makes a request proper, which URL deserves a warning, and which answer fits.
+Decides what makes a request proper, which URL is not even shown or deserves a warning, and which answer fits.
 Opens no URL and fetches none.
 
 Spec: MCP 2026-07-28 "Elicitation"; ElicitResult.
@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from mcpvault.errors import RemoteProtocolError, UsageError
 from mcpvault.mcp import forms
 from mcpvault.mcp.wire import Json
 
 _LONGEST_URL = 8192  # characters
-_UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
+_URL = re.compile(r"https?://[!-\[\]-~]+", re.IGNORECASE)  # in ASCII, and without a backslash
+_PLACE = re.compile(r"(?:\[[0-9a-f:.]+\]|[a-z0-9][a-z0-9.-]*)(?::[0-9]*)?")
+_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")  # what "ends in a number" is an address -- WHATWG URL
 
 
 class _Elicitation:
@@ -88,15 +91,15 @@ class UrlElicitation(_Elicitation):
     def __init__(self, params: Json, server: str) -> None:
         super().__init__(params, server)
         url = params.get("url")
-        try:
-            parts = urlsplit(url) if isinstance(url, str) and len(url) <= _LONGEST_URL else None
-            host = parts.hostname if parts is not None else None
-        except ValueError:
-            parts = host = None
-        if parts is None or host is None or parts.scheme not in ("http", "https") or _UNPRINTABLE.search(str(url)):
+        if not isinstance(url, str) or len(url) > _LONGEST_URL or not _URL.fullmatch(url):
             raise RemoteProtocolError(f"{server}: the server wants a visit to something that is no URL", server=server)
-        self.url = str(url)
-        self.host = host
+        parts = _parts(url)
+        if parts is None or not parts.hostname:
+            raise RemoteProtocolError(
+                f"{server}: the server wants a visit to a URL whose host browsers may read otherwise", server=server
+            )
+        self.url = url
+        self.host = host = parts.hostname
         found = params.get("elicitationId")
         self.elicitation_id = found if isinstance(found, str) else None
         doubts = {
@@ -109,6 +112,22 @@ class UrlElicitation(_Elicitation):
     def accept(self) -> Json:
         """Return the consent: the person agreed to go there. What became of it, only the server knows."""
         return {"action": "accept"}
+
+
+def _parts(url: str) -> SplitResult | None:
+    """
+    Return the parts of *url*; None where its host is none, or a browser may see another one in it.
+
+    Browsers decode the host's percent signs, take a backslash for a slash, and numbers of any base for addresses.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        if ":" in host or _NUMBER.fullmatch(host):
+            ip_address(host)
+    except ValueError:
+        return None
+    return parts if _PLACE.fullmatch(parts.netloc.rpartition("@")[2].lower()) else None
 
 
 def answer_of(asked: FormElicitation | UrlElicitation, given: Any) -> Json:

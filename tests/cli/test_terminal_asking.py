@@ -169,3 +169,13 @@ def test_a_page_that_looks_like_another_is_warned_of(house: House) -> None:
         word for word in ("Punycode", "user name", "not encrypted") if word in shown.partition("Open it")[0]
     ]
     assert "cancel" == shown.split()[-1]
+
+
+@pytest.mark.parametrize("url", ["https://%D0%B0pple.com/", r"https://evil.example\@good.example/"])
+def test_a_page_that_leads_elsewhere_is_not_asked_about(house: House, url: str) -> None:
+    """Nobody is told to visit an address whose host browsers read otherwise; the call ends with exit 5."""
+    shown = house.talk(*VISIT, json.dumps({"url": url}), answers=[], code=5)
+
+    assert "the server wants a visit to" in shown
+    assert url not in shown
+    assert "Open it" not in shown

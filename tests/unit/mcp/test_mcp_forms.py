@@ -144,6 +144,9 @@ def visit(url: Any) -> UrlElicitation:
         ("http://example.com/", 1),
         ("http://localhost:8080/", 0),
         ("http://u@xn--pypal-4ve.com/", 3),
+        ("https://192.0.2.7:8443/", 0),
+        ("https://[2001:db8::7]:8443/x", 0),
+        ("http://[::1]/", 0),
     ],
 )
 def test_suspicious_urls_are_named(url: str, doubts: int) -> None:
@@ -161,4 +164,34 @@ def test_suspicious_urls_are_named(url: str, doubts: int) -> None:
 def test_what_is_no_url_is_never_shown(url: Any) -> None:
     """Other schemes, broken ones and such with characters that no URL has are the server's error."""
     with pytest.raises(RemoteProtocolError):
+        visit(url)
+
+
+LOOK_ALIKES = [
+    "https://%D0%B0pple.com/",
+    "https://evil.example\\@good.example/",
+    "https://evil.example\\.good.example/",
+    "https://good.example/\\evil",
+    "https://good.example%00.evil.example/",
+    "https://good%2eexample/",
+    "https:///evil.example/",
+    "https://[::1].evil.example/",
+    "https://[fe80::1%25eth0]/",
+    "https://good.example:x/",
+    "https://good.example:99999/",
+    "https://2130706433/",
+    "https://0x7f.1/",
+    "https://0x7f000001/",
+    "https://0177.0.0.1/",
+    "https://127.0.0.1./",
+    "https://good.example;evil.example/",
+    "https://good.example\t.evil.example/",
+    "https://u@evil.example\\@good.example/",
+]
+
+
+@pytest.mark.parametrize("url", LOOK_ALIKES)
+def test_a_url_that_browsers_read_otherwise_is_never_shown(url: str) -> None:
+    """Where a browser may go elsewhere than the host that we would show, nobody is asked to go."""
+    with pytest.raises(RemoteProtocolError, match="the server wants a visit to"):
         visit(url)

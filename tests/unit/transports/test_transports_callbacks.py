@@ -111,6 +111,22 @@ def test_a_url_is_visited_after_consent(era: str, talk: Talk) -> None:
     assert [(URL, "example.com", ())] == [(each.url, each.host, each.warnings) for each in seen]
 
 
+@pytest.mark.parametrize("url", ["https://%D0%B0pple.com/", r"https://evil.example\@good.example/"])
+def test_a_url_that_leads_elsewhere_reaches_no_callback(url: str, talk: Talk) -> None:
+    """A host that a browser may read otherwise is a typed error, or -32602 for a legacy server that asks."""
+    seen: list[UrlElicitation] = []
+    callbacks = Callbacks(on_url=seen.append)
+    _, session = talk("modern", callbacks)
+    with pytest.raises(RemoteProtocolError, match="the server wants a visit to"):
+        session.call_tool("visit", {"url": url})
+
+    _, legacy = talk("legacy", callbacks)
+    error = json.loads(legacy.call_tool("visit", {"url": url}).text())["visit"]["error"]
+
+    assert (-32602, True) == (error["code"], error["message"].startswith("the server wants a visit to"))
+    assert [] == seen
+
+
 def visit_first(server: FakeMcpServer, *urls: object, **times: int) -> None:
     """Let the server refuse calls until these pages were visited."""
     pages = [{"mode": "url", "message": "agree", "url": url, "elicitationId": "e"} for url in urls]
