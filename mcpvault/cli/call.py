@@ -50,6 +50,6 @@ def command(
     Progress and log messages go to stderr; --quiet keeps a cron job's mail empty. On a terminal Markdown is laid out,
     and a server that asks for something asks you; without one it is declined. Ctrl-C cancels the call (exit 130).
     """
-    with Meanwhile(quiet=quiet or as_json, log_level=log_level) as meanwhile:
+    with Meanwhile(quiet=quiet, as_json=as_json, log_level=log_level) as meanwhile:
         opening = app.session(server, timeout, meanwhile.callbacks())
         offers.call_tool(opening, meanwhile, tool, arguments, pairs, folder=folder, detach=detach, as_json=as_json)

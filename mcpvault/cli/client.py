@@ -207,7 +207,7 @@ def call_tool(
     as_json: bool,
 ) -> None:
     """Call a tool."""
-    with Meanwhile(quiet=quiet or as_json, log_level=log_level) as meanwhile:
+    with Meanwhile(quiet=quiet, as_json=as_json, log_level=log_level) as meanwhile:
         opening = active_session(named, timeout, meanwhile.callbacks())
         offers.call_tool(opening, meanwhile, tool, arguments, pairs, folder=folder, as_json=as_json)
 

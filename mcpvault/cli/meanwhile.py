@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from mcpvault.errors import UsageError
 from mcpvault.figures import finite
 from mcpvault.mcp.callbacks import LEVELS, Callbacks, LogMessage
 
@@ -37,7 +38,8 @@ def quiet_options(function: Decorated) -> Decorated:
             "log_level",
             type=click.Choice([*LEVELS, OFF]),
             metavar="LEVEL",
-            help="Show the server's log messages of LEVEL and above: info on a terminal, warning elsewhere; or off.",
+            help="Show the server's log messages of LEVEL and above, or off; by default info on a terminal, warning "
+            "elsewhere, off with --json.",
         ),
         click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor log messages."),
     ):
@@ -51,12 +53,19 @@ class Meanwhile:
 
     Args:
         quiet: Show nothing.
+        as_json: Show log messages only, and only if *log_level* is given.
         log_level: The least level of log messages, or ``off``; by default what fits the surroundings.
+
+    Raises:
+        UsageError: Log messages are wanted, and nothing is to be shown.
     """
 
-    def __init__(self, *, quiet: bool = False, log_level: str | None = None) -> None:
-        self._quiet = quiet
+    def __init__(self, *, quiet: bool = False, as_json: bool = False, log_level: str | None = None) -> None:
+        if quiet and log_level not in (None, OFF):
+            raise UsageError(f"--log {log_level}: --quiet shows no log messages", hint="leave one of the two out")
+        self._quiet = quiet or as_json
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._logs = log_level != OFF if log_level is not None else not self._quiet
         self._level = log_level or ("info" if self._terminal else "warning")
         self._draws = self._terminal and os.environ.get("TERM") != "dumb"
         self._bar: ProgressBar | None = None
@@ -79,12 +88,11 @@ class Meanwhile:
         from mcpvault.cli.asking import Asking
 
         asking = Asking(self.paused, quiet=self._quiet)
-        logs = not self._quiet and self._level != OFF
         return Callbacks(
             on_elicitation=asking.fill_in,
             on_url=asking.visit,
-            on_log=self.heard if logs else None,
-            log_level=self._level if logs else "info",
+            on_log=self.heard if self._logs else None,
+            log_level=self._level if self._logs else "info",
         )
 
     @property

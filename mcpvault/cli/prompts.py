@@ -33,7 +33,7 @@ def command(
     as_json: bool,
 ) -> None:
     """List the prompts of SERVER, or print one PROMPT filled with its arguments."""
-    with Meanwhile(quiet=quiet or as_json, log_level=log_level) as meanwhile:
-        callbacks = meanwhile.callbacks() if prompt is not None else None
+    with Meanwhile(quiet=quiet, as_json=as_json, log_level=log_level) as meanwhile:
+        callbacks = meanwhile.callbacks() if prompt is not None or log_level is not None else None
         with app.session(server, timeout, callbacks) as session:
             offers.show_prompts(session, prompt, None, pairs, as_json=as_json)

@@ -35,7 +35,7 @@ def command(
     as_json: bool,
 ) -> None:
     """List the resources and templates of SERVER, or write the contents of one URI to stdout, or to files."""
-    with Meanwhile(quiet=quiet or as_json, log_level=log_level) as meanwhile:
-        callbacks = meanwhile.callbacks() if uri is not None else None
+    with Meanwhile(quiet=quiet, as_json=as_json, log_level=log_level) as meanwhile:
+        callbacks = meanwhile.callbacks() if uri is not None or log_level is not None else None
         with app.session(server, timeout, callbacks) as session:
             offers.show_resources(session, uri, folder=folder, as_json=as_json)

@@ -61,7 +61,7 @@ def command(server: str, quiet: bool, log_level: str | None, timeout: float | No
     """
     from mcpvault.cli.shell_completion import Completion
 
-    with Meanwhile(quiet=quiet or as_json, log_level=log_level) as meanwhile:
+    with Meanwhile(quiet=quiet, as_json=as_json, log_level=log_level) as meanwhile:
         vault = app.open_vault()
         shell: Shell | None = None
 

@@ -60,7 +60,7 @@ def command(
     if handle is None and (no_wait or way or folder):
         raise UsageError("which task? a handle is missing", hint=f"run: mcpvault tasks {server}")
     with (
-        Meanwhile(quiet=quiet or as_json, log_level=log_level) as meanwhile,
+        Meanwhile(quiet=quiet, as_json=as_json, log_level=log_level) as meanwhile,
         app.session(server, timeout, meanwhile.callbacks()) as session,
     ):
         if handle is None:

@@ -81,6 +81,24 @@ def test_log_messages_are_shown_by_level(house: House) -> None:
     assert house.talk("call", "demo", "log").startswith("server: info: info\r\n")
 
 
+def test_log_messages_that_are_asked_for_come_with_json_too(house: House) -> None:
+    """``--json`` alone shows none; with ``--log`` they are on stderr, and stdout is the result's alone."""
+    quiet, logged = (house.run("call", "demo", "log", "--json", *options) for options in ((), ("--log", "debug")))
+
+    assert (quiet.stdout, "") == (logged.stdout, quiet.stderr)
+    assert "logged" == json.loads(logged.stdout)["content"][0]["text"]
+    assert "server: debug: debug" == logged.stderr.splitlines()[0]
+    assert "" == house.run("call", "demo", "log", "--json", "--log", "off").stderr
+
+
+def test_quiet_and_log_contradict_each_other(house: House) -> None:
+    """Of two options that cannot both be obeyed none is passed over; nothing is sent."""
+    for verb in (("call", "demo", "log"), ("prompts", "demo"), ("shell", "demo")):
+        assert "--quiet shows no log messages" in house.run(*verb, "--quiet", "--log", "debug", code=2).stderr
+    assert [] == house.server.requests
+    assert "logged\n" == house.run("call", "demo", "log", "--quiet", "--log", "off").stdout
+
+
 @pytest.mark.parametrize("era", ["modern", "legacy"])
 def test_ctrl_c_cancels_the_call_on_the_server(tmp_path: Path, era: str) -> None:
     """Ctrl-C during a call is 130; the server is told (legacy), or its stream is closed (modern)."""
