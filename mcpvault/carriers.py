@@ -139,4 +139,4 @@ def over_http(exchange: HttpExchange, entry: Concrete, *, verdicts: VerdictStore
     older = LegacySseTransport(exchange, server=entry.name, largest=largest)
     if entry.transport == "sse":
         return older
-    return EitherTransport(newer, older, url=entry.url, verdicts=verdicts)
+    return EitherTransport(newer, older, server=entry.name, url=entry.url, verdicts=verdicts)

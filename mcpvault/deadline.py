@@ -7,6 +7,7 @@ Decides how much time is left. Leaves enforcing it to whoever blocks.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,6 +78,24 @@ class Deadline:
             time.sleep(min(left, _GLANCE))
             left = min(left - _GLANCE, self.remaining())
         self.check("waiting")
+
+    @contextmanager
+    def holding(self, lock: threading.RLock, what: str, *, server: str | None = None) -> Iterator[None]:
+        """
+        Hold *lock* in the block.
+
+        Raises:
+            DeadlineExceededError: Another thread held it until the time was over; this one has sent nothing.
+        """
+        while not lock.acquire(timeout=min(self.remaining(), _GLANCE)):
+            if self.expired():
+                raise DeadlineExceededError(
+                    f"{what}: another thread was at it for all of {self.seconds or 0:g} s", sent=False, server=server
+                )
+        try:
+            yield
+        finally:
+            lock.release()
 
     def check(self, what: str, *, server: str | None = None) -> None:
         """

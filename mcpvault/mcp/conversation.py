@@ -140,7 +140,7 @@ class Conversation(Standing):
     def _open(self, deadline: Deadline) -> None:
         if self._closed:
             raise RuntimeError("the session is closed")
-        with self._lock:
+        with deadline.holding(self._lock, f"{self.name}: opening the session", server=self.name):
             before = self.state
             try:
                 self._transport.open(deadline)

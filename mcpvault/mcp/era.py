@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcpvault._version import VERSION
 from mcpvault.credentials import is_field_value
-from mcpvault.errors import UnsupportedVersionError
+from mcpvault.errors import RemoteProtocolError, ServerError, UnsupportedVersionError
 from mcpvault.quoting import quote
 from vault_schema.record import Record
 
@@ -179,6 +179,17 @@ def disjoint(supported: Sequence[str], *, server: str) -> UnsupportedVersionErro
     said = ", ".join(quote(version) for version in supported[:10]) or "no version"
     return UnsupportedVersionError(
         f"{server}: the server speaks {said}, which we do not", supported=supported, server=server
+    )
+
+
+def undecided(verdict: Verdict, *, server: str) -> ServerError:
+    """Return the error for a *verdict* that names no era."""
+    if verdict.supported:
+        return disjoint(verdict.supported, server=server)
+    return RemoteProtocolError(
+        f"{server}: asked what it speaks, the server sent {verdict.why}",
+        hint=f"if it is an older server, run: mcpvault set {server} era legacy",
+        server=server,
     )
 
 

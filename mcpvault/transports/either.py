@@ -28,6 +28,7 @@ class EitherTransport:
     Args:
         newer: Tried first, unless the older one is remembered.
         older: Tried where the newer one does not fit.
+        server: The entry's name, for messages.
         url: What the verdict is remembered under.
         verdicts: Remembers which it was, or None.
     """
@@ -37,11 +38,13 @@ class EitherTransport:
         newer: StreamableHttpTransport,
         older: LegacySseTransport,
         *,
+        server: str,
         url: str,
         verdicts: VerdictStore | None = None,
     ) -> None:
         self._newer = newer
         self._older = older
+        self._server = server
         self._key = "sse:" + url.partition("?")[0]
         self._verdicts = verdicts
         self._settled: StreamableHttpTransport | LegacySseTransport | None = None
@@ -88,9 +91,8 @@ class EitherTransport:
         Raises:
             McpVaultError: As the transport's own ``open``.
         """
-        with self._lock:
-            if self._settled is None:
-                raised(outcome_of(lambda: self._settle(deadline)))
+        if self._settled is None:
+            raised(outcome_of(lambda: self._settle_once(deadline)))
         self._spoken.open(deadline)
 
     def request(
@@ -129,6 +131,11 @@ class EitherTransport:
     @property
     def _spoken(self) -> StreamableHttpTransport | LegacySseTransport:
         return self._settled or self._newer
+
+    def _settle_once(self, deadline: Deadline) -> None:
+        with deadline.holding(self._lock, f"{self._server}: finding out its transport", server=self._server):
+            if self._settled is None:
+                self._settle(deadline)
 
     def _settle(self, deadline: Deadline) -> None:
         if self._verdicts is not None and self._verdicts.get(self._key) is not None:

@@ -133,7 +133,7 @@ class LegacySseTransport:
         return replies.result_of(message, method, params, server=self._server)
 
     def _opened(self, deadline: Deadline) -> Channel[EventPipe]:
-        with self._lock:
+        with deadline.holding(self._lock, f"{self._server}: opening the stream", server=self._server):
             channel = self._channel
             if channel is not None and channel.child.alive():
                 return channel
@@ -210,9 +210,7 @@ class LegacySseTransport:
         return url
 
     def _lost(self, channel: Channel[EventPipe], method: str) -> McpVaultError:
-        with self._lock:
-            if self._channel is channel:
-                self._drop()
+        channel.child.close()
         return RequestLostError(
             f"{self._server}: {method}: the stream ended before the answer; it may have been carried out",
             hint="find out whether it was, then call it again",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 
 from mcpvault.deadline import Deadline
@@ -19,7 +20,6 @@ from mcpvault.errors import (
     ConnectFailedError,
     DeadlineExceededError,
     McpVaultError,
-    RemoteProtocolError,
     RequestLostError,
     RpcError,
     ServerError,
@@ -163,8 +163,11 @@ class StdioTransport:
         with self._lock:
             self._drop()
 
+    def _alone(self, deadline: Deadline) -> AbstractContextManager[None]:
+        return deadline.holding(self._lock, f"{self._server}: starting the server", server=self._server)
+
     def _opened(self, deadline: Deadline) -> Channel[Child]:
-        with self._lock:
+        with self._alone(deadline):
             channel = self._channel
             if channel is not None and not channel.child.alive():
                 self._drop()  # it ended while nobody asked: nothing is lost
@@ -260,7 +263,7 @@ class StdioTransport:
             self._verdicts.forget(self._key)
 
     def _probe_again(self, deadline: Deadline) -> None:
-        with self._lock:
+        with self._alone(deadline):
             self._forget()
             self._probe(self._channel or self._spawn(), deadline)
 
@@ -282,12 +285,8 @@ class StdioTransport:
             self._initialize(channel, deadline, late=late)
         elif verdict.era == "modern":
             self._settle(channel, "modern", eras.MODERN, verdict.discovered or {})
-        elif verdict.supported:
-            raise eras.disjoint(verdict.supported, server=self._server)
         else:
-            raise RemoteProtocolError(
-                f"{self._server}: asked what it speaks, the server sent {verdict.why}", server=self._server
-            )
+            raise eras.undecided(verdict, server=self._server)
         if self._verdicts is not None and self._wanted == "auto" and channel.era is not None:
             self._verdicts.put(self._key, channel.era)
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from mcpvault.errors import (
     ForbiddenError,
     McpVaultError,
-    RemoteProtocolError,
     RequestLostError,
     RpcError,
     ServerError,
@@ -161,8 +161,13 @@ class StreamableHttpTransport:
         """End the session of a legacy server as well as it goes, and close the connections."""
         self._endpoint.close()
 
+    def _alone(self, deadline: Deadline) -> AbstractContextManager[None]:
+        return deadline.holding(self._lock, f"{self._server}: opening the session", server=self._server)
+
     def _open(self, deadline: Deadline) -> None:
-        with self._lock:
+        if self._endpoint.era is not None:
+            return
+        with self._alone(deadline):
             if self._endpoint.era is not None:
                 return
             era = self._wanted
@@ -286,14 +291,8 @@ class StreamableHttpTransport:
             self._learn(verdict.discovered or {})
         elif verdict.era == "legacy":
             self._initialize(deadline)
-        elif verdict.supported:
-            raise eras.disjoint(verdict.supported, server=self._server)
         else:
-            raise RemoteProtocolError(
-                f"{self._server}: asked what it speaks, the server sent {verdict.why}",
-                hint=f"if it is an older server, run: mcpvault set {self._server} era legacy",
-                server=self._server,
-            )
+            raise eras.undecided(verdict, server=self._server)
         if self._verdicts is not None and self.era is not None and self._wanted == "auto":
             self._verdicts.put(self._key, self.era)
 
