@@ -1,19 +1,39 @@
 """
 Structured content and arguments against their JSON Schema, on request; nothing is ever fetched.
 
+A schema is the server's: its patterns and references may take for ever. One that is small and has none of what can
+is checked here, any other in a process of its own, which is killed when its time is over.
+
 Spec: JSON Schema 2020-12; MCP 2026-07-28 "JSON Schema usage" (no network ``$ref``).
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import sys
 from typing import Any
 
+from mcpvault.deadline import Deadline
 from mcpvault.errors import RemoteProtocolError, UsageError
 from mcpvault.mcp.wire import Json
 from mcpvault.quoting import quote
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"  # where a schema names none
+_MOST_RULES = 500  # of a schema that is checked here, its references followed
+_MOST_CHECKS = 50_000  # rules times values
+_PATIENCE = 5.0  # seconds for any other
+# What may take longer than sizes say; also the names of fields, whose rules are an object.
+_UNBOUNDED = frozenset("pattern uniqueItems $dynamicRef $recursiveRef $schema $id id".split())
+_NESTING = frozenset(["patternProperties", "unevaluatedItems", "unevaluatedProperties"])
+_CHILD = """
+import json, sys
+told = json.load(sys.stdin)
+sys.path[:] = told["path"]
+from mcpvault.mcp.schema_check import fault_in
+json.dump(fault_in(told["value"], told["schema"]), sys.stdout)
+"""
 
 
 def fault_in(value: Any, schema: Json) -> str | None:
@@ -59,25 +79,93 @@ def _keys_of(error: Any) -> tuple[list[str], list[str]]:
     return [], []
 
 
-def check_output(value: Any, schema: Json, *, tool: str, server: str) -> None:
+def _fault(value: Any, schema: Json, deadline: Deadline, *, tool: str, server: str) -> str | None:
+    """Return what is wrong with *value* within the time that there is."""
+    if _light(value, schema):
+        return fault_in(value, schema)
+    import subprocess
+
+    try:
+        told = json.dumps({"path": sys.path, "value": value, "schema": schema}).encode("ascii")
+    except (TypeError, ValueError, RecursionError):
+        return "the value is not JSON, or is nested too deeply"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _CHILD], input=told, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={"PATH": os.defpath}, timeout=min(_PATIENCE, deadline.remaining()), check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        done = None
+    if done is None or done.returncode != 0:
+        raise RemoteProtocolError(
+            f"tool {tool!r}: its schema takes too long to check",
+            hint="call it without validate=True, and check what matters yourself",
+            server=server,
+        )
+    fault = json.loads(done.stdout)
+    return fault if isinstance(fault, str) else None
+
+
+def _light(value: Any, schema: Json) -> bool:
+    """Tell whether the effort of a check follows from the sizes of both, references followed, and is small."""
+    rules, values, waiting = 0, 0, [schema]
+    while waiting:
+        node: Any = waiting.pop()
+        rules += 1
+        if rules > _MOST_RULES:
+            return False
+        if isinstance(node, dict):
+            named = {name for name in _UNBOUNDED & node.keys() if not isinstance(node[name], dict)}
+            if _NESTING & node.keys() or named - ({"$schema"} if node is schema else set()):
+                return False
+            if isinstance(node.get("$ref"), str):
+                target = _pointed(schema, node["$ref"])
+                if target is None:
+                    return False
+                waiting.append(target)
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        values += 1
+        if values * rules > _MOST_CHECKS:
+            return False
+        waiting += node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
+    return True
+
+
+def _pointed(schema: Json, reference: str) -> Json | None:
+    """Return what a plain ``#/$defs/name`` refers to."""
+    start, *names = reference.split("/")
+    node: Any = schema if start == "#" and names and not {*"~%"} & {*reference} else None
+    for name in names:
+        node = node.get(name) if isinstance(node, dict) else None
+    return node if isinstance(node, dict) else None
+
+
+def check_output(value: Any, schema: Json, deadline: Deadline, *, tool: str, server: str) -> None:
     """
     Check structured content against the tool's ``outputSchema``.
 
     Raises:
-        RemoteProtocolError: It does not fit; the message names the place and the rule, not the value.
+        RemoteProtocolError: It does not fit; the message names the place and the rule, not the value. Or the schema
+            takes too long to check.
     """
-    if (fault := fault_in(value, schema)) is not None:
+    if (fault := _fault(value, schema, deadline, tool=tool, server=server)) is not None:
         raise RemoteProtocolError(f"tool {tool!r}: structured content: {fault}", server=server)
 
 
-def check_arguments(value: Any, schema: Json, *, tool: str, server: str) -> None:
+def check_arguments(value: Any, schema: Json, deadline: Deadline, *, tool: str, server: str) -> None:
     """
     Check arguments against the tool's ``inputSchema`` before anything is sent.
 
     Raises:
         UsageError: They do not fit; the message names the field.
+        RemoteProtocolError: The schema takes too long to check.
     """
-    if (fault := fault_in(value, schema)) is not None:
+    if (fault := _fault(value, schema, deadline, tool=tool, server=server)) is not None:
         raise UsageError(
             f"tool {tool!r}: arguments: {fault}", hint=f"run: mcpvault tools {server} {tool}", server=server
         )

@@ -94,7 +94,8 @@ class Session(Conversation):
             name: The tool.
             arguments: Its arguments, as JSON can say them.
             timeout: Seconds for this call instead of the session's.
-            validate: Check arguments and structured content against the tool's schemas.
+            validate: Check arguments and structured content against the tool's schemas; a schema that takes too long
+                is a ``RemoteProtocolError``.
             on_progress: Called with the parameters of each progress notification.
             retry: ``safe`` says that calling it twice is the same as once: an answer that is lost is asked for again.
             meta: More for the request's ``_meta``.
@@ -117,7 +118,7 @@ class Session(Conversation):
         if tool is not None:
             from mcpvault.mcp.schema_check import check_arguments
 
-            check_arguments(params["arguments"], tool.input_schema, tool=name, server=self.name)
+            check_arguments(params["arguments"], tool.input_schema, deadline, tool=name, server=self.name)
         try:
             result = self._request(
                 "tools/call", params, deadline, on_progress=on_progress, meta=own_meta(meta), safe=retry == "safe"
@@ -133,7 +134,7 @@ class Session(Conversation):
         if tool is not None and tool.output_schema is not None and not answer.is_error:
             from mcpvault.mcp.schema_check import check_output
 
-            check_output(answer.structured_content, tool.output_schema, tool=name, server=self.name)
+            check_output(answer.structured_content, tool.output_schema, deadline, tool=name, server=self.name)
         return answer
 
     def submit_tool(

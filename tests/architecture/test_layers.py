@@ -108,6 +108,7 @@ DOORS = {
     "requests_oauthlib": {"mcpvault.http"},
     "rich": {"mcpvault.cli"},
     "subprocess": {
+        "mcpvault.mcp",
         "mcpvault.vault",
         "mcpvault.state",
         "mcpvault.transports",

@@ -251,6 +251,36 @@ def client_sockets(port: int) -> list[str]:
     return found
 
 
+DOUBLING: dict[str, Any] = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)} | {"d40": {}}
+COSTLY: dict[str, dict[str, Any]] = {
+    "nested quantifiers": {"properties": {"message": {"pattern": "^(a+)+$"}}},
+    "many quantifiers": {"properties": {"message": {"pattern": "^a*a*a*a*a*a*a*a*a*a*$"}}},
+    "a choice of the same": {"properties": {"message": {"pattern": "(a|a)*$"}}},
+    "doubling references": {"$defs": DOUBLING, "$ref": "#/$defs/d0"},
+    "doubling by anchors": {
+        "$defs": {name: {**each, "$anchor": name} for name, each in DOUBLING.items()},
+        "allOf": [{"$ref": "#d0"}],
+    },
+}
+
+
+@pytest.mark.parametrize("kind", COSTLY)
+def test_a_schema_that_takes_for_ever_is_a_typed_error(kind: str) -> None:
+    """``validate=True`` keeps to the call's time whatever the schema is; nothing is sent, and the session goes on."""
+    schema = {"type": "object", **COSTLY[kind]}
+    with FakeMcpServer(token=CANARY) as server, HttpConnector(server.url, auth_token=CANARY).session() as session:
+        server.offer.tools[0] = {**server.offer.tools[0], "inputSchema": schema}
+        begin = time.monotonic()
+
+        with pytest.raises(RemoteProtocolError, match="its schema takes too long to check") as caught:
+            session.call_tool("echo", {"message": "a" * 60 + "b"}, validate=True, timeout=2 * PATIENCE)
+
+        assert time.monotonic() - begin < 2 * PATIENCE + 5
+        assert [] == server.called("tools/call")
+        assert [] == [*leaks(caught.value)]
+        assert "x" == session.call_tool("echo", {"message": "x"}).text()
+
+
 def test_every_misbehaviour_has_a_row() -> None:
     """A misbehaviour that no row mentions would be untested."""
     assert BEHAVIOURS.keys() == {row.name for row in ROWS} | BORNE

@@ -181,6 +181,22 @@ def test_arguments_are_checked_before_the_call(talk: Talk) -> None:
     assert "x" == session.call_tool("echo", {"message": "x", "who": {"age": 1}}, validate=True).text()
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [{"pattern": "^x(-[a-z]+)*$"}, {"type": "string", "$id": "urn:x"}, {"allOf": [{"minLength": 1}] * 600}],
+    ids=["pattern", "id", "large"],
+)
+def test_what_may_take_long_is_checked_all_the_same(rule: dict[str, Any], talk: Talk) -> None:
+    """A pattern, a name of its own, or many rules: such a schema is judged in another process, with the same words."""
+    server, session = talk()
+    schema = {"properties": {"message": rule, "n": {"type": "integer"}}}
+    server.offer.tools[0] = {**server.offer.tools[0], "inputSchema": schema}
+
+    assert "x-y" == session.call_tool("echo", {"message": "x-y"}, validate=True).text()
+    with pytest.raises(UsageError, match="tool 'echo': arguments: n: breaks the rule 'type'"):
+        session.call_tool("echo", {"message": "x-y", "n": "one"}, validate=True)
+
+
 def test_a_schema_s_references_are_not_fetched(talk: Talk) -> None:
     """A ``$ref`` that leads outside is an error of its own, whatever would be there; the schema stays as it came."""
     server, session = talk()
