@@ -20,7 +20,7 @@ from mcpvault.mcp import jsonrpc, replies
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.transports.bodies import error_message, media_type, messages_of, problem_of
 from mcpvault.transports.outcomes import outcome_of, raised
-from vault_schema.record import Record
+from mcpvault.transports.settled import NOTHING, Rejected, Settled
 
 if TYPE_CHECKING:
     from mcpvault.mcp.wire import HttpAnswer, HttpExchange, Json, Meanwhile, Notify
@@ -32,29 +32,18 @@ _GOODBYE = 2.0  # seconds for the DELETE of a session
 _ASIDE = 0.5  # seconds for a cancellation, when the time is over already
 
 
-class Rejected(Record):
-    """A request that was not carried out, and no JSON-RPC error says why."""
-
-    status: int
-    session_gone: bool = False
-
-
 class Endpoint:
     """
-    The endpoint and what the conversation with it has settled.
+    The endpoint and what the conversation with it has settled, for many threads.
 
     Attributes:
-        era: ``modern``, ``legacy``, or None before that is known.
-        version: The protocol revision, once it is known.
-        session_id: Of a legacy session; as good as a credential.
+        settled: Era, version and session.
         client: Our side of the conversation.
         side: The stream on which a legacy server speaks by itself, where somebody takes what it says.
     """
 
     def __init__(self, exchange: HttpExchange, *, server: str, largest: int) -> None:
-        self.era: str | None = None
-        self.version: str | None = None
-        self.session_id: str | None = None
+        self.settled = NOTHING
         self.client = ClientSide(server)
         self.side: SideStream | None = None
         self._exchange = exchange
@@ -62,12 +51,12 @@ class Endpoint:
         self._largest = largest
         self._ids = itertools.count(1)
 
-    def settle(self, era: str | None, version: str | None, session_id: str | None = None) -> None:
+    def settle(self, settled: Settled) -> None:
         """Go on in this era, version and session."""
-        if self.side is not None and session_id != self.session_id:
+        if self.side is not None and settled.session_id != self.settled.session_id:
             self.side.close()
             self.side = None
-        self.era, self.version, self.session_id = era, version, session_id
+        self.settled = settled
 
     def discover(self, deadline: Deadline) -> tuple[int, Json | None]:
         """Ask ``server/discover``; return the status and the JSON-RPC message, None where there is none."""
@@ -93,14 +82,14 @@ class Endpoint:
         answer = self._send(asked, _ACCEPT, deadline, safe=True)
         try:
             self._check(answer, "initialize")
-            return self._read(answer, asked.id, "initialize", params, None, deadline), answer.headers.get(
-                "Mcp-Session-Id"
-            )
+            outcome = self._read(answer, asked.id, "initialize", params, None, deadline, NOTHING)
+            return outcome, answer.headers.get("Mcp-Session-Id")
         finally:
             answer.close()
 
     def ask(
         self,
+        settled: Settled,
         method: str,
         params: Json | None,
         deadline: Deadline,
@@ -110,7 +99,7 @@ class Endpoint:
         mirrored: Mapping[str, str] | None = None,
     ) -> Json | Rejected:
         """
-        Send a request under a new id and return its result.
+        Send a request under a new id and return its result; it keeps to what is *settled* when it is asked.
 
         *safe*: it may be sent twice, under another id. *mirrored*: the headers that mirror its arguments (T6).
 
@@ -118,20 +107,21 @@ class Endpoint:
             RequestLostError: The answer did not come, or not whole.
             McpVaultError: What the status or the answer says.
         """
-        if self.era == "modern":
+        if settled.era == "modern":
             params = eras.modern_params(params, self.client.meta)
             headers = _ACCEPT | eras.modern_headers(method, params)
             if mirrored:
                 headers |= mirrored
         else:
-            headers = self._legacy_headers(_ACCEPT)
+            headers = _ACCEPT | settled.headers()
         asked = jsonrpc.Numbered(self._ids, method, params)
-        meanwhile = self.side.during(on_notification, deadline) if self.side is not None else None
+        side = self.side
+        meanwhile = side.during(on_notification, deadline) if side is not None else None
         answer: HttpAnswer | None = None
         try:
             answer = self._send(asked, headers, deadline, safe=safe, meanwhile=meanwhile)
             self._check(answer, method)
-            return self._read(answer, asked.id, method, params, on_notification, deadline)
+            return self._read(answer, asked.id, method, params, on_notification, deadline, settled)
         except McpVaultError as error:
             if isinstance(error, DeadlineExceededError):
                 self._cancel(asked.id)
@@ -167,7 +157,7 @@ class Endpoint:
         self._check(answer, method)
         if answer.status == 200:
             return None
-        rejected = self._rejection(answer, method, params)
+        rejected = self._rejection(answer, method, params, self.settled)
         assert isinstance(rejected, Rejected)  # noqa: S101  # an error is raised, and a result is none here
         return self.rejection_error(rejected, method)
 
@@ -178,7 +168,7 @@ class Endpoint:
         Raises:
             McpVaultError: It was not reached, or refuses us.
         """
-        headers = self._legacy_headers(_ACCEPT_STREAM)
+        headers = _ACCEPT_STREAM | self.settled.headers()
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
         answer = self._exchange.send("GET", headers, None, deadline, safe=True)
@@ -197,7 +187,7 @@ class Endpoint:
         Raises:
             McpVaultError: The server does not accept it.
         """
-        answer = self._send(body, self._legacy_headers(_ACCEPT), deadline)
+        answer = self._send(body, _ACCEPT | self.settled.headers(), deadline)
         try:
             self._check(answer, "notification", accepted=True)
         finally:
@@ -207,15 +197,16 @@ class Endpoint:
         """End a legacy session as well as it goes, and close the connections."""
         if self.side is not None:
             self.side.close()
-        if self.session_id is not None:
-            headers = self._legacy_headers(_ACCEPT)
-            self.session_id = None
+        settled = self.settled
+        if settled.session_id is not None:
+            headers = _ACCEPT | settled.headers()
+            self.settled = settled.replaced(session_id=None)
             outcome_of(lambda: self._exchange.send("DELETE", headers, None, Deadline(_GOODBYE)).close())
         self._exchange.close()
 
     def _cancel(self, id_: int) -> None:
         # On a modern server closing the stream cancels, on a legacy one it means nothing (T24, T47).
-        if self.era == "legacy":
+        if self.settled.era == "legacy":
             outcome_of(lambda: self.notify(jsonrpc.cancelled(id_, "gave up"), Deadline(_ASIDE)))
 
     def _check(self, answer: HttpAnswer, method: str, *, accepted: bool = False) -> None:
@@ -231,10 +222,11 @@ class Endpoint:
         params: Json | None,
         on_notification: Notify | None,
         deadline: Deadline,
+        settled: Settled,
     ) -> Json | Rejected:
         if answer.status != 200:
-            return self._rejection(answer, method, params)
-        modern = self.era == "modern"
+            return self._rejection(answer, method, params, settled)
+        modern = settled.era == "modern"
         messages = messages_of(answer, largest=self._largest) if modern else self._resumable(answer, deadline)
         try:
             for message in messages:
@@ -250,7 +242,7 @@ class Endpoint:
         from mcpvault.mcp.sse import SSEDecoder
 
         decoder = SSEDecoder(self._largest)
-        batches = self.version in eras.BATCHES
+        batches = self.settled.version in eras.BATCHES
         try:
             yield from messages_of(answer, largest=self._largest, batches=batches, decoder=decoder)
         except RequestLostError:
@@ -269,9 +261,17 @@ class Endpoint:
             server=self._server,
         )
 
-    def _rejection(self, answer: HttpAnswer, method: str, params: Json | None) -> Json | Rejected:
+    def ended(self, method: str) -> RequestLostError:
+        """Return the error for a request that came to a session which had ended; another is open."""
+        return RequestLostError(
+            f"{self._server}: {method}: the session had ended; a new one is open, and nothing was repeated",
+            hint="call it again if that is right",
+            server=self._server,
+        )
+
+    def _rejection(self, answer: HttpAnswer, method: str, params: Json | None, settled: Settled) -> Json | Rejected:
         """Judge 400, 404 and 405: nothing was carried out."""
-        if self.session_id is not None and answer.status == 404:
+        if settled.session_id is not None and answer.status == 404:
             return Rejected(404, session_gone=True)
         message = error_message(answer)
         if message is None or message.get("error") is None:
@@ -295,18 +295,10 @@ class Endpoint:
             facts = message.get("params")
             if on_notification is not None:
                 on_notification(method, facts if isinstance(facts, dict) else {})
-        elif self.era != "modern":
+        elif self.settled.era != "modern":
             body = self.client.reply(message)
             # On a second connection, from within the reading of this one: the server may wait for it (T49).
             outcome_of(lambda: self.notify(body, deadline))
-
-    def _legacy_headers(self, accept: Mapping[str, str]) -> dict[str, str]:
-        headers = dict(accept)
-        if self.version is not None:
-            headers["MCP-Protocol-Version"] = self.version
-        if self.session_id is not None:
-            headers["Mcp-Session-Id"] = self.session_id
-        return headers
 
     def _send(
         self,

@@ -59,7 +59,7 @@ def resumed(endpoint: Endpoint, decoder: SSEDecoder, *, largest: int, deadline: 
             continue
         decoder = SSEDecoder(largest, last_event_id=begun)
         decoder.reconnection_time = waiting
-        batches = endpoint.version in eras.BATCHES
+        batches = endpoint.settled.version in eras.BATCHES
         alive = yield from until_it_breaks(answer, decoder, largest=largest, deadline=deadline, batches=batches)
         if alive or decoder.last_event_id != begun:
             failures = 0

@@ -170,7 +170,7 @@ class SideStream:
         found: list[Json] = []
         for event in self._decoder.feed(chunk):
             if event.data and event.event == "message":
-                found += replies.messages(event.data, batches=self._endpoint.version in eras.BATCHES)
+                found += replies.messages(event.data, batches=self._endpoint.settled.version in eras.BATCHES)
         if found or self._decoder.last_event_id != begun:
             self._failures = 0
         return found

@@ -31,6 +31,7 @@ from mcpvault.mcp.wire import Json, Notify, VerdictStore
 from mcpvault.secret import Secret
 from mcpvault.transports.bodies import LARGEST
 from mcpvault.transports.channel import Channel, new_id
+from mcpvault.transports.memory import Memory
 from mcpvault.transports.outcomes import outcome_of, raised
 from mcpvault.transports.pipes import Child, gone, start
 
@@ -81,11 +82,8 @@ class StdioTransport:
         self._env, self._given = env, given
         self._cwd = cwd
         self._server = server
-        self._wanted = era
-        self._verdicts = verdicts
         self._largest = largest
-        self._key = verdict_key_of(self._command, cwd)
-        self._from_memory = False  # the era is what was remembered, and nothing has confirmed it yet
+        self._memory = Memory(era, verdicts, verdict_key_of(self._command, cwd))
         self._deaths = 0
         self._channel: Channel[Child] | None = None
         self._child: Child | None = None  # the last one, for what it said
@@ -182,10 +180,7 @@ class StdioTransport:
             return self._channel
 
     def _begin(self, deadline: Deadline) -> None:
-        era = self._wanted
-        if era == "auto" and self._verdicts is not None:
-            era = self._verdicts.get(self._key) or "auto"
-            self._from_memory = era != "auto"
+        era = self._memory.recall()
         channel = self._spawn()
         if era == "modern":
             channel.era, channel.version = "modern", eras.MODERN
@@ -193,7 +188,7 @@ class StdioTransport:
             self._probe(channel, deadline)
         else:
             failure = outcome_of(lambda: self._initialize(channel, deadline))
-            if isinstance(failure, (ServerError, ConnectFailedError)) and self._from_memory:
+            if isinstance(failure, (ServerError, ConnectFailedError)) and self._memory.unconfirmed:
                 self._drop()
                 self._probe_again(deadline)
             else:
@@ -202,25 +197,32 @@ class StdioTransport:
     def _request(
         self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None, safe: bool
     ) -> Json:
-        outcome = outcome_of(lambda: self._attempt(method, params, deadline, on_notification))
+        channel = self._opened(deadline)
+        era = channel.era
+        outcome = outcome_of(lambda: self._attempt(channel, method, params, deadline, on_notification))
         if isinstance(outcome, RequestLostError):
-            if self._from_memory:  # it may be one of those that end on a request before initialize
-                self._forget()
+            if self._memory.unconfirmed:  # it may be one of those that end on a request before initialize
+                self._memory.forget()
             if not safe or deadline.expired():
                 raise outcome
-        elif self._from_memory and isinstance(outcome, RpcError) and eras.casts_doubt(outcome.code):
-            before = self.era
+        elif self._doubtful(era) and isinstance(outcome, RpcError) and eras.casts_doubt(outcome.code):
             mended = outcome_of(lambda: self._probe_again(deadline))
             # Whatever the probe has shown: what may have been carried out is not asked for again.
-            if not (safe or outcome.refused) or raised(mended) is not None or self.era == before:
+            if not (safe or outcome.refused) or raised(mended) is not None or self.era == era:
                 raise outcome
         else:
-            self._from_memory = False
+            self._memory.unconfirmed = False
             return raised(outcome)
-        return self._attempt(method, params, deadline, on_notification)
+        return self._attempt(self._opened(deadline), method, params, deadline, on_notification)
 
-    def _attempt(self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None) -> Json:
-        channel = self._opened(deadline)
+    def _attempt(
+        self,
+        channel: Channel[Child],
+        method: str,
+        params: Json | None,
+        deadline: Deadline,
+        on_notification: Notify | None,
+    ) -> Json:
         sent = eras.modern_params(params, self.client.meta) if channel.era == "modern" else params
         message = channel.ask(new_id(), method, sent, deadline, on_notification)
         if message is None:
@@ -256,16 +258,16 @@ class StdioTransport:
         self._channel = Channel(child, server=self._server, client=self.client)
         return self._channel
 
-    def _forget(self) -> None:
-        """What was remembered has just failed."""
-        self._from_memory = False
-        if self._verdicts is not None:
-            self._verdicts.forget(self._key)
+    def _doubtful(self, era: str | None) -> bool:
+        """Tell whether nothing has confirmed *era*, or another thread has just found another one."""
+        return self._memory.unconfirmed or self.era != era
 
     def _probe_again(self, deadline: Deadline) -> None:
+        """Find out an era that nothing has confirmed, unless another thread has done so meanwhile."""
         with self._alone(deadline):
-            self._forget()
-            self._probe(self._channel or self._spawn(), deadline)
+            if self._memory.unconfirmed:
+                self._memory.forget()
+                self._probe(self._channel or self._spawn(), deadline)
 
     def _probe(self, channel: Channel[Child], deadline: Deadline) -> None:
         channel.era = None
@@ -287,8 +289,7 @@ class StdioTransport:
             self._settle(channel, "modern", eras.MODERN, verdict.discovered or {})
         else:
             raise eras.undecided(verdict, server=self._server)
-        if self._verdicts is not None and self._wanted == "auto" and channel.era is not None:
-            self._verdicts.put(self._key, channel.era)
+        self._memory.keep(channel.era)
 
     def _initialize(self, channel: Channel[Child], deadline: Deadline, *, late: int | None = None) -> None:
         """Shake hands; *late* is the id of a question that may still be answered, and then settles the matter."""
@@ -314,3 +315,4 @@ class StdioTransport:
     def _settle(self, channel: Channel[Child], era: str, version: str, facts: Json) -> None:
         self.server_info, self.capabilities, self.instructions = eras.facts_of(facts)
         channel.era, channel.version = era, version
+        self._memory.unconfirmed = False

@@ -11,7 +11,7 @@ Spec: MCP 2026-07-28 and 2025-11-25 "Streamable HTTP".
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,10 @@ from mcpvault.errors import (
 from mcpvault.mcp import era as eras
 from mcpvault.mcp import jsonrpc
 from mcpvault.transports.bodies import LARGEST
-from mcpvault.transports.endpoint import Endpoint, Rejected
+from mcpvault.transports.endpoint import Endpoint
+from mcpvault.transports.memory import Memory
 from mcpvault.transports.outcomes import outcome_of, raised
+from mcpvault.transports.settled import NOTHING, Rejected, Settled
 
 if TYPE_CHECKING:
     from mcpvault.deadline import Deadline
@@ -71,13 +73,10 @@ class StreamableHttpTransport:
         self.instructions: str | None = None
         self.refused = False  # ``initialize`` was, by its status: perhaps the server is an older one
         self._server = server
-        self._wanted = era
-        self._verdicts = verdicts
-        self._key = verdict_key or verdict_key_of(exchange.url)
+        self._memory = Memory(era, verdicts, verdict_key or verdict_key_of(exchange.url))
         self._largest = largest
         self._exchange = exchange
         self._endpoint = Endpoint(exchange, server=server, largest=largest)
-        self._from_memory = False  # the era is what was remembered, and nothing has confirmed it yet
         self._mirrors: Mirrors | None = None  # of the tools that have been listed, if any mirrors arguments
         self._lock = threading.RLock()
 
@@ -93,12 +92,12 @@ class StreamableHttpTransport:
     @property
     def era(self) -> str | None:
         """``modern`` or ``legacy`` once it is open."""
-        return self._endpoint.era
+        return self._endpoint.settled.era
 
     @property
     def protocol_version(self) -> str | None:
         """The protocol revision spoken, once it is open."""
-        return self._endpoint.version
+        return self._endpoint.settled.version
 
     def open(self, deadline: Deadline) -> None:
         """
@@ -107,8 +106,8 @@ class StreamableHttpTransport:
         Raises:
             McpVaultError: The server was not reached, refused us, or speaks nothing we do.
         """
-        if self._endpoint.era is None:
-            raised(outcome_of(lambda: self._open(deadline)))
+        if self.era is None:
+            raised(outcome_of(lambda: self._opened(deadline)))
 
     def request(
         self,
@@ -144,7 +143,7 @@ class StreamableHttpTransport:
 
             yield from listened(self._endpoint, params, server=self._server, largest=self._largest, deadline=deadline)
             return
-        yield from self._side().listen(deadline)
+        yield from self._side(deadline).listen(deadline)
 
     def interrupt(self) -> None:
         """Wake whoever waits for an answer, in any thread, so that it looks at its deadline."""
@@ -155,7 +154,7 @@ class StreamableHttpTransport:
         self._lock = threading.RLock()
         self._endpoint.side = None
         if self.era != "modern":
-            self._endpoint.settle(None, None)
+            self._endpoint.settle(NOTHING)
 
     def close(self) -> None:
         """End the session of a legacy server as well as it goes, and close the connections."""
@@ -164,118 +163,122 @@ class StreamableHttpTransport:
     def _alone(self, deadline: Deadline) -> AbstractContextManager[None]:
         return deadline.holding(self._lock, f"{self._server}: opening the session", server=self._server)
 
-    def _open(self, deadline: Deadline) -> None:
-        if self._endpoint.era is not None:
-            return
-        with self._alone(deadline):
-            if self._endpoint.era is not None:
-                return
-            era = self._wanted
-            if era == "auto" and self._verdicts is not None:
-                era = self._verdicts.get(self._key) or "auto"
-                self._from_memory = era != "auto"
-            if era == "modern":
-                self._endpoint.settle("modern", eras.MODERN)
-            elif era == "auto":
-                self._probe(deadline)
+    def _opened(self, deadline: Deadline) -> Settled:
+        """Return what is settled; one thread settles it, where nothing is."""
+        while (settled := self._endpoint.settled).era is None:
+            with self._alone(deadline):
+                if self._endpoint.settled.era is None:
+                    self._begin(deadline)
+        return settled
+
+    def _begin(self, deadline: Deadline) -> None:
+        era = self._memory.recall()
+        if era == "modern":
+            self._endpoint.settle(Settled("modern", eras.MODERN))
+        elif era == "auto":
+            self._probe(deadline)
+        else:
+            failure = outcome_of(lambda: self._initialize(deadline))
+            if isinstance(failure, ServerError) and self._memory.unconfirmed:
+                self._probe_again(deadline)
             else:
-                failure = outcome_of(lambda: self._initialize(deadline))
-                if isinstance(failure, ServerError) and self._from_memory:
-                    self._probe_again(deadline)
-                else:
-                    raised(failure)
+                raised(failure)
 
     def _request(
         self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None, safe: bool
     ) -> Json:
-        self._open(deadline)
-        outcome = outcome_of(lambda: self._ask(method, params, deadline, on_notification, safe))
+        settled = self._opened(deadline)
+        outcome = outcome_of(lambda: self._ask(settled, method, params, deadline, on_notification, safe))
         if isinstance(outcome, dict):
-            self._from_memory = False
+            self._memory.unconfirmed = False
             return outcome
         if isinstance(outcome, McpVaultError):
-            self._mend(outcome, method, params, deadline, safe)
+            self._mend(settled, outcome, method, params, deadline, safe)
         elif outcome.session_gone:
-            self._begin_anew(method, deadline, safe)
-        elif self._from_memory:
-            self._probe_again(deadline)
+            # "the client MUST start a new session by sending a new InitializeRequest" -- MCP 2025-11-25
+            self._renew(settled, self._initialize, deadline)
+            if not safe:
+                raise self._endpoint.ended(method)
+        elif self._doubtful(settled):
+            self._renew(settled, self._probe_again, deadline)
         else:
             raise self._endpoint.rejection_error(outcome, method)
-        again = self._ask(method, params, deadline, on_notification, safe)
+        again = self._ask(self._opened(deadline), method, params, deadline, on_notification, safe)
         if isinstance(again, Rejected):
             raise self._endpoint.rejection_error(again, method)
         return again
 
     def _ask(
-        self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None, safe: bool
+        self,
+        settled: Settled,
+        method: str,
+        params: Json | None,
+        deadline: Deadline,
+        on_notification: Notify | None,
+        safe: bool,
     ) -> Json | Rejected:
-        if method in _MAY_ASK and self.era == "legacy" and self.client.capabilities:
-            self._side()
+        if method in _MAY_ASK and settled.era == "legacy" and self.client.capabilities:
+            self._side(deadline)
         mirrored: Mapping[str, str] | None = None
         if self._mirrors is not None and method == "tools/call" and params:
             mirrored = self._mirrors.headers(params)
-        outcome = self._endpoint.ask(method, params, deadline, on_notification, safe=safe, mirrored=mirrored)
-        if method == "tools/list" and self.era == "modern" and isinstance(outcome, dict):
+        outcome = self._endpoint.ask(settled, method, params, deadline, on_notification, safe=safe, mirrored=mirrored)
+        if method == "tools/list" and settled.era == "modern" and isinstance(outcome, dict):
             from mcpvault.transports.mirroring import taken
 
             self._mirrors = taken(outcome, self._mirrors if params and "cursor" in params else None, self._server)
         return outcome
 
-    def _side(self) -> SideStream:
+    def _side(self, deadline: Deadline) -> SideStream:
         """Return the stream on which a legacy server speaks by itself."""
-        with self._lock:
+        with self._alone(deadline):
             if self._endpoint.side is None:
                 from mcpvault.transports.side_stream import SideStream
 
                 self._endpoint.side = SideStream(self._endpoint, server=self._server, largest=self._largest)
             return self._endpoint.side
 
-    def _mend(self, error: McpVaultError, method: str, params: Json | None, deadline: Deadline, safe: bool) -> None:
+    def _mend(
+        self, settled: Settled, error: McpVaultError, method: str, params: Json | None, deadline: Deadline, safe: bool
+    ) -> None:
         """Make asking again right, or raise *error*."""
         if isinstance(error, RequestLostError):
             # "a broken stream is a lost request": asked again, under a new id, only where twice is the same as once.
             if safe and not deadline.expired():
                 return
         elif isinstance(error, RpcError):
-            if self._from_memory and eras.casts_doubt(error.code):
-                doubted = self.era
-                mended = outcome_of(lambda: self._probe_again(deadline))
+            if self._doubtful(settled) and eras.casts_doubt(error.code):
+                mended = outcome_of(lambda: self._renew(settled, self._probe_again, deadline))
                 # Whatever the probe has shown: what may have been carried out is not asked for again.
-                if (safe or error.refused) and raised(mended) is None and self.era != doubted:
+                if (safe or error.refused) and raised(mended) is None and self.era != settled.era:
                     return
-            elif error.code == eras.HEADER_MISMATCH and method == "tools/call" and params and self.era == "modern":
+            elif error.code == eras.HEADER_MISMATCH and method == "tools/call" and params and settled.era == "modern":
                 # "the client SHOULD call tools/list … then retry": it was refused before it was carried out.
                 from mcpvault.transports.mirroring import listed_again
 
                 before = self._mirrors.headers(params) if self._mirrors is not None else {}
                 self._mirrors = listed_again(
-                    lambda page: self._endpoint.ask("tools/list", page, deadline, None, safe=True), self._server
+                    lambda page: self._endpoint.ask(settled, "tools/list", page, deadline, None, safe=True),
+                    self._server,
                 )
                 if self._mirrors is not None and self._mirrors.headers(params) != before:
                     return
         raise error
 
-    def _begin_anew(self, method: str, deadline: Deadline, safe: bool) -> None:
-        """
-        Start another session in place of one that the server has ended.
+    def _doubtful(self, settled: Settled) -> bool:
+        """Tell whether nothing has confirmed the era of *settled*, or another thread has just found another one."""
+        return self._memory.unconfirmed or self.era != settled.era
 
-        "the client MUST start a new session by sending a new InitializeRequest" -- MCP 2025-11-25, session management.
-        """
-        self._endpoint.settle(None, None)
-        self._initialize(deadline)
-        if not safe:
-            raise RequestLostError(
-                f"{self._server}: {method}: the session had ended; a new one is open, and nothing was repeated",
-                hint="call it again if that is right",
-                server=self._server,
-            )
+    def _renew(self, failed: Settled, settle: Callable[[Deadline], None], deadline: Deadline) -> None:
+        """Let *settle* replace what has *failed*, unless another thread has done so meanwhile."""
+        with self._alone(deadline):
+            if self._endpoint.settled is failed:
+                self._endpoint.settle(NOTHING)
+                settle(deadline)
 
     def _probe_again(self, deadline: Deadline) -> None:
         """What was remembered has just failed: forget it and probe."""
-        self._endpoint.settle(None, None)
-        self._from_memory = False
-        if self._verdicts is not None:
-            self._verdicts.forget(self._key)
+        self._memory.forget()
         self._probe(deadline)
 
     def _probe(self, deadline: Deadline) -> None:
@@ -287,14 +290,13 @@ class StreamableHttpTransport:
             return
         verdict = eras.judge_discover(*raised(outcome))
         if verdict.era == "modern":
-            self._endpoint.settle("modern", eras.MODERN)
+            self._endpoint.settle(Settled("modern", eras.MODERN))
             self._learn(verdict.discovered or {})
         elif verdict.era == "legacy":
             self._initialize(deadline)
         else:
             raise eras.undecided(verdict, server=self._server)
-        if self._verdicts is not None and self.era is not None and self._wanted == "auto":
-            self._verdicts.put(self._key, self.era)
+        self._memory.keep(self.era)
 
     def _initialize(self, deadline: Deadline) -> None:
         result, session_id = self._endpoint.initialize(deadline)
@@ -307,10 +309,11 @@ class StreamableHttpTransport:
                 f"run: mcpvault set {self._server} transport sse",
             )
         version = eras.accepted(result, eras.LEGACY_HTTP, server=self._server)
-        self._endpoint.settle(None, version, session_id)
+        self._endpoint.settle(Settled(None, version, session_id))
         self._endpoint.notify(jsonrpc.notification("notifications/initialized"), deadline)
-        self._endpoint.settle("legacy", version, session_id)
         self._learn(result)
+        self._endpoint.settle(Settled("legacy", version, session_id))
 
     def _learn(self, facts: Json) -> None:
+        self._memory.unconfirmed = False
         self.server_info, self.capabilities, self.instructions = eras.facts_of(facts)

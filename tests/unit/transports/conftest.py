@@ -7,10 +7,15 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from transports_waiting import Verdicts
 
 from mcpvault import Callbacks, Session
 from mcpvault.connectors import HttpConnector
+from mcpvault.http.exchange import RequestsExchange
+from mcpvault.http.policy import OriginPolicy
+from mcpvault.http.session import new_session
 from mcpvault.testing import FakeMcpServer
+from mcpvault.transports.streamable_http import StreamableHttpTransport
 
 Opened = tuple[FakeMcpServer, Session]
 
@@ -24,5 +29,20 @@ def talk(fake_mcp_servers: Callable[..., FakeMcpServer]) -> Iterator[Callable[..
             server = fake_mcp_servers(era=era, interactive=True, **options)
             connector = stack.enter_context(HttpConnector(server.url, timeout=30))
             return server, stack.enter_context(connector.session(callbacks))
+
+        yield opened
+
+
+@pytest.fixture
+def speak() -> Iterator[Callable[..., Session]]:
+    """Open a session with a server: ``speak(server, verdicts, era)``."""
+    with ExitStack() as stack:
+
+        def opened(server: FakeMcpServer, verdicts: Verdicts | None = None, era: str = "auto") -> Session:
+            exchange = RequestsExchange(new_session(OriginPolicy(origin=server.url.removesuffix("/mcp"))), server.url)
+            transport = StreamableHttpTransport(exchange, server="x", era=era, verdicts=verdicts)
+            session = Session(transport, name="x", timeout=20)
+            stack.callback(session.close)
+            return session
 
         yield opened

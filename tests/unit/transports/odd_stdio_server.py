@@ -173,6 +173,16 @@ def probe_error(code: str) -> None:
             write(proper(message))
 
 
+def strict() -> None:
+    """Know no method before initialize."""
+    ready = False
+    for message in requests():
+        ready = ready or message["method"] == "initialize"
+        if "id" in message:
+            error = {"code": -32601, "message": "initialize first"}
+            write(proper(message) if ready else line({"id": message["id"], "error": error}))
+
+
 def half_done(code: str) -> None:
     """Answer the first call with an error, as if after half of the work."""
     errors = [int(code)]
@@ -238,6 +248,7 @@ def stay() -> None:
 HABITS: dict[str, Callable[..., None]] = {
     "proper": lambda: serve(proper),
     "modern": modern,
+    "strict": strict,
     "half-done": half_done,
     "byte-by-byte": lambda: serve(byte_by_byte),
     "crlf": lambda: serve(lambda message: proper(message).replace(b"\n", b"\r\n")),

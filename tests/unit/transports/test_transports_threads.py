@@ -7,15 +7,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
-from transports_waiting import eventually
+from transports_waiting import Verdicts, eventually
 
-from mcpvault import Session
+from mcpvault import Secret, Session
+from mcpvault.connectors import HttpConnector
 from mcpvault.deadline import Deadline
-from mcpvault.errors import DeadlineExceededError
+from mcpvault.errors import DeadlineExceededError, RequestLostError
 from mcpvault.http.exchange import RequestsExchange
 from mcpvault.http.policy import OriginPolicy
 from mcpvault.http.session import new_session
@@ -23,9 +26,10 @@ from mcpvault.testing import FakeMcpServer
 from mcpvault.transports.either import EitherTransport
 from mcpvault.transports.legacy_sse import LegacySseTransport
 from mcpvault.transports.outcomes import outcome_of
-from mcpvault.transports.stdio import StdioTransport
+from mcpvault.transports.stdio import StdioTransport, verdict_key_of
 from mcpvault.transports.streamable_http import StreamableHttpTransport
 
+THREADS = 8
 Opening = tuple[Any, Callable[[Deadline], object], Callable[[], object]]  # the transport, how it opens, has it begun?
 
 
@@ -79,3 +83,71 @@ def test_nobody_waits_for_another_s_opening_beyond_the_own_deadline(opening: Ope
     assert took < 10
     assert not caught.value.sent
     assert "another thread" in caught.value.message
+
+
+def at_once(work: Callable[[], Any]) -> list[Any]:
+    """Do *work* in many threads at the same time, and return what each came to, errors included."""
+    barrier = threading.Barrier(THREADS, timeout=20)
+
+    def one(_: int) -> Any:
+        barrier.wait()
+        return outcome_of(work)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(one, range(THREADS)))
+
+
+def test_a_lost_session_is_begun_anew_once(fake_mcp_servers: Callable[..., FakeMcpServer]) -> None:
+    """All threads find it gone, one initializes, every read goes through, and no session is left behind."""
+    server = fake_mcp_servers(era="legacy")
+    with HttpConnector(server.url, timeout=20) as connector:
+        session = connector.session()
+        tools = session.list_tools()
+        for loss in range(1, 6):
+            server.sessions.clear()
+
+            assert [tools] * THREADS == at_once(session.list_tools)
+            assert (1 + loss, 1) == (len(server.called("initialize")), len(server.sessions))
+
+    assert set() == server.sessions
+
+
+def test_calls_in_a_lost_session_are_told_and_not_repeated(fake_mcp_servers: Callable[..., FakeMcpServer]) -> None:
+    """Each call is sent once, into the old session or the one new one; whichever was refused says so."""
+    server = fake_mcp_servers(era="legacy")
+    with HttpConnector(server.url, timeout=20) as connector:
+        session = connector.session()
+        session.list_tools()
+        server.sessions.clear()
+        results = at_once(lambda: session.call_tool("echo", {"message": "x"}))
+
+        assert (THREADS, 2) == (len(server.called("tools/call")), len(server.called("initialize")))
+        assert any(isinstance(each, RequestLostError) for each in results)
+        assert all(isinstance(each, RequestLostError) or "x" == each.text() for each in results)
+
+
+def test_a_wrong_memory_is_mended_once(
+    fake_mcp_servers: Callable[..., FakeMcpServer], speak: Callable[..., Session]
+) -> None:
+    """All threads speak the remembered era to a server of the other; one finds out, and every call goes through."""
+    server = fake_mcp_servers(era="legacy")
+    verdicts = Verdicts({server.url: "modern"})
+    session = speak(server, verdicts)
+
+    assert ["x"] * THREADS == at_once(lambda: session.call_tool("echo", {"message": "x"}).text())
+    assert {server.url: "legacy"} == verdicts
+    assert (1, 1) == (len(server.called("initialize")), len(server.sessions))
+
+
+def test_a_wrong_memory_of_a_process_is_mended_once(tmp_path: Path) -> None:
+    """The same over pipes: one process, one ``initialize``, and every call goes through."""
+    server, journal = Path(__file__).with_name("odd_stdio_server.py"), tmp_path / "journal"
+    args, given = ["-IS", str(server), "strict"], {"JOURNAL": Secret(str(journal))}
+    verdicts = Verdicts({verdict_key_of([sys.executable, *args], None): "modern"})
+    transport = StdioTransport(sys.executable, args, env=os.environ, given=given, server="x", verdicts=verdicts)
+    with Session(transport, name="x", timeout=20) as session:
+        results = at_once(lambda: session.call_tool("echo", {"message": "x"}).text())
+
+    assert ["x"] * THREADS == results
+    assert ["legacy"] == [*verdicts.values()]
+    assert (1, 1) == tuple(map(journal.read_text().split().count, ("start", "initialize")))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from transports_waiting import Verdicts
 
 from mcpvault import Callbacks, Session
 from mcpvault._version import VERSION
@@ -20,11 +21,7 @@ from mcpvault.errors import (
     ServerUnavailableError,
     UnsupportedVersionError,
 )
-from mcpvault.http.exchange import RequestsExchange
-from mcpvault.http.policy import OriginPolicy
-from mcpvault.http.session import new_session
 from mcpvault.testing import FakeMcpServer
-from mcpvault.transports.streamable_http import StreamableHttpTransport
 
 Start = Callable[..., FakeMcpServer]
 Speak = Callable[..., Session]
@@ -32,33 +29,6 @@ Talk = Callable[..., tuple[FakeMcpServer, Session]]
 MODERN, LEGACY = "2026-07-28", "2025-11-25"
 META = "io.modelcontextprotocol/"
 REMOVED = {"initialize", "notifications/initialized", "ping", "logging/setLevel", "resources/subscribe"}
-
-
-class Verdicts(dict[str, str]):
-    """A memory of eras."""
-
-    def put(self, key: str, era: str) -> None:
-        """Remember."""
-        self[key] = era
-
-    def forget(self, key: str) -> None:
-        """Forget."""
-        self.pop(key, None)
-
-
-@pytest.fixture
-def speak() -> Iterator[Callable[..., Session]]:
-    """Open a session with a server: ``speak(server, verdicts, era)``."""
-    with ExitStack() as stack:
-
-        def opened(server: FakeMcpServer, verdicts: Verdicts | None = None, era: str = "auto") -> Session:
-            exchange = RequestsExchange(new_session(OriginPolicy(origin=server.url.removesuffix("/mcp"))), server.url)
-            transport = StreamableHttpTransport(exchange, server="x", era=era, verdicts=verdicts)
-            session = Session(transport, name="x", timeout=20)
-            stack.callback(session.close)
-            return session
-
-        yield opened
 
 
 def asked(server: FakeMcpServer) -> list[str]:
