@@ -56,6 +56,20 @@ def test_a_step_up_without_a_person_names_the_command(house: House) -> None:
     assert "a" == house.session().call_tool("echo", {"message": "a"}).text()
 
 
+def test_a_client_is_registered_anew_only_for_more_scope(house: House) -> None:
+    """One that was registered for less is replaced by one for the union; one that was registered for enough is kept."""
+    clients = []
+    for scope in ("read", "read", "read write", "write", "read"):
+        house.log_in(scope=scope)
+        held = house.record().registration  # type: ignore[union-attr]
+        assert held is not None
+        clients.append((held.client_id, held.scope))
+
+    (first, _), (less, narrow), (more, wide), (fourth, _), (fifth, _) = clients
+    assert ("read", "read write") == (narrow, wide)
+    assert first == less != more == fourth == fifth
+
+
 def test_what_was_requested_outlives_the_process(house: House) -> None:
     """A later run asks for what was requested and not granted too, not only for what it holds (A104, A106)."""
     house.issuer.policy.granted_scope = "read"
