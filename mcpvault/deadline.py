@@ -51,6 +51,11 @@ class Deadline:
         """Let the time be over now, for all deadlines within this one too."""
         self._ends = -math.inf
 
+    def lift(self) -> None:
+        """Let only the deadline that this one lies within count from now on."""
+        self._ends = math.inf
+        self.seconds = None if self._outer is None else self._outer.seconds
+
     def within(self, seconds: float | None) -> Deadline:
         """Return the earlier of this deadline and one *seconds* from now."""
         if seconds is None or seconds >= self.remaining():

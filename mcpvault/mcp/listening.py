@@ -92,6 +92,7 @@ class Listening:
         self._session = session
         self._asked = asked
         self._deadline = deadline
+        self._beginning = deadline  # until the server has agreed, the session's time counts as well
         self._reconnect = reconnect
         self._subscribed: list[str] = []
         self._changes = self._follow()
@@ -121,11 +122,12 @@ class Listening:
         try:
             while True:
                 broken: McpVaultError
+                agreed = False
                 try:
                     for message in self._stream():
                         if message["method"] == ACKNOWLEDGED:
                             self._agree(message)
-                            failures = 0
+                            failures, agreed = 0, True
                             yield from [None] if not begun else self._missed()
                             begun = True
                         elif (change := self._taken(message)) is not None:
@@ -135,6 +137,7 @@ class Listening:
                     if self._deadline.expired() and begun:
                         return
                     broken = error.with_traceback(None)
+                    failures += not agreed
                 except _BROKEN as error:
                     broken = error.with_traceback(None)
                     failures += 1
@@ -155,15 +158,17 @@ class Listening:
     def _stream(self) -> Generator[Json, None, None]:
         session = self._session
         opening = session._deadline(None)
+        self._beginning = Deadline(opening.remaining(), outer=self._deadline)
         session._open(opening)
         if session.era == "legacy":
             for uri in self._asked.get("resourceSubscriptions", ()):
                 session._request("resources/subscribe", {"uri": uri}, opening)
                 self._subscribed.append(uri)
         meta = {"_meta": session._client.with_tasks()} if "taskIds" in self._asked else {}
-        yield from session._transport.listen({"notifications": self._asked, **meta}, self._deadline)
+        yield from session._transport.listen({"notifications": self._asked, **meta}, self._beginning)
 
     def _agree(self, message: Json) -> None:
+        self._beginning.lift()
         params = message.get("params")
         told = params.get("notifications") if isinstance(params, dict) else None
         if self._session.era == "legacy":

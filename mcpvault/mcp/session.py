@@ -250,9 +250,11 @@ class Session(Conversation):
             resources: Whether the list of resources is.
             tasks: Ids of tasks whose changes are wanted (modern servers).
             timeout: Seconds after which the iteration ends; by default it goes on until the server ends it.
+                Until the server has agreed, the session's own time counts too.
             reconnect: Listen again when the stream breaks off; what was listened for then counts as changed.
 
         Raises:
+            DeadlineExceededError: The server did not agree in time.
             McpVaultError: The server cannot be listened to.
         """
         from mcpvault.mcp.listening import Listening, wanted

@@ -107,7 +107,8 @@ def _listen(handler: Handler, streams: Streams, message: Json) -> None:
     stream = streams.new()
     stream.subscription = message["id"]
     meta = {_SUBSCRIPTION: message["id"]}
-    stream.put({"jsonrpc": "2.0", "method": _ACKNOWLEDGED, "params": {"_meta": meta, "notifications": wanted}})
+    if streams.agrees:
+        stream.put({"jsonrpc": "2.0", "method": _ACKNOWLEDGED, "params": {"_meta": meta, "notifications": wanted}})
     streams.listening.append((stream, wanted))
     try:
         _write(handler, stream, after="")

@@ -61,6 +61,7 @@ class Streams:
     All streams of a server.
 
     Attributes:
+        agrees: Subscriptions are acknowledged.
         aside: Requests to the client go to the stream that GET opens, as some servers send them.
         interrupt: Every stream of a POST ends after its first event; the rest is had by ``Last-Event-ID``.
         batches: Each message comes in an array, as 2025-03-26 allowed.
@@ -72,6 +73,7 @@ class Streams:
     """
 
     def __init__(self) -> None:
+        self.agrees = True
         self.aside = False
         self.interrupt = False
         self.batches = False

@@ -216,7 +216,7 @@ def late_answer() -> None:
             write(proper(message))
 
 
-def listens() -> None:
+def listens(*, agrees: bool = True) -> None:
     """Be a modern server that asks something in each call, and tells each subscription of its resources."""
     listening: dict[int, list[str]] = {}
 
@@ -226,6 +226,8 @@ def listens() -> None:
 
     for message in requests():
         if message["method"] == "subscriptions/listen":
+            if not agrees:
+                continue
             wanted = message["params"]["notifications"]
             listening[message["id"]] = wanted.get("resourceSubscriptions", [])
             write(tell(message["id"], "subscriptions/acknowledged", notifications=wanted))
@@ -274,6 +276,7 @@ HABITS: dict[str, Callable[..., None]] = {
     "probe-error": probe_error,
     "late-answer": late_answer,
     "listens": listens,
+    "never-agrees": lambda: listens(agrees=False),
     "stay": stay,
 }
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 from transports_waiting import eventually
 
 from mcpvault import Session
-from mcpvault.errors import RemoteProtocolError, RequestLostError, UsageError
+from mcpvault.connectors import HttpConnector
+from mcpvault.errors import DeadlineExceededError, RemoteProtocolError, RequestLostError, UsageError
 from mcpvault.mcp.listening import Change
 from mcpvault.testing import FakeMcpServer
 
@@ -113,6 +115,45 @@ def test_calls_of_other_threads_go_on(talk: Talk) -> None:
         assert [Change(TOOLS, {})] == heard
     session.list_tools()
     assert 2 == len(server.called("tools/list"))
+
+
+def test_a_server_that_never_agrees_is_given_up(fake_mcp_servers: Callable[..., FakeMcpServer]) -> None:
+    """The session's time counts until the subscription has begun, though something keeps coming."""
+    server = fake_mcp_servers()
+    server.misbehave("endless-comments", on="subscriptions/listen")
+    with HttpConnector(server.url) as connector:
+        session = connector.session()
+        for of_session, timeout in ((0.3, None), (0.3, 20), (20, 0.3)):
+            session.timeout = of_session
+            with pytest.raises(DeadlineExceededError):
+                session.listen(tools=True, timeout=timeout)
+
+
+@ERAS
+def test_the_sessions_time_ends_nothing_that_has_begun(era: str, talk: Talk) -> None:
+    """Once the server has agreed, a change may be as late as it likes."""
+    _, session = talk(era)
+    session.timeout = 1
+    began = time.monotonic()
+    with session.listen(tools=True, timeout=20) as changes:
+        session.timeout = 20  # for the call that changes something
+        eventually(lambda: time.monotonic() > began + 1.1)
+        soon = threading.Timer(0.1, touch, (session, TOOLS))
+        soon.start()
+
+        assert Change(TOOLS, {}) == next(changes)
+
+
+def test_who_no_longer_agrees_is_asked_less_and_less_often(talk: Talk) -> None:
+    """After a stream that broke off a server that does not agree again is a failure, and failures have pauses."""
+    server, session = talk("modern")
+    with session.listen(tools=True, timeout=1.6) as changes:
+        assert server.streams is not None
+        session.timeout, server.streams.agrees = 0.3, False
+        server.streams.listening[0][0].end()
+
+        assert [] == [*changes]
+    assert 2 == len(server.called("subscriptions/listen"))  # the pauses are 0.5 s and 1 s
 
 
 def test_listening_for_nothing_is_a_mistake(talk: Talk) -> None:

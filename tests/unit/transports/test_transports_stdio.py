@@ -413,6 +413,19 @@ def test_a_subscription_hears_what_carries_its_id(run: Run) -> None:
     assert until(lambda: 2 == server.came.count("notifications/cancelled"))
 
 
+def test_a_process_that_never_agrees_to_a_subscription_is_given_up(run: Run) -> None:
+    """The session's time counts until the subscription has begun; the process is told, and goes on."""
+    server = run("never-agrees")
+    server.echo()
+    server.session.timeout = 0.3
+
+    with pytest.raises(DeadlineExceededError):
+        server.session.listen("a://one")
+    server.session.timeout = 20
+    assert "hi" == server.echo()
+    assert (1, 1) == (server.starts(), server.came.count("notifications/cancelled"))
+
+
 def test_a_subscription_outlives_the_process(run: Run) -> None:
     """The server is started again and listened to again; what may have been missed is told."""
     server = run("listens")
