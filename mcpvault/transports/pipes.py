@@ -264,9 +264,10 @@ class Child:
         self._selector.unregister(descriptor)
 
     def leave(self) -> None:
-        """Let go of a process that is our parent's child: neither wait for it nor end it."""
+        """Let go of a process that is our parent's child: neither wait for it nor end it, nor hold its pipes open."""
         self._closing = True
         self._process.returncode = 0  # else it is waited for when it is forgotten
+        self._shut()
 
     def close(self, patience: float | None = None) -> None:
         """End it as the specification says: close stdin, wait, SIGTERM, wait, SIGKILL; the whole group."""
@@ -278,18 +279,19 @@ class Child:
 
     def _end(self, patience: float) -> None:
         process = self._process
-        with suppress(OSError):
-            if process.stdin is not None:
-                process.stdin.close()
+        if process.stdin is not None:
+            process.stdin.close()
         if not self._drained(patience):
             self._signal(signal.SIGTERM)
             self._drained(patience)
         self._signal(signal.SIGKILL)  # whoever is left of the group
         process.wait()
+        self._shut()
+
+    def _shut(self) -> None:
         self._selector.close()
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
+        for pipe in filter(None, (self._process.stdin, self._process.stdout, self._process.stderr)):
+            pipe.close()
 
     def _drained(self, seconds: float) -> bool:
         """Wait for the exit, not for the end of the pipes, and keep those empty meanwhile."""

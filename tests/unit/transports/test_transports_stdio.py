@@ -341,6 +341,26 @@ def test_closing_ends_the_whole_family(run: Run) -> None:
     assert until(lambda: gone(grandchild))
 
 
+def test_a_forked_child_does_not_keep_the_server(run: Run) -> None:
+    """While a child that was forked lives, closing in the parent still ends the server by the end of its stdin."""
+    server = run("proper")
+    server.echo()
+    child = server.transport._child
+    assert child is not None
+    held, released = os.pipe()
+    forked = os.fork()
+    if not forked:
+        os.close(released)
+        os.read(held, 1)
+        os._exit(0)
+    server.session.close()
+    os.close(released)
+    os.waitpid(forked, 0)
+    os.close(held)
+
+    assert 0 == child._process.returncode
+
+
 def test_a_server_that_will_not_go_is_killed(run: Run) -> None:
     """One that ignores the end of stdin and SIGTERM is killed."""
     server = run("stay")
