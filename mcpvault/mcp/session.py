@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import RemoteProtocolError, UnknownToolError
+from mcpvault.errors import RemoteProtocolError, UnknownToolError, UsageError
 from mcpvault.mcp import types
 from mcpvault.mcp.conversation import Conversation, own_meta
 from mcpvault.mcp.standing import AuthState as AuthState
@@ -116,9 +116,7 @@ class Session(Conversation):
         tool = self._tool(name, deadline) if validate else None
         params: Json = {"name": name, "arguments": dict(arguments or {})}
         if tool is not None:
-            from mcpvault.mcp.schema_check import check_arguments
-
-            check_arguments(params["arguments"], tool.input_schema, deadline, tool=name, server=self.name)
+            tool = self._fitting(tool, params["arguments"], deadline)
         try:
             result = self._request(
                 "tools/call", params, deadline, on_progress=on_progress, meta=own_meta(meta), safe=retry == "safe"
@@ -267,6 +265,28 @@ class Session(Conversation):
         if name not in self._schemas:
             self.list_tools(timeout=deadline.remaining())
         return self._schemas.get(name)
+
+    def _fitting(self, tool: types.Tool, arguments: Json, deadline: Deadline) -> types.Tool:
+        """Return *tool* if *arguments* fit it; before they are refused the tools are listed anew, once."""
+        from mcpvault.mcp.schema_check import check_arguments
+
+        try:
+            check_arguments(arguments, tool.input_schema, deadline, tool=tool.name, server=self.name)
+        except UsageError:
+            if self._cache is not None:
+                self._cache.forget("tools/list")
+            self.list_tools(timeout=deadline.remaining())
+            now = self._schemas.get(tool.name, tool)
+            if now.input_schema == tool.input_schema:
+                raise
+            check_arguments(arguments, now.input_schema, deadline, tool=tool.name, server=self.name)
+            return now
+        return tool
+
+    def _hear(self, method: str, params: Json) -> None:
+        if method == "notifications/tools/list_changed":
+            self._schemas = {}
+        super()._hear(method, params)
 
     def _task_of(self, result: Json, tool: str) -> Task:
         """Return the task that a server has made of a call, and tell the caller of it."""

@@ -197,6 +197,24 @@ def test_what_may_take_long_is_checked_all_the_same(rule: dict[str, Any], talk: 
         session.call_tool("echo", {"message": "x-y", "n": "one"}, validate=True)
 
 
+def test_a_schema_that_has_changed_refuses_nothing(talk: Talk) -> None:
+    """What is known of a tool is forgotten when its list changes, and looked up anew before a call is refused."""
+    server, session = talk()
+    old = server.offer.tools[0]
+    server.offer.tools[0] = {**old, "inputSchema": {"type": "object", "required": ["more"]}}
+    session.list_tools()
+    server.offer.tools[0] = old
+    assert "x" == session.call_tool("echo", {"message": "x"}, validate=True).text()
+    server.offer.tools[0] = {**old, "inputSchema": {"type": "object", "required": ["more"]}}
+    assert "x" == session.call_tool("echo", {"message": "x"}, validate=True).text()
+
+    with session.listen(tools=True, timeout=20) as changes:
+        session.call_tool("touch", {"method": "notifications/tools/list_changed"})
+        next(changes)
+    with pytest.raises(UsageError, match="more: is missing"):
+        session.call_tool("echo", {"message": "x"}, validate=True)
+
+
 def test_a_schema_s_references_are_not_fetched(talk: Talk) -> None:
     """A ``$ref`` that leads outside is an error of its own, whatever would be there; the schema stays as it came."""
     server, session = talk()
