@@ -273,7 +273,8 @@ def test_a_kill_where_the_issuer_ends_the_old_secret_at_once(keeps_access: bool,
                 rotation.pass_grace()
                 assert "done" == rotation.end()
             event += 1
-        assert (True, 1) == (event > 16, lost)
+        # The edges between the issuer's answer and the vault: it is lost at each of them, and nowhere else.
+        assert (True, True) == (event > 16, 1 <= lost <= 3)
 
 
 def test_a_failing_rollback_is_reported(home: Path) -> None:
