@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 30  # seconds
+_FRAME = 3.0  # seconds for a picture: one that falls into the change of a page's process is never answered
+_BETWEEN_PAGES = ("context", "Not attached to an active page")
 # The protocol is spoken on the descriptors 3 and 4; messages end with a zero byte.
 _ON_PIPE = (
     "import os, sys; r, w = map(int, sys.argv[1:3]); os.dup2(r, 3); os.dup2(w, 4); os.execvp(sys.argv[3], sys.argv[3:])"
@@ -30,6 +32,7 @@ _FLAGS = (
     *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--hide-scrollbars", "--window-size=900,600", "--no-proxy-server"),
     *("--password-store=basic", "--disable-extensions"),
+    *("--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows"),
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1",
 )
 
@@ -43,7 +46,9 @@ class Browser:
         self._received = b""
         self._number = 0
         self._session: str | None = None
-        target = self.command("Target.createTarget", url="about:blank")["targetId"]
+        # The page that the browser begins with is in front; one in the background need not be painted at all.
+        self.wait(lambda _: self._pages())
+        target = self._pages()[0]["targetId"]
         self._session = self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Accessibility"):
             self.command(f"{domain}.enable")
@@ -76,6 +81,11 @@ class Browser:
         where = f"document.readyState == 'complete' && location.href.startsWith({json.dumps(beginning)})"
         self.wait(lambda browser: browser.text(where))
 
+    def at_callback(self) -> None:
+        """Wait until the loopback page of a login is there, whole."""
+        where = "document.readyState == 'complete' && location.pathname.endsWith('/callback')"
+        self.wait(lambda browser: browser.text(where))
+
     def headings(self) -> list[str]:
         """Return the headings that a screen reader finds."""
         nodes = self.command("Accessibility.getFullAXTree")["nodes"]
@@ -83,29 +93,49 @@ class Browser:
 
     def screenshot(self, file: Path) -> bytes:
         """Keep a picture of the page; return it."""
-        picture = base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"])
+        ends = time.monotonic() + PATIENCE
+        answer = None
+        while answer is None:
+            assert time.monotonic() < ends, "the page is not painted"
+            self.command("Page.bringToFront")
+            answer = self._answer(self._say("Page.captureScreenshot", format="png"), _FRAME)
+        picture = base64.b64decode(answer["data"])
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(picture)
         return picture
 
     def command(self, method: str, **parameters: Any) -> Any:
-        """Give an order and return what came of it."""
+        """Give an order and return what came of it; between two pages it is given again."""
+        ends = time.monotonic() + PATIENCE
+        while (result := self._answer(self._say(method, **parameters), PATIENCE)) is None:
+            assert time.monotonic() < ends, f"{method}: no answer"
+        return result
+
+    def _pages(self) -> list[dict[str, Any]]:
+        targets = self.command("Target.getTargets")["targetInfos"]
+        return [each for each in targets if each["type"] == "page"]
+
+    def _say(self, method: str, **parameters: Any) -> int:
         self._number += 1
-        number = self._number
-        told = {"id": number, "method": method, "params": parameters}
+        told = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
             told["sessionId"] = self._session
         os.write(self._writer, json.dumps(told).encode() + b"\0")
-        ends = time.monotonic() + PATIENCE
-        while True:
-            assert time.monotonic() < ends, f"{method}: no answer"
+        return self._number
+
+    def _answer(self, number: int, seconds: float) -> Any:
+        """Return what came of an order; None when nothing did in time, or the page is about to be another."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
             for message in self._receive(1.0):
                 if message.get("id") != number:
                     continue
-                if "context" in str(message.get("error")):
-                    return {"result": {}}  # the page is about to be another
-                assert "error" not in message, (method, message["error"])
+                error = message.get("error")
+                if any(each in str(error) for each in _BETWEEN_PAGES):
+                    return None
+                assert error is None, error
                 return message["result"]
+        return None
 
     def _receive(self, seconds: float) -> list[dict[str, Any]]:
         if select.select([self._reader], [], [], seconds)[0]:

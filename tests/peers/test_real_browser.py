@@ -90,7 +90,7 @@ def test_a_person_logs_in(
     with login(home, browser) as process:
         browser.at(asking.issuer)
         browser.click("button[value=allow]")
-        browser.at("http://127.0.0.1:")
+        browser.at_callback()
         kept(browser, "logged-in")
         code, out, err = ended(process)
 
@@ -114,7 +114,7 @@ def test_a_person_says_no(asking: FakeAuthorizationServer, browser: Browser, hom
     with login(home, browser) as process:
         browser.at(asking.issuer)
         browser.click("button[value=deny]")
-        browser.at("http://127.0.0.1:")
+        browser.at_callback()
         kept(browser, "refused")
         code, out, err = ended(process)
 
@@ -143,7 +143,7 @@ def test_a_browser_that_wanders_is_waited_for(asking: FakeAuthorizationServer, b
         browser.visit(consent)
         browser.at(asking.issuer)
         browser.click("button[value=allow]")
-        browser.at("http://127.0.0.1:")
+        browser.at_callback()
         code, _, err = ended(process)
 
     assert 0 == code, err
@@ -173,7 +173,7 @@ def test_a_real_login_form(
         browser.at(f"{issuer}/login")
         kept(browser, "login-form")
         browser.click("button[type=submit], input[type=submit]")
-        browser.at("http://127.0.0.1:")
+        browser.at_callback()
         kept(browser, "logged-in-with-a-form")
         code, out, err = ended(process)
 
