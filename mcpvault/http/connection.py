@@ -9,7 +9,6 @@ the next, so that a server which drips a byte per second holds it for ever.
 from __future__ import annotations
 
 import http.client
-import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -19,14 +18,13 @@ from urllib3._collections import HTTPHeaderDict
 from urllib3.connection import HTTPConnection
 from urllib3.util.ssltransport import SSLTransport
 
+from mcpvault.http.resolution import is_address, resolve
 from mcpvault.http.response import GuardedResponse
 
 if TYPE_CHECKING:
     from mcpvault.errors import McpVaultError
     from mcpvault.http.policy import Allowance
     from mcpvault.http.proxies import Proxy
-
-_ADDRESS = r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*"  # of an origin's host: not a name
 
 
 class RefusedAddress(OSError):
@@ -111,16 +109,17 @@ def dial(host: str, port: int, allowance: Allowance, refuses: Callable[[str], Mc
     Return a socket connected to *host*, trying its addresses within one allowance.
 
     Args:
-        host: A name or an address. Its resolution is the operating system's and takes its time.
+        host: A name or an address.
         port: The port.
-        allowance: For all addresses together; each gets an equal share of what is left.
+        allowance: For the resolution of the name and for all addresses together; each of them gets an equal
+            share of what is left.
         refuses: Asked with every address before it is tried.
 
     Raises:
         OSError: Name resolution failed, or no address answered: the last one's error.
         RefusedAddress: There are addresses, and none is allowed.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = resolve(host, port, allowance.step())
     refusals = [refuses(str(address[0])) for *_, address in found]
     allowed = [entry for entry, refusal in zip(found, refusals, strict=True) if refusal is None]
     if not allowed and (refusal := next(filter(None, refusals), None)):
@@ -187,7 +186,7 @@ class GuardedConnection(HTTPConnection):
         """
         limit = allowance.connecting()
         via = self._via
-        if via and re.fullmatch(_ADDRESS, self._origin[0]) and (refusal := self._refuses(self._origin[0])):
+        if via and is_address(self._origin[0]) and (refusal := self._refuses(self._origin[0])):
             raise RefusedAddress(refusal)
         if via and self._context is not None:
             authorization = via.authorization

@@ -27,6 +27,7 @@ from mcpvault.errors import (
     UsageError,
 )
 from mcpvault.http.pool import Failure
+from mcpvault.http.resolution import Unresolved
 
 if TYPE_CHECKING:
     from mcpvault.http.policy import Allowance, OriginPolicy
@@ -42,7 +43,8 @@ def while_connecting(e: Exception, policy: OriginPolicy, allowance: Allowance, t
     if isinstance(e, TimeoutError):
         if allowance.deadline.expired():
             return Failure(_late(policy, allowance, sent=False), sent=False, lasting=True)
-        reason = f"no connection within {allowance.connect:g} s"
+        name = isinstance(e, Unresolved)
+        reason = f"{'the host name was not resolved' if name else 'no connection'} within {allowance.connect:g} s"
     elif isinstance(e, ssl.SSLCertVerificationError):
         reason = f"certificate refused: {e.verify_message.lower().rstrip('.')}"
         hint = "if the server has a certificate of your own authority, name it in tls.ca_file"
