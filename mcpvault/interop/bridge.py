@@ -277,6 +277,7 @@ class Bridge:
                     self._heard(method, facts if isinstance(facts, dict) else {})
 
     def _heard(self, method: str, params: Json) -> None:
+        self._transport.client.heard(method)
         self._send({"method": method, "params": params})
 
     def _send(self, message: Json) -> None:

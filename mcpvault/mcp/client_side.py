@@ -14,6 +14,8 @@ from mcpvault.mcp.callbacks import NOBODY, TASKS, Callbacks
 if TYPE_CHECKING:
     from mcpvault.mcp.wire import Json
 
+TOOLS_CHANGED = "notifications/tools/list_changed"
+
 
 class ClientSide:
     """
@@ -26,12 +28,14 @@ class ClientSide:
     Attributes:
         capabilities: What ``initialize`` declares.
         meta: What stands in the ``_meta`` of every modern request.
+        edition: Stands for the server's tools; another object as soon as they may have changed.
     """
 
     def __init__(self, server: str, callbacks: Callbacks = NOBODY) -> None:
         self.callbacks = callbacks
         self.capabilities: Json = callbacks.capabilities()
         self.meta = era.META
+        self.edition = object()
         self._server = server
         self._level = callbacks.log_level if callbacks.on_log is not None else None
         if callbacks is not NOBODY:
@@ -46,6 +50,11 @@ class ClientSide:
     def log_level(self, level: str | None) -> None:
         self._level = level
         self._describe()
+
+    def heard(self, method: str) -> None:
+        """Take a notification: the server's tools may have changed with it."""
+        if method == TOOLS_CHANGED:
+            self.edition = object()
 
     def with_tasks(self) -> Json:
         """Return the ``_meta`` of a request that may be answered by a task."""

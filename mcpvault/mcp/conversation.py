@@ -259,6 +259,7 @@ class Conversation(Standing):
         """Take what the server says in between."""
         if method.endswith(("list_changed", "/updated")):
             self._changes += 1
+            self._client.heard(method)
             if self._cache is not None:
                 self._cache.heard(method, params)
         if method == "notifications/message" and self._callbacks.on_log is not None:
@@ -271,6 +272,7 @@ class Conversation(Standing):
     def _authorized_anew(self) -> None:
         # "Caches MUST NOT be shared across authorization contexts"
         self._changes += 1
+        self._client.edition = object()
         if self._cache is not None:
             self._cache.forget()
 

@@ -27,6 +27,7 @@ class Session(Conversation):
     """A conversation with one server, and what can be asked in it."""
 
     _schemas: Mapping[str, types.Tool] = {}
+    _edition: object = None  # of the tools that the schemas are from
 
     def discover(self, *, timeout: float | None = None) -> Json:
         """
@@ -57,8 +58,9 @@ class Session(Conversation):
 
     def list_tools(self, *, timeout: float | None = None) -> list[types.Tool]:
         """Return all tools, from all pages; those that the protocol forbids to call are left out."""
+        edition = self._client.edition
         tools = [types.Tool(raw) for raw in self._list("tools/list", "tools", "name", timeout)]
-        self._schemas = {tool.name: tool for tool in tools}
+        self._schemas, self._edition = {tool.name: tool for tool in tools}, edition
         return tools
 
     def list_resources(self, *, timeout: float | None = None) -> list[types.Resource]:
@@ -262,7 +264,7 @@ class Session(Conversation):
         return Listening(self, asked, Deadline(timeout), reconnect=reconnect)
 
     def _tool(self, name: str, deadline: Deadline) -> types.Tool | None:
-        if name not in self._schemas:
+        if name not in self._schemas or self._edition is not self._client.edition:
             self.list_tools(timeout=deadline.remaining())
         return self._schemas.get(name)
 
@@ -282,11 +284,6 @@ class Session(Conversation):
             check_arguments(arguments, now.input_schema, deadline, tool=tool.name, server=self.name)
             return now
         return tool
-
-    def _hear(self, method: str, params: Json) -> None:
-        if method == "notifications/tools/list_changed":
-            self._schemas = {}
-        super()._hear(method, params)
 
     def _task_of(self, result: Json, tool: str) -> Task:
         """Return the task that a server has made of a call, and tell the caller of it."""

@@ -1,9 +1,9 @@
 """
 Streamable HTTP, in both eras: one POST a message, a JSON document or an event stream back.
 
-Decides the era (by ``mcp.era``), the legacy session's life, and what is asked again.
-Leaves single requests to ``endpoint``; connections, credentials and deadlines on the
-wire to the exchange it is given.
+Decides the legacy session's life, and what is asked again. Leaves how a conversation begins to
+``handshake``, single requests to ``endpoint``; connections, credentials and deadlines on the wire
+to the exchange it is given.
 
 Spec: MCP 2026-07-28 and 2025-11-25 "Streamable HTTP".
 """
@@ -16,16 +16,14 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from mcpvault.errors import (
-    ForbiddenError,
     McpVaultError,
     RequestLostError,
     RpcError,
-    ServerError,
 )
 from mcpvault.mcp import era as eras
-from mcpvault.mcp import jsonrpc
 from mcpvault.transports.bodies import LARGEST
 from mcpvault.transports.endpoint import Endpoint
+from mcpvault.transports.handshake import Handshake
 from mcpvault.transports.memory import Memory
 from mcpvault.transports.outcomes import outcome_of, raised
 from mcpvault.transports.settled import NOTHING, Rejected, Settled
@@ -68,15 +66,12 @@ class StreamableHttpTransport:
         verdict_key: str | None = None,
         largest: int = LARGEST,
     ) -> None:
-        self.server_info: Json = {}
-        self.capabilities: Json = {}
-        self.instructions: str | None = None
-        self.refused = False  # ``initialize`` was, by its status: perhaps the server is an older one
         self._server = server
         self._memory = Memory(era, verdicts, verdict_key or verdict_key_of(exchange.url))
         self._largest = largest
         self._exchange = exchange
         self._endpoint = Endpoint(exchange, server=server, largest=largest)
+        self._handshake = Handshake(self._endpoint, self._memory, server=server)
         self._mirrors: Mirrors | None = None  # of the tools that have been listed, if any mirrors arguments
         self._lock = threading.RLock()
 
@@ -88,6 +83,26 @@ class StreamableHttpTransport:
     @client.setter
     def client(self, client: ClientSide) -> None:
         self._endpoint.client = client
+
+    @property
+    def server_info(self) -> Json:
+        """What the server says it is."""
+        return self._handshake.server_info
+
+    @property
+    def capabilities(self) -> Json:
+        """What the server says it can do."""
+        return self._handshake.capabilities
+
+    @property
+    def instructions(self) -> str | None:
+        """How the server wants to be used."""
+        return self._handshake.instructions
+
+    @property
+    def refused(self) -> bool:
+        """Whether ``initialize`` was, by its status: perhaps the server is an older one."""
+        return self._handshake.refused
 
     @property
     def era(self) -> str | None:
@@ -168,42 +183,32 @@ class StreamableHttpTransport:
         while (settled := self._endpoint.settled).era is None:
             with self._alone(deadline):
                 if self._endpoint.settled.era is None:
-                    self._begin(deadline)
+                    self._handshake.begin(deadline)
         return settled
-
-    def _begin(self, deadline: Deadline) -> None:
-        era = self._memory.recall()
-        if era == "modern":
-            self._endpoint.settle(Settled("modern", eras.MODERN))
-        elif era == "auto":
-            self._probe(deadline)
-        else:
-            failure = outcome_of(lambda: self._initialize(deadline))
-            if isinstance(failure, ServerError) and self._memory.unconfirmed:
-                self._probe_again(deadline)
-            else:
-                raised(failure)
 
     def _request(
         self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None, safe: bool
     ) -> Json:
         settled = self._opened(deadline)
-        outcome = outcome_of(lambda: self._ask(settled, method, params, deadline, on_notification, safe))
+        mirrored = self._mirrored(settled, method, params, deadline, on_notification)
+        outcome = outcome_of(lambda: self._ask(settled, method, params, deadline, on_notification, safe, mirrored))
         if isinstance(outcome, dict):
             self._memory.unconfirmed = False
             return outcome
         if isinstance(outcome, McpVaultError):
-            self._mend(settled, outcome, method, params, deadline, safe)
+            self._mend(settled, outcome, method, params, deadline, on_notification, safe, mirrored)
         elif outcome.session_gone:
             # "the client MUST start a new session by sending a new InitializeRequest" -- MCP 2025-11-25
-            self._renew(settled, self._initialize, deadline)
+            self._renew(settled, self._handshake.initialize, deadline)
             if not safe:
                 raise self._endpoint.ended(method)
         elif self._doubtful(settled):
-            self._renew(settled, self._probe_again, deadline)
+            self._renew(settled, self._handshake.probe_again, deadline)
         else:
             raise self._endpoint.rejection_error(outcome, method)
-        again = self._ask(self._opened(deadline), method, params, deadline, on_notification, safe)
+        settled = self._opened(deadline)
+        mirrored = self._mirrored(settled, method, params, deadline, on_notification)
+        again = self._ask(settled, method, params, deadline, on_notification, safe, mirrored)
         if isinstance(again, Rejected):
             raise self._endpoint.rejection_error(again, method)
         return again
@@ -216,18 +221,37 @@ class StreamableHttpTransport:
         deadline: Deadline,
         on_notification: Notify | None,
         safe: bool,
+        mirrored: Mapping[str, str] | None,
     ) -> Json | Rejected:
         if method in _MAY_ASK and settled.era == "legacy" and self.client.capabilities:
             self._side(deadline)
-        mirrored: Mapping[str, str] | None = None
-        if self._mirrors is not None and method == "tools/call" and params:
-            mirrored = self._mirrors.headers(params)
+        edition = self.client.edition
         outcome = self._endpoint.ask(settled, method, params, deadline, on_notification, safe=safe, mirrored=mirrored)
         if method == "tools/list" and settled.era == "modern" and isinstance(outcome, dict):
             from mcpvault.transports.mirroring import taken
 
-            self._mirrors = taken(outcome, self._mirrors if params and "cursor" in params else None, self._server)
+            before = self._mirrors if params and "cursor" in params else None
+            self._mirrors = taken(outcome, before, edition=edition, server=self._server)
         return outcome
+
+    def _mirrored(
+        self, settled: Settled, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None
+    ) -> Mapping[str, str] | None:
+        """Return the headers that mirror a call's arguments; tools that may have changed are listed anew first."""
+        mirrors = self._mirrors
+        if mirrors is None or method != "tools/call" or not params or settled.era != "modern":
+            return None
+        if mirrors.edition is not self.client.edition:
+            with self._alone(deadline):
+                if self._mirrors is mirrors:
+                    self._list_again(settled, deadline, on_notification)
+            mirrors = self._mirrors
+        return (mirrors.headers(params) or None) if mirrors is not None else None
+
+    def _list_again(self, settled: Settled, deadline: Deadline, on_notification: Notify | None) -> None:
+        from mcpvault.transports.mirroring import listed_again
+
+        self._mirrors = listed_again(self._endpoint, settled, deadline, on_notification, server=self._server)
 
     def _side(self, deadline: Deadline) -> SideStream:
         """Return the stream on which a legacy server speaks by itself."""
@@ -239,7 +263,15 @@ class StreamableHttpTransport:
             return self._endpoint.side
 
     def _mend(
-        self, settled: Settled, error: McpVaultError, method: str, params: Json | None, deadline: Deadline, safe: bool
+        self,
+        settled: Settled,
+        error: McpVaultError,
+        method: str,
+        params: Json | None,
+        deadline: Deadline,
+        on_notification: Notify | None,
+        safe: bool,
+        mirrored: Mapping[str, str] | None,
     ) -> None:
         """Make asking again right, or raise *error*."""
         if isinstance(error, RequestLostError):
@@ -248,20 +280,14 @@ class StreamableHttpTransport:
                 return
         elif isinstance(error, RpcError):
             if self._doubtful(settled) and eras.casts_doubt(error.code):
-                mended = outcome_of(lambda: self._renew(settled, self._probe_again, deadline))
+                mended = outcome_of(lambda: self._renew(settled, self._handshake.probe_again, deadline))
                 # Whatever the probe has shown: what may have been carried out is not asked for again.
                 if (safe or error.refused) and raised(mended) is None and self.era != settled.era:
                     return
             elif error.code == eras.HEADER_MISMATCH and method == "tools/call" and params and settled.era == "modern":
                 # "the client SHOULD call tools/list … then retry": it was refused before it was carried out.
-                from mcpvault.transports.mirroring import listed_again
-
-                before = self._mirrors.headers(params) if self._mirrors is not None else {}
-                self._mirrors = listed_again(
-                    lambda page: self._endpoint.ask(settled, "tools/list", page, deadline, None, safe=True),
-                    self._server,
-                )
-                if self._mirrors is not None and self._mirrors.headers(params) != before:
+                self._list_again(settled, deadline, on_notification)
+                if self._mirrored(settled, method, params, deadline, on_notification) != mirrored:
                     return
         raise error
 
@@ -275,45 +301,3 @@ class StreamableHttpTransport:
             if self._endpoint.settled is failed:
                 self._endpoint.settle(NOTHING)
                 settle(deadline)
-
-    def _probe_again(self, deadline: Deadline) -> None:
-        """What was remembered has just failed: forget it and probe."""
-        self._memory.forget()
-        self._probe(deadline)
-
-    def _probe(self, deadline: Deadline) -> None:
-        outcome = outcome_of(lambda: self._endpoint.discover(deadline))
-        if isinstance(outcome, ForbiddenError):
-            # There are gateways that refuse methods they do not know: worth one question, but no evidence (D7).
-            if outcome_of(lambda: self._initialize(deadline)) is not None:
-                raise outcome
-            return
-        verdict = eras.judge_discover(*raised(outcome))
-        if verdict.era == "modern":
-            self._endpoint.settle(Settled("modern", eras.MODERN))
-            self._learn(verdict.discovered or {})
-        elif verdict.era == "legacy":
-            self._initialize(deadline)
-        else:
-            raise eras.undecided(verdict, server=self._server)
-        self._memory.keep(self.era)
-
-    def _initialize(self, deadline: Deadline) -> None:
-        result, session_id = self._endpoint.initialize(deadline)
-        if isinstance(result, Rejected):
-            self.refused = True
-            raise self._endpoint.rejection_error(
-                result,
-                "initialize",
-                hint="is this the MCP endpoint? if the server is one of 2024-11-05 (HTTP+SSE), "
-                f"run: mcpvault set {self._server} transport sse",
-            )
-        version = eras.accepted(result, eras.LEGACY_HTTP, server=self._server)
-        self._endpoint.settle(Settled(None, version, session_id))
-        self._endpoint.notify(jsonrpc.notification("notifications/initialized"), deadline)
-        self._learn(result)
-        self._endpoint.settle(Settled("legacy", version, session_id))
-
-    def _learn(self, facts: Json) -> None:
-        self._memory.unconfirmed = False
-        self.server_info, self.capabilities, self.instructions = eras.facts_of(facts)

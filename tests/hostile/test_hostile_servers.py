@@ -146,7 +146,7 @@ ROWS = [
     Row("echoes-credential-in-error", RpcError, 5, {"pad": 165}),
 ]
 # These are borne: the answer is there.
-BORNE = {"asks-back", "duplicate-answer", "priming-event"}
+BORNE = {"asks-back", "duplicate-answer", "notifies-first", "priming-event"}
 
 
 def spoken(row: Row) -> str:

@@ -120,6 +120,14 @@ def asks_back(x: Exchange) -> None:
 
 
 @behaviour
+def notifies_first(x: Exchange, method: str = "notifications/tools/list_changed") -> None:
+    """A notification on the stream, then the proper answer."""
+    x.start(200, STREAM)
+    x.event({"jsonrpc": "2.0", "method": method})
+    x.event(proper_answer(x))
+
+
+@behaviour
 def priming_event(x: Exchange) -> None:
     """An event with an id and empty data first, as 2025-11-25 servers send it, then the proper answer."""
     x.start(200, STREAM)

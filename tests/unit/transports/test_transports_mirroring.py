@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -66,6 +67,96 @@ def test_a_changed_schema_is_learnt(talk: Talk) -> None:
     session.call_tool("mirrored", {"region": "eu"})
 
     assert [{"mcp-param-region": "eu"}, {"mcp-param-area": "eu"}] == headers(server)
+
+
+def annotate(server: FakeMcpServer, name: str) -> None:
+    """Let the server mirror the region into another header, or into none."""
+    at = next(i for i, tool in enumerate(server.offer.tools) if tool["name"] == "mirrored")
+    changed = copy.deepcopy(MIRRORED)
+    changed["inputSchema"]["properties"]["region"] = {"type": "string", **({"x-mcp-header": name} if name else {})}
+    server.offer.tools[at] = changed
+
+
+def hear(server: FakeMcpServer, session: Session, way: str) -> None:
+    """Let the session hear that the tools have changed."""
+    assert server.streams is not None
+    if way == "authorization":
+        session._authorized_anew()
+    elif way == "answer":
+        server.misbehave("notifies-first", on="prompts/list", times=1)
+        session.list_prompts()
+    else:
+        with session.listen(tools=True, timeout=20) as changes:
+            if way == "subscription":
+                session.call_tool("touch", {"method": "notifications/tools/list_changed"})
+            else:  # the stream breaks off, and what was missed counts as changed
+                server.streams.listening[-1][0].end()
+            next(changes)
+
+
+@pytest.mark.parametrize("way", ["answer", "subscription", "broken stream", "authorization"])
+def test_a_change_that_was_heard_is_looked_up_before_the_next_call(talk: Talk, way: str) -> None:
+    """The next call lists the tools, once, and carries the headers of the new definition and no others."""
+    server, session = talk()
+    session.list_tools()
+    annotate(server, "Area")
+    hear(server, session, way)
+    server.requests.clear()
+
+    assert ['{"region": "eu"}'] * 2 == [session.call_tool("mirrored", {"region": "eu"}).text() for _ in range(2)]
+    assert [{"mcp-param-area": "eu"}] * 2 == headers(server)
+    assert 1 == len(server.called("tools/list"))
+
+    annotate(server, "")
+    hear(server, session, way)
+    session.call_tool("mirrored", {"region": "eu"})
+    assert {} == headers(server)[-1]
+
+
+def test_an_invalid_tool_that_has_become_valid_is_called(talk: Talk) -> None:
+    """What was refused by its old definition is looked up when that may have changed; what is still wrong is not."""
+    server, session = talk()
+    annotate(server, "not a name")
+    session.list_tools()
+    with pytest.raises(RemoteProtocolError, match="x-mcp-header"):
+        session.call_tool("mirrored", {"region": "eu"})
+    hear(server, session, "answer")
+    with pytest.raises(RemoteProtocolError, match="x-mcp-header"):
+        session.call_tool("mirrored", {"region": "eu"})
+    assert [] == headers(server)
+
+    annotate(server, "Region")
+    hear(server, session, "answer")
+    assert {"region": "eu"} == json.loads(session.call_tool("mirrored", {"region": "eu"}).text())
+    assert [{"mcp-param-region": "eu"}] == headers(server)
+
+
+def test_a_change_during_the_list_is_looked_up_once_more(talk: Talk) -> None:
+    """A list that was on its way when the tools changed may be of before."""
+    server, session = talk()
+    server.misbehave("notifies-first", on="tools/list", times=1)
+    session.list_tools()
+    server.requests.clear()
+
+    session.call_tool("mirrored", {"region": "eu"})
+    session.call_tool("mirrored", {"region": "eu"})
+    assert 1 == len(server.called("tools/list"))
+
+
+def test_threads_that_meet_the_same_change_list_once(talk: Talk) -> None:
+    """One of many threads looks the tools up, the others wait for it; blind calls of many threads all go through."""
+    server, session = talk()
+
+    def call(_: int) -> str:
+        return session.call_tool("mirrored", {"region": "eu"}).text()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert 8 == len([*pool.map(call, range(8))])
+        annotate(server, "Area")
+        hear(server, session, "answer")
+        server.requests.clear()
+        assert 8 == len([*pool.map(call, range(8))])
+    assert (1, [{"mcp-param-area": "eu"}] * 8) == (len(server.called("tools/list")), headers(server))
 
 
 def test_a_refusal_that_headers_do_not_explain_stays(talk: Talk) -> None:
