@@ -69,7 +69,7 @@ class Machine:
         """Return what a rotation would do; nothing is asked or written."""
         given = self._on.conditions.given
         if how == tokens.ROTATOR:
-            return tokens.plan(self._on.entry.auth.kind)
+            return tokens.plan(self._on)
         return rotator(how).plan(Case(id="", entry=self._on.entry, field=field, given=given, command=command))
 
     def start(self, field: str, how: str, *, grace: str, command: tuple[str, ...] = ()) -> Rotation:

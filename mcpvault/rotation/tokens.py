@@ -11,33 +11,47 @@ Spec: RFC 7009; SPEC §10.4.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
-from mcpvault import carriers
-from mcpvault.deadline import Deadline
 from mcpvault.durations import moment, seconds, stamp
 from mcpvault.errors import AuthorizationRequiredError, ConfigurationError, McpVaultError, PolicyError
-from mcpvault.mcp.session import Session
 from mcpvault.rotation import verification
 from mcpvault.rotation.ground import Ground
 from mcpvault.rotation.rotator import Plan
-from mcpvault.secret import Secret
+from mcpvault.state.grants import BEFORE, same_login, withdraw
 from vault_schema import Rotation
 
 if TYPE_CHECKING:
     from mcpvault.authorization import EntryAuthorization
     from mcpvault.state.record import TokenRecord
+    from mcpvault.state.tokens import TokenStore
 
 ROTATOR = "tokens"
 FIELD = "auth.tokens"
+GIVEN_UP = "given-up"  # what is to be revoked: new tokens that did not stay in use
 _PAUSE = 0.5  # seconds between two looks at a token that is to be dead
 
 
-def plan(kind: str) -> Plan:
-    """Say what would be done for an entry of that kind."""
-    first = "a person logs in" if kind == "oauth" else "the entry obtains another token in its own name"
+def plan(on: Ground) -> Plan:
+    """
+    Say what would be done.
+
+    Raises:
+        ConfigurationError: The entry keeps no tokens, or the old ones would lie where another entry's are.
+    """
+    main = on.vault.authorization(on.name)
+    if main.settings.persist == "none":
+        raise ConfigurationError(f"{on.name}: has no tokens that are kept", server=on.name)
+    beside = {main.store.beside(part).credential for part in (BEFORE, GIVEN_UP)}
+    for name in on.vault.names():
+        if (on.vault.entry(name).credential or name) in beside:
+            raise ConfigurationError(
+                f"{on.name}: its old tokens would lie where those of {name} are",
+                hint=f"give that another: mcpvault set {name} credential NAME",
+                server=on.name,
+            )
+    first = "a person logs in" if main.settings.needs_person else "the entry obtains another token in its own name"
     return Plan(
         keeps_old=True,
         steps=(first, "the old tokens are kept aside, sealed, in the state of this host",
@@ -46,16 +60,20 @@ def plan(kind: str) -> Plan:
 
 
 def mint(on: Ground, journal: Rotation) -> bool:
-    """Set the old tokens aside, and get others."""
+    """Set the old tokens aside, and get others; a login sets them aside anew (``state.grants``)."""
     journal = on.write(journal, "minted", attempt=journal.attempt + 1)
-    main, aside = on.vault.authorization(on.name), _aside(on)
-    before, kept = main.store.read(), aside.store.read()
-    if before is None or before.tokens is None:
+    main = on.vault.authorization(on.name)
+    with main.store.exclusive():
+        before, kept = main.store.read(), _old(main)
+        if before is not None and before.tokens is not None:
+            if journal.attempt == 1 or kept is None or not _is_another(main, before, kept):
+                _put(main.store.beside(BEFORE), before)
+                kept = before
+            if journal.attempt == 1:
+                withdraw(main.store.beside(GIVEN_UP))
+    if before is None or before.tokens is None or kept is None:
         undo(on, journal, "there are no tokens on this host")
         raise ConfigurationError(f"{on.name}: there are no tokens on this host to rotate", server=on.name)
-    if journal.attempt == 1 or kept is None or not _is_another(main, before, kept):
-        _put(aside, before)
-        kept = before
     if kept.generation == before.generation:
         if main.settings.needs_person:
             main.authenticate(method=None, scope=None, deadline=on.deadline())
@@ -68,7 +86,7 @@ def mint(on: Ground, journal: Rotation) -> bool:
 def verify(on: Ground, journal: Rotation) -> bool:
     """Try the new tokens, and compare what they see with what the old ones do."""
     journal = on.write(journal, "stored", attempt=journal.attempt + 1)
-    new, old = _see(on, None), _see(on, _old(on))
+    new, old = _see(on, None), _see(on, _old(on.vault.authorization(on.name)))
     if isinstance(new, McpVaultError) and not verification.decided(new):
         raise new
     lost = new.message if isinstance(new, McpVaultError) else None
@@ -99,8 +117,9 @@ def revoke(on: Ground, journal: Rotation) -> bool:
     if stamp(on.now()) < (journal.until or ""):
         return False
     journal = on.write(journal, "grace", attempt=journal.attempt + 1)
-    record = _old(on)
-    for each in _aside(on).give_back(record, timeout=on.conditions.timeout) if record is not None else ():
+    main = on.vault.authorization(on.name)
+    record = _old(main)
+    for each in main.give_back(record, timeout=on.conditions.timeout) if record is not None else ():
         on.remark(None if each.outcome == "revoked" else f"the old {each.token}: {each.outcome}")
     on.write(journal, "revoked", problem=None)
     return True
@@ -108,7 +127,8 @@ def revoke(on: Ground, journal: Rotation) -> bool:
 
 def see_it_dead(on: Ground, journal: Rotation) -> bool:
     """Look whether the old access token is refused, and forget it."""
-    record, ended = _old(on), moment(journal.updated)
+    main = on.vault.authorization(on.name)
+    record, ended = _old(main), moment(journal.updated)
     problem = None
     while record is not None:
         outcome = _see(on, record)
@@ -127,34 +147,47 @@ def see_it_dead(on: Ground, journal: Rotation) -> bool:
     if isinstance(new, McpVaultError) and verification.refused(new):
         problem = f"the new tokens are refused since the old ones were revoked: {new.message}"
     on.remark(problem)
-    _forget(on)
+    withdraw(main.store.beside(BEFORE))
     on.write(journal, "done", problem=problem)
     return False
 
 
 def undo(on: Ground, journal: Rotation, why: str) -> None:
-    """Bring the old tokens back into use, then revoke the new ones."""
+    """
+    Bring the old tokens back into use, then revoke the new ones.
+
+    Raises:
+        PolicyError: The issuer has ended the old ones: the new ones stay in use, and the rotation open.
+    """
     give_up(on, on.write(journal, journal.step, undo=True, problem=why))
 
 
 def give_up(on: Ground, journal: Rotation) -> bool:
     """
-    Go on with giving up.
+    Go on with giving up. Raises as ``undo``.
 
-    The old tokens are forgotten aside before the new ones are revoked: a run that is cut off meanwhile must not find
-    them there, take what is in use by then for the new ones, and revoke it.
+    What is given up is written down before anything comes back, and what was brought back is forgotten aside before
+    anything is revoked: a run that was cut off knows the tokens to revoke, whatever scripts have refreshed meanwhile.
     """
-    main, old = on.vault.authorization(on.name), _old(on)
-    new = main.store.read()
-    given_up = None
-    if old is not None and new is not None and _is_another(main, new, old):
-        _put(main, old.replaced(generation=new.generation + 1))
-        given_up = new
-    elif journal.step not in ("planned", "minted"):
-        on.remark("the new tokens may not have been revoked: a run that gave them up was cut off")
-    _forget(on)
-    for each in main.give_back(given_up, timeout=on.conditions.timeout) if given_up is not None else ():
+    main = on.vault.authorization(on.name)
+    if (ended := _ended(on, main)) is not None:
+        told = f"{journal.problem}; not rolled back: the old tokens have ended: {ended}"
+        on.write(journal, journal.step, undo=None, problem=told)
+        hint = f"the new ones are in use; mend what is wrong, then run: mcpvault rotate {on.name} --resume"
+        raise PolicyError(f"{on.name}: {told}", hint=hint, server=on.name)
+    aside, given_up = main.store.beside(BEFORE), main.store.beside(GIVEN_UP)
+    with main.store.exclusive():
+        old, new, candidate = _old(main), main.store.read(), _held(given_up)
+        if old is not None and new is not None and _is_candidate(main, new, old, candidate):
+            candidate = new
+            _put(given_up, new)
+            main.store.write(old.replaced(generation=new.generation + 1))
+        elif candidate is None and journal.step not in ("planned", "minted"):
+            on.remark("nothing was found to give up: it was done before, or its tokens are on another host")
+        withdraw(aside)
+    for each in main.give_back(candidate, timeout=on.conditions.timeout) if candidate is not None else ():
         on.remark(None if each.outcome == "revoked" else f"the new {each.token}: {each.outcome}")
+    withdraw(given_up)
     on.write(journal, "aborted", undo=None)
     return False
 
@@ -170,73 +203,73 @@ STEPS = {
 }
 
 
-def _aside(on: Ground) -> EntryAuthorization:
-    """Return the authorization whose state holds the old tokens."""
-    from mcpvault.oauth_entry import authorization_of, sealing_of
-
-    entry = on.vault.resolve(on.name)
-    if entry.oauth is None or entry.oauth.persist == "none":
-        raise ConfigurationError(f"{on.name}: has no tokens that are kept", server=on.name)
-    settings = entry.oauth.replaced(credential=f"{entry.oauth.credential[:56]}-before")
-    sealing = sealing_of(on.vault.file)
-    return authorization_of(entry.replaced(oauth=settings), state=on.vault.state, sealing=sealing, env=on.vault.env)
-
-
-def _old(on: Ground) -> TokenRecord | None:
-    record = _aside(on).store.read()
+def _held(store: TokenStore) -> TokenRecord | None:
+    record = store.read()
     return record if record is not None and record.tokens is not None else None
+
+
+def _old(main: EntryAuthorization) -> TokenRecord | None:
+    return _held(main.store.beside(BEFORE))
 
 
 def _is_another(grant: EntryAuthorization, new: TokenRecord, old: TokenRecord) -> bool:
     """Tell whether *new* holds another grant than *old*: a person's is the same one until there is another login."""
-    if new.tokens == old.tokens:
-        return False
-    logins = [each.lifetime.begun if each.lifetime is not None else None for each in (new, old)]
-    return not grant.settings.needs_person or None in logins or logins[0] != logins[1]
+    return new.tokens != old.tokens and not (grant.settings.needs_person and same_login(new, old))
 
 
-def _put(where: EntryAuthorization, record: TokenRecord) -> None:
-    with where.store.exclusive():
-        where.store.write(record)
+def _is_candidate(grant: EntryAuthorization, new: TokenRecord, old: TokenRecord, candidate: TokenRecord | None) -> bool:
+    """Tell whether *new* is still what is given up; *candidate* is what a run that was cut off took for it."""
+    if candidate is None or grant.settings.needs_person:
+        return _is_another(grant, new, old)
+    return new.tokens == candidate.tokens
 
 
-def _forget(on: Ground) -> None:
-    from mcpvault.state.grants import withdraw
+def _ended(on: Ground, main: EntryAuthorization) -> str | None:
+    """
+    Return why the old tokens of a person cannot come back, or None: an issuer may end them at the next login.
 
-    withdraw(_aside(on).store)
+    Only redeeming the refresh token tells; that is done aside, journalled like any, so that scripts notice nothing.
+    """
+    old, new = _old(main), main.store.read()
+    if old is None or new is None or not main.settings.needs_person or not _is_another(main, new, old):
+        return None
+    if not old.refreshable:
+        seen = _see(on, old)
+        if isinstance(seen, McpVaultError) and not verification.refused(seen):
+            raise seen
+        return seen.message if isinstance(seen, McpVaultError) else None
+    failure = None
+    try:
+        _aside(on, main).renew(expiring=None, adopt=False, timeout=on.conditions.timeout)
+    except AuthorizationRequiredError as error:
+        failure = error.message
+    return failure
+
+
+def _aside(on: Ground, main: EntryAuthorization) -> EntryAuthorization:
+    """Return the authorization whose tokens are the old ones."""
+    from mcpvault.oauth_entry import authorization_of, sealing_of
+
+    entry = on.vault.resolve(on.name)
+    return authorization_of(
+        entry.replaced(oauth=main.settings.replaced(credential=main.store.beside(BEFORE).credential)),
+        state=on.vault.state,
+        sealing=sealing_of(on.vault.file),
+        env=on.vault.env,
+        tell=partial(on.vault.audit, server=on.name),
+    )
+
+
+def _put(store: TokenStore, record: TokenRecord) -> None:
+    with store.exclusive():
+        store.write(record)
 
 
 def _see(on: Ground, old: TokenRecord | None) -> verification.Seen | McpVaultError:
     """Use the tokens that are in use, or those of *old*; return what they see, or why they do not."""
-    grant = on.vault.authorization(on.name)
-    entry = on.vault.resolve(on.name)
     try:
-        tokens = (old.tokens if old is not None else None) or grant.tokens()
-        if tokens.token_type == "DPoP" and old is not None:  # noqa: S105  a type
-            # Each request would need a proof of its own; the server that revoked it has been believed.
-            return AuthorizationRequiredError(f"{on.name}: the old token is bound to a key", server=on.name)
-        source = grant.source if old is None else Held(tokens.access_token)
-        transport = carriers.transport(entry, env=on.vault.env, state=on.vault.state, tokens=source)
-        with closing(Session(transport, name=on.name, timeout=on.conditions.timeout)) as session:
-            found = tuple(sorted(tool.name for tool in session.list_tools()))
-        return verification.Seen(tools=found, scope=tokens.scope)
+        return verification.look_with_tokens(
+            on.vault, on.name, old.tokens if old is not None else None, timeout=on.conditions.timeout
+        )
     except McpVaultError as error:
         return error.with_traceback(None)
-
-
-class Held:
-    """A ``TokenSource`` of one access token that nothing replaces."""
-
-    def __init__(self, token: Secret) -> None:
-        self._sent = {"Authorization": Secret(f"Bearer {token.reveal()}")}
-
-    def headers(self, method: str, url: str, deadline: Deadline) -> Mapping[str, Secret]:
-        """Return the token."""
-        return self._sent
-
-    def rejected(self, sent: Mapping[str, Secret], status: int, headers: Mapping[str, str], deadline: Deadline) -> bool:
-        """Let the refusal stand."""
-        return False
-
-    def answered(self, headers: Mapping[str, str]) -> None:
-        """Do nothing."""

@@ -8,6 +8,7 @@ the state of a grant.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from mcpvault import carriers
 from mcpvault.deadline import Deadline
 from mcpvault.errors import (
     AuthorizationFailedError,
+    AuthorizationRequiredError,
     ForbiddenError,
     LoginNeededError,
     McpVaultError,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from mcpvault.connect import Vault
     from mcpvault.entries import Concrete
     from mcpvault.stages import Stage
+    from mcpvault.tokens import TokenSet
 
 
 class Seen(Record):
@@ -85,6 +88,44 @@ def look(vault: Vault, name: str, stage: Stage, *, deadline: Deadline, probe_too
         if probe_tool is not None and session.call_tool(probe_tool).is_error:
             raise ToolError(f"{name}: the probe tool {probe_tool!r} reports an error", server=name)
     return Seen(tools=tools, scope=grant.tokens().scope if grant is not None else None)
+
+
+def look_with_tokens(vault: Vault, name: str, held: TokenSet | None, *, timeout: float) -> Seen:
+    """
+    Use the tokens of an OAuth entry that are in use, or *held*, which nothing refreshes; return what they get to see.
+
+    Raises:
+        LoginNeededError, ForbiddenError: They are refused.
+        McpVaultError: The server could not be asked.
+    """
+    grant, entry = vault.authorization(name), vault.resolve(name)
+    tokens = held or grant.tokens()
+    if tokens.token_type == "DPoP" and held is not None:  # noqa: S105  a type
+        # Each request would need a proof of its own; the server that revoked it has been believed.
+        raise AuthorizationRequiredError(f"{name}: the old token is bound to a key", server=name)
+    source = grant.source if held is None else Held(tokens.access_token)
+    transport = carriers.transport(entry, env=vault.env, state=vault.state, tokens=source)
+    with closing(Session(transport, name=name, timeout=timeout)) as session:
+        found = tuple(sorted(tool.name for tool in session.list_tools()))
+    return Seen(tools=found, scope=tokens.scope)
+
+
+class Held:
+    """A ``TokenSource`` of one access token that nothing replaces."""
+
+    def __init__(self, token: Secret) -> None:
+        self._sent = {"Authorization": Secret(f"Bearer {token.reveal()}")}
+
+    def headers(self, method: str, url: str, deadline: Deadline) -> Mapping[str, Secret]:
+        """Return the token."""
+        return self._sent
+
+    def rejected(self, sent: Mapping[str, Secret], status: int, headers: Mapping[str, str], deadline: Deadline) -> bool:
+        """Let the refusal stand."""
+        return False
+
+    def answered(self, headers: Mapping[str, str]) -> None:
+        """Do nothing."""
 
 
 def _prove_client(vault: Vault, entry: Concrete, grant: EntryAuthorization, deadline: Deadline) -> None:

@@ -7,6 +7,7 @@ Each of them waits for the lock, so that none cuts into a refresh, and none asks
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from mcpvault.errors import AuthorizationRequiredError, VaultError
 from mcpvault.secret import Secret
@@ -16,6 +17,7 @@ from mcpvault.state.tokens import TokenStore
 from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
 
 LOG = logging.getLogger("mcpvault.state")
+BEFORE = "before"  # what a rotation has set aside of a credential: the only grant that can come back
 
 
 def grant(
@@ -29,6 +31,9 @@ def grant(
 ) -> TokenRecord:
     """
     Keep what a login was granted; it replaces whatever was there, a dead grant and a damaged file too.
+
+    What a rotation has set aside of the grant that is replaced is brought up to date before: scripts may have refreshed
+    it while the person was awaited, and a refresh token that is spent must not come back.
 
     Raises:
         BusyError: A refresh is going on and does not end.
@@ -50,6 +55,7 @@ def grant(
             dpop_key=dpop_key,
             lifetime=begun(before.lifetime if before.issuer == server.issuer else None, tokens),
         )
+        _set_aside_anew(store.beside(BEFORE), before)
         store.write(record)
     LOG.info("%s: a new grant is kept, generation %d", store.server, record.generation)
     return record
@@ -137,6 +143,21 @@ def login_needed(store: TokenStore, why: str, *, retry_after: float | None = Non
         retry_after=retry_after,
         login_command=command,
     )
+
+
+def same_login(one: TokenRecord, other: TokenRecord) -> bool:
+    """Tell whether two records are generations of what a person granted in one login, as far as they say when."""
+    logins = [each.lifetime.begun if each.lifetime is not None else None for each in (one, other)]
+    return None not in logins and logins[0] == logins[1]
+
+
+def _set_aside_anew(aside: TokenStore, record: TokenRecord) -> None:
+    kept = None
+    with suppress(VaultError):  # what cannot be read cannot come back
+        kept = aside.read()
+    if kept is not None and kept.tokens is not None and kept.tokens != record.tokens and same_login(kept, record):
+        with aside.exclusive():
+            aside.write(record)
 
 
 def _before(store: TokenStore) -> TokenRecord:

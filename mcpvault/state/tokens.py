@@ -173,6 +173,21 @@ class TokenStore:
             server=self.server,
         )
 
+    def beside(self, part: str) -> TokenStore:
+        """Return the store of what a rotation keeps of this credential, beside it: ``before``, ``given-up``."""
+        return TokenStore(
+            self._store,
+            f"{self.credential[: 62 - len(part)]}-{part}",
+            vault_id=self.vault_id,
+            seal=self._seal,
+            unseal=self._unseal,
+            host=self.host,
+            host_name=self.host_name,
+            server=self.server,
+            persist="refresh" if self._secretive else "all",
+            bound=self._bound,
+        )
+
     def logging_in(self) -> AbstractContextManager[None]:
         """Let ``status`` say, for the time of the block, that somebody logs in."""
         from mcpvault.state.logins import announced

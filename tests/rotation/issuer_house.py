@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,20 @@ class IssuerHouse(RotationHouse):
         with vault.session("robot") as session:
             return session.list_tools() != []
 
+    def log_in(self) -> None:
+        """Let the person of the entry ``person`` consent."""
+        session = self.open().session("person", auth=_Consenting(self.issuer))
+        session.authenticate()
+        session.close()
+
+    def age_login(self) -> None:
+        """Let the person's login be a minute older: it is told from the next one by when it was."""
+        store = self.open().authorization("person").store
+        with store.exclusive():
+            record = store.read()
+            assert record is not None and record.lifetime is not None and record.lifetime.begun is not None
+            store.write(record.replaced(lifetime=record.lifetime.replaced(begun=record.lifetime.begun - 60)))
+
     @property
     def client(self) -> Client:
         """The client as the authorization server knows it."""
@@ -99,9 +113,22 @@ class IssuerHouse(RotationHouse):
     @property
     def robot(self) -> Rotation:
         """The journal."""
-        found = self.open().entry("robot").rotation
+        return self.journal_of("robot")
+
+    def journal_of(self, name: str) -> Rotation:
+        """Return the journal of an entry."""
+        found = self.open().entry(name).rotation
         assert found is not None
         return found
+
+
+class _Consenting:
+    """A way to log in that needs nobody."""
+
+    redirect_uri = "http://127.0.0.1:8765/callback"
+
+    def __init__(self, issuer: FakeAuthorizationServer) -> None:
+        self.redirect: Callable[[str], str] = issuer.follow
 
 
 class _File(dict[str, Any]):

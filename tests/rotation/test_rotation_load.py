@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from crash_house import Bearer, Robot, rotating
 from crew import crew
 from issuer_house import IssuerHouse
-from test_rotation_crashes import Bearer, Robot, rotating
 
 from mcpvault.upkeep.keys import change_keys
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,29 +23,10 @@ def house(home: Path) -> Iterator[IssuerHouse]:
         yield made
 
 
-class Consenting:
-    """A way to log in that needs nobody."""
-
-    redirect_uri = "http://127.0.0.1:8765/callback"
-
-    def __init__(self, house: IssuerHouse) -> None:
-        self.redirect: Callable[[str], str] = house.issuer.follow
-
-
-def log_in(house: IssuerHouse) -> None:
-    """Let the person consent."""
-    session = house.open().session("person", auth=Consenting(house))
-    session.authenticate()
-    session.close()
-
-
-def logged_in_before(house: IssuerHouse) -> None:
-    """Let the person's login be a minute old: it is told from the next one by when it was."""
-    store = house.open().authorization("person").store
-    record = store.read()
-    assert record is not None and record.lifetime is not None and record.lifetime.begun is not None
-    with store.exclusive():
-        store.write(record.replaced(lifetime=record.lifetime.replaced(begun=record.lifetime.begun - 60)))
+def refresh(house: IssuerHouse) -> str:
+    """Refresh the person's tokens as a script does; return the access token."""
+    house.open().authorization("person").renew(expiring=None, adopt=False, timeout=10.0)
+    return token(house, "person")
 
 
 def token(house: IssuerHouse, name: str) -> str:
@@ -97,14 +78,14 @@ def test_rolling_back_brings_the_old_tokens_back(house: IssuerHouse) -> None:
 
 def test_a_person_logs_in_in_the_middle(house: IssuerHouse) -> None:
     """Without a terminal it ends with the command to run; after that login, resuming goes on with both grants."""
-    log_in(house)
-    logged_in_before(house)
+    house.log_in()
+    house.age_login()
     old = token(house, "person")
     with pytest.raises(LoginNeededError):
         house.machine("person").start(FIELD, ROTATOR, grace="1h")
     assert old == token(house, "person")
 
-    log_in(house)
+    house.log_in()
     assert "grace" == house.machine("person").resume().step
     assert active(house, old)
     house.shift = 3601
@@ -114,18 +95,16 @@ def test_a_person_logs_in_in_the_middle(house: IssuerHouse) -> None:
 
 def test_a_refresh_while_a_person_is_awaited_is_no_login(house: IssuerHouse) -> None:
     """Resuming asks for the login again, and giving up leaves what scripts have refreshed meanwhile in use."""
-    log_in(house)
+    house.log_in()
     with pytest.raises(LoginNeededError):
         house.machine("person").start(FIELD, ROTATOR, grace="1h")
-    house.open().authorization("person").renew(expiring=None, adopt=False, timeout=10.0)
-    refreshed = token(house, "person")
+    refreshed = refresh(house)
 
     with pytest.raises(LoginNeededError):
         house.machine("person").resume()
     assert (refreshed, True) == (token(house, "person"), active(house, refreshed))
 
-    house.open().authorization("person").renew(expiring=None, adopt=False, timeout=10.0)
-    refreshed = token(house, "person")
+    refreshed = refresh(house)
     assert "aborted" == house.machine("person").abort().step
     assert (refreshed, True) == (token(house, "person"), active(house, refreshed))
 
@@ -149,3 +128,51 @@ def test_without_tokens_there_is_nothing_to_rotate(house: IssuerHouse) -> None:
     assert "aborted" == journal.step
     with pytest.raises(AuthorizationRequiredError):
         token(house, "person")
+
+
+def test_what_is_refreshed_before_a_login_is_what_comes_back(house: IssuerHouse) -> None:
+    """The refresh token that was there at the beginning is spent: an issuer that sees it again would end the grant."""
+    house.log_in()
+    house.age_login()
+    with pytest.raises(LoginNeededError):
+        house.machine("person").start(FIELD, ROTATOR, grace="1h")
+    refresh(house)
+    refresh(house)
+    house.log_in()
+    assert "grace" == house.machine("person").resume().step
+    new = refresh(house)
+
+    house.machine("person").roll_back()
+
+    assert ("aborted", False) == (house.journal_of("person").step, active(house, new))
+    assert active(house, refresh(house))
+    assert (0, 0) == (house.issuer.reuse_detected, house.issuer.families_revoked)
+
+
+def test_an_issuer_that_ends_the_old_grant_leaves_no_way_back(house: IssuerHouse) -> None:
+    """Found out before the new tokens are touched: they stay in use, which is said, and the rotation can end."""
+    house.issuer.policy.one_grant = True
+    house.log_in()
+    house.age_login()
+    with pytest.raises(LoginNeededError):
+        house.machine("person").start(FIELD, ROTATOR, grace="1h")
+    house.log_in()
+    assert "grace" == house.machine("person").resume().step
+
+    with pytest.raises(PolicyError, match="given up by hand; not rolled back: the old tokens have ended"):
+        house.machine("person").abort()
+    journal = house.journal_of("person")
+    assert ("grace", False) == (journal.step, journal.undo)
+    assert active(house, refresh(house))
+
+    house.shift = 3601
+    assert "done" == house.machine("person").resume().step
+    assert active(house, refresh(house))
+
+
+def test_tokens_are_kept_in_no_place_of_another_entry(house: IssuerHouse) -> None:
+    """An entry whose credential has the name under which the old tokens would lie loses nothing."""
+    with house.open().change() as change:
+        change.add_server("robot-before", {"url": house.server.url, "auth": {"kind": "oauth"}})
+    with pytest.raises(ConfigurationError, match="would lie where those of robot-before are"):
+        house.machine("robot").start(FIELD, ROTATOR, grace="1h")

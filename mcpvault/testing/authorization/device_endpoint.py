@@ -90,6 +90,7 @@ def redeem(issuer: Issuer, client: Client, parameters: Parameters, jkt: str | No
     resources = issuer.check_resources(parameters, device.resources)
     device.state = "redeemed"
     grant = Grant(client.client_id, device.subject, device.scope, resources, jkt)
+    issuer.ledger.begin(grant)
     told = issuer.access(grant, device.scope, device.requested_scope, resources, jkt)
     return told | (
         {"refresh_token": issuer.ledger.new_refresh(grant)} if issuer.gives_refresh(client, grant.scope) else {}

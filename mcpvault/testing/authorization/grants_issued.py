@@ -166,6 +166,14 @@ class Ledger:
         for grant in [held.grant for one in kept for held in one.values()]:
             grant.revoked |= grant.client_id == client_id
 
+    def begin(self, grant: Grant) -> None:
+        """Let a person's grant begin, which may be the end of the client's others for that person."""
+        if not self.policy.one_grant:
+            return
+        for other in [*(held.grant for held in self.access.values()), *(held.grant for held in self.refresh.values())]:
+            if other is not grant and (other.client_id, other.subject) == (grant.client_id, grant.subject):
+                other.revoked = True
+
     def _end(self, grant: Grant) -> None:
         self.families_revoked += not grant.revoked
         grant.revoked = True

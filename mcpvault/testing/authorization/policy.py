@@ -64,6 +64,7 @@ class Policy:
         rotation: Whether each refresh makes a new refresh token.
         reuse: What a rotated one leads to: ``"revoke"`` the family, ``"refuse"``, or ``"ignore"``: it is accepted.
         grace: Seconds for which a rotated refresh token is accepted once more without harm.
+        one_grant: Whether a person's login ends what the client was granted for that person before.
         dpop: ``"off"``, ``"accepted"`` or ``"required"`` (RFC 9449).
         dpop_algorithms: The signature algorithms of proofs.
         dpop_nonce: Whether proofs need a nonce of this server; ``renew_nonce()`` makes another.
@@ -110,6 +111,7 @@ class Policy:
     rotation: bool = True
     reuse: Literal["revoke", "refuse", "ignore"] = "revoke"
     grace: float = 0
+    one_grant: bool = False
     dpop: Literal["off", "accepted", "required"] = "off"
     dpop_algorithms: Sequence[str] = ("ES256",)
     dpop_nonce: bool = False

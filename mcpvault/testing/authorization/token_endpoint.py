@@ -91,6 +91,7 @@ def _authorization_code(issuer: Issuer, client: Client, parameters: Parameters, 
     resources = issuer.check_resources(parameters, grant.resources)
     code.used = True
     grant.jkt, grant.resources = jkt, resources
+    issuer.ledger.begin(grant)
     told = issuer.access(grant, grant.scope, code.requested_scope, resources, jkt)
     if issuer.gives_refresh(client, grant.scope):
         told["refresh_token"] = issuer.ledger.new_refresh(grant)
