@@ -139,7 +139,7 @@ class CredentialRejectedError(LoginNeededError):
 
 
 class InsufficientScopeError(LoginNeededError):
-    """The server wants more scope (403 ``insufficient_scope``): log in with the scope it names."""
+    """The server wants more scope (403 ``insufficient_scope``): run ``login_command``; None where no login helps."""
 
 
 class TransportError(McpVaultError):

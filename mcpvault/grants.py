@@ -126,7 +126,7 @@ class Grants:
         asked = self.asked(found, wanted)
         held = known.registration if self._still_good(known.registration, server, redirect_uris) else None
         if held is not None:
-            if {*(asked or "").split()} <= {*(held.scope or "").split()}:
+            if scope.covers(held, asked):
                 return self._as(server, held, known.proof_key)
             asked = scope.step_up(held.scope, asked)
         flow = registration.register(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mcpvault.oauth.scope import covers, permitted
 from mcpvault.oauth.settings import Settings
 from mcpvault.tokens import AuthorizationServer, Registration
 from vault_schema.record import Record
@@ -15,6 +16,9 @@ from vault_schema.record import Record
 if TYPE_CHECKING:
     from mcpvault.deadline import Deadline
     from mcpvault.grants import Grants, Known
+
+
+_BEFORE = "registered before"
 
 
 class Plan(Record):
@@ -47,13 +51,14 @@ def plan(settings: Settings, grants: Grants, known: Known, scope: str | None, de
     if not settings.needs_person:
         settings.check_issuer()
     found = grants.discover(None, deadline)
-    client, client_id = _client(settings, found.server, known.registration)
+    wanted = grants.asked(found, scope)
+    client, client_id = _client(settings, found.server, known.registration, wanted)
     device = ("device",) if found.server.device_authorization_endpoint is not None else ()
     browser = ("loopback", "paste") if found.server.authorization_endpoint is not None else ()
     return Plan(
         issuer=found.server.issuer,
         resource=found.resource,
-        scope=grants.asked(found, scope),
+        scope=permitted(wanted, known.registration) if client == _BEFORE else wanted,
         client=client,
         client_id=client_id,
         ways=(*browser, *device) if settings.needs_person else (),
@@ -61,13 +66,15 @@ def plan(settings: Settings, grants: Grants, known: Known, scope: str | None, de
     )
 
 
-def _client(settings: Settings, server: AuthorizationServer, held: Registration | None) -> tuple[str, str | None]:
+def _client(
+    settings: Settings, server: AuthorizationServer, held: Registration | None, wanted: str | None
+) -> tuple[str, str | None]:
     if settings.client_id is not None:
         return "pre-registered", settings.client_id
     if not settings.needs_person:
         return "none", None
-    if held is not None and held.issuer == server.issuer and held.source == "dynamic":
-        return "registered before", held.client_id
+    if held is not None and (held.issuer, held.source) == (server.issuer, "dynamic") and covers(held, wanted):
+        return _BEFORE, held.client_id
     if settings.client_metadata_url is not None and server.client_id_metadata_document_supported:
         return "metadata document", settings.client_metadata_url
     return "would be registered" if server.registration_endpoint is not None else "nobody registers it", None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mcpvault.oauth.scope import Attempts
     from mcpvault.oauth.settings import Settings
     from mcpvault.state.record import TokenRecord
+    from mcpvault.tokens import Registration
 
 
 class AskPerson(Protocol):
@@ -190,6 +191,9 @@ class EntryTokens:
         record = self._remembered.read()
         if self._newer(record, generation):
             return True
+        client = record.registration if record is not None and settings.needs_person else None
+        if client is not None and (lost := scopes.withheld(challenge.scope, client)):
+            raise self._out_of_reach(client, lost)
         tokens = record.tokens if record is not None else None
         before = (tokens.requested_scope or tokens.scope) if tokens else settings.scope
         named = challenge.scope
@@ -214,6 +218,14 @@ class EntryTokens:
             hint=f"run: {command}" if command else f"run: mcpvault set {settings.server} auth.scope {in_shell(wanted)}",
             server=settings.server,
             login_command=command,
+        )
+
+    def _out_of_reach(self, client: Registration, lost: str) -> InsufficientScopeError:
+        return InsufficientScopeError(
+            f"{self._settings.server}: the token's scope is not enough (403): the server asks for {lost!r}, "
+            f"for which {client.issuer} does not register this client",
+            hint="ask who runs the authorization server, or register a client there by hand, for auth.client_id",
+            server=self._settings.server,
         )
 
     def _login_needed(self, why: str) -> AuthorizationRequiredError:

@@ -47,7 +47,8 @@ class Registration(Record):
     A client at one authorization server, however it came to be known there (RFC 7591 §3.2.1).
 
     ``source`` is ``preregistered``, ``metadata_document`` or ``dynamic``. The private key of
-    ``private_key_jwt`` is no part of it. ``scope`` is what it was registered to ask for; some servers allow no more.
+    ``private_key_jwt`` is no part of it. ``scope`` is what it was to be registered for, ``granted_scope`` what the
+    server made of that; None where nobody said, and for all that did not register themselves.
     """
 
     issuer: str
@@ -58,6 +59,7 @@ class Registration(Record):
     client_secret_expires_at: int = 0  # Unix seconds; 0: never
     redirect_uris: tuple[str, ...] = ()
     scope: str | None = None
+    granted_scope: str | None = None
     registration_client_uri: str | None = None
     registration_access_token: Secret | None = None  # RFC 7592
 
@@ -72,7 +74,8 @@ class TokenSet(Record):
     What a token endpoint granted (RFC 6749 §5.1).
 
     ``expires_at`` is absolute, Unix seconds, None where the server did not say. ``scope`` is what was granted,
-    ``requested_scope`` what was asked for; both space-separated, None where nothing was asked or said.
+    ``requested_scope`` what was wanted, also what the client may not ask for (``Registration.granted_scope``); both
+    space-separated, None where nothing was asked or said.
     ``refresh_expires_at`` is when the refresh token ends, which no specification has a word for and some servers say.
     """
 

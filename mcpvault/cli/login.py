@@ -67,7 +67,11 @@ def command(
         session.authenticate(method, scope=scope, timeout=timeout or PATIENCE)
     finally:
         session.close()
-    facts = standing.granted(vault.authorization(server).tokens(), time.time())
+    authorization = vault.authorization(server)
+    facts = {
+        **standing.granted(authorization.tokens(), time.time()),
+        "registered_scope": standing.registered(authorization.store.read()),
+    }
     output.say(
         "\n".join([f"logged in to {server}", *standing.lines(server, facts, person=auth.kind == "oauth")]),
         as_json=as_json,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mcpvault.errors import McpVaultError
+    from mcpvault.state.record import TokenRecord
     from mcpvault.tokens import TokenSet
 
 
@@ -22,12 +23,19 @@ def granted(tokens: TokenSet, now: float) -> dict[str, Any]:
     }
 
 
+def registered(record: TokenRecord | None) -> str | None:
+    """Return the scope that the client of *record* registered itself for, as its server had it; None: not known."""
+    return record.registration.granted_scope if record is not None and record.registration is not None else None
+
+
 def lines(server: str, facts: Mapping[str, Any], *, person: bool) -> list[str]:
     """Return the same for people, a line each; *person*: only somebody's login makes another grant."""
-    asked, got = facts["requested_scope"], facts["scope"]
+    asked, got, most = facts["requested_scope"], facts["scope"], facts["registered_scope"]
     told = [f"  scopes: {got or 'none named'}"]
     if asked and got and {*asked.split()} != {*got.split()}:
         told.append(f"  asked for: {asked}")
+    if asked and most and not {*asked.split()} <= {*most.split()}:
+        told.append(f"  the client is registered for: {most}")
     left = facts["expires_in"]
     told.append("  access token: good " + ("until the server says otherwise" if left is None else f"for {span(left)}"))
     if not person:

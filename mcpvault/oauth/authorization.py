@@ -29,6 +29,7 @@ from mcpvault.errors import (
 from mcpvault.oauth import urls
 from mcpvault.oauth.client_authentication import check_issuer
 from mcpvault.oauth.jwt import b64url
+from mcpvault.oauth.scope import permitted
 from mcpvault.oauth.token_response import refused
 from mcpvault.quoting import quote as said
 from mcpvault.secret import Secret
@@ -50,7 +51,8 @@ class Pending(Record):
     """
     An authorization request that awaits its response: all that the response will be judged by.
 
-    It is used once. ``scope`` is what was requested; ``created_at`` is in Unix seconds.
+    It is used once. ``scope`` is what is wanted; what was asked for is what of it the client may ask for
+    (``scope.permitted``). ``created_at`` is in Unix seconds.
     """
 
     state: Secret
@@ -96,7 +98,7 @@ def begin(
         server: Validated metadata.
         registration: The client, as that server knows it.
         resource: Sent byte for byte; None only towards a server of revision 2025-03-26.
-        scope: Sent where not None.
+        scope: What of it the client may ask for is sent; None: nothing.
         redirect_uri: One of the client's: loopback http, or https.
         now: Unix seconds.
         assume_pkce_s256: The entry vouches for PKCE where the metadata does not mention it.
@@ -116,19 +118,20 @@ def begin(
     endpoint = _endpoint(server, _RESERVED | extra.keys())
     _check_pkce(server, assume_pkce_s256)
     _check_redirect_uri(redirect_uri, registration)
+    asked = permitted(scope, registration)
     state, code_verifier = Secret(b64url(random_bytes(_RANDOM))), Secret(b64url(random_bytes(_RANDOM)))
     parameters: dict[str, str | None] = {
         "response_type": "code",
         "client_id": registration.client_id,
         "redirect_uri": redirect_uri,
-        "scope": scope,
+        "scope": asked,
         "state": state.reveal(),
         "code_challenge": b64url(hashlib.sha256(code_verifier.reveal().encode("ascii")).digest()),
         "code_challenge_method": "S256",
         "resource": resource,
         "dpop_jkt": dpop_jkt,
         # OpenID Connect Core §11: offline_access is granted only where the person is asked.
-        "prompt": "consent" if "offline_access" in (scope or "").split() else None,
+        "prompt": "consent" if "offline_access" in (asked or "").split() else None,
         **extra,
     }
     sent = {name: value for name, value in parameters.items() if value is not None}

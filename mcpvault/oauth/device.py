@@ -21,6 +21,7 @@ from mcpvault.errors import (
 )
 from mcpvault.oauth import grants, urls
 from mcpvault.oauth.flows import Client, authenticate, post, token_request
+from mcpvault.oauth.scope import permitted
 from mcpvault.oauth.token_response import classify, error_of, failure, read_token, seconds
 from mcpvault.oauth.wire import Answer, Ask, ShowCode, Wait, json_object, retry_after
 from mcpvault.secret import Secret
@@ -42,7 +43,7 @@ def device_flow(client: Client, *, scope: str | None, resource: str | None, cloc
 
     Args:
         client: Who asks; its server must have a ``device_authorization_endpoint``.
-        scope: What is asked for; sent where not None.
+        scope: What is wanted; what of it the client may ask for is sent. None: nothing.
         resource: Sent with both requests (A90).
         clock: Returns Unix seconds. The one flow that reads it: it lasts as long as the person takes.
 
@@ -58,7 +59,8 @@ def device_flow(client: Client, *, scope: str | None, resource: str | None, cloc
             hint=f"run: mcpvault login {client.name} --method paste",
             server=client.name,
         )
-    form, headers = authenticate(client, grants.device_authorization(scope=scope, resource=resource), now=clock())
+    asked = permitted(scope, client.registration)
+    form, headers = authenticate(client, grants.device_authorization(scope=asked, resource=resource), now=clock())
     answer = yield from post(endpoint, form, headers, purpose="device authorization")
     code, shown, interval = _accept(client, answer)
     ends = clock() + shown.expires_in
@@ -83,13 +85,14 @@ def device_flow(client: Client, *, scope: str | None, resource: str | None, cloc
             continue
         pause = _pause(answer, interval)
         if pause is None:
-            return read_token(
+            tokens = read_token(
                 answer,
-                requested_scope=scope,
+                requested_scope=asked,
                 now=now,
                 expected_type=client.token_type,
                 server_name=client.name,
             )
+            return tokens.replaced(requested_scope=scope)
         interval = pause
 
 

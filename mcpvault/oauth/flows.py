@@ -17,6 +17,7 @@ from mcpvault.errors import ConfigurationError, IssuerMismatchError
 from mcpvault.oauth import client_authentication, dpop, grants, jwt
 from mcpvault.oauth.authorization import Pending
 from mcpvault.oauth.jwt import ClientKey
+from mcpvault.oauth.scope import permitted
 from mcpvault.oauth.token_response import read_id_jag, read_token
 from mcpvault.oauth.wire import Answer, Flow, Form
 from mcpvault.quoting import quote
@@ -68,13 +69,14 @@ def exchange_code_flow(client: Client, pending: Pending, code: Secret, *, now: f
         code, code_verifier=pending.code_verifier, redirect_uri=pending.redirect_uri, resource=pending.resource
     )
     answer = yield from token_request(client, form, now=now)
-    return read_token(
+    tokens = read_token(
         answer,
-        requested_scope=pending.scope,
+        requested_scope=permitted(pending.scope, client.registration),
         now=now,
         expected_type=client.token_type,
         server_name=client.name,
     )
+    return tokens.replaced(requested_scope=pending.scope)
 
 
 def client_credentials_flow(client: Client, *, scope: str | None, resource: str | None, now: float) -> Flow[TokenSet]:

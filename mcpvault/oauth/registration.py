@@ -26,7 +26,7 @@ from mcpvault.errors import (
 )
 from mcpvault.oauth.client_authentication import check_issuer
 from mcpvault.oauth.metadata import texts
-from mcpvault.oauth.token_response import refused
+from mcpvault.oauth.token_response import refused, scope_text
 from mcpvault.oauth.urls import flaw, shown, split
 from mcpvault.oauth.wire import Answer, Ask, Flow, json_object, unavailable
 from mcpvault.quoting import quote
@@ -244,6 +244,7 @@ def _verdict(
         client_secret_expires_at=0 if secret is None else _moment(told.get("client_secret_expires_at")),
         redirect_uris=texts(told.get("redirect_uris")) or redirect_uris,
         scope=scope,
+        granted_scope=scope_text(told.get("scope")) or scope,
         registration_client_uri=uri,
         registration_access_token=None if token is None else Secret(token),
     )

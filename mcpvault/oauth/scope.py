@@ -4,7 +4,8 @@ Which scopes are asked for, first and when more are needed, and when to stop ask
 Decides the ``scope`` parameter. Leaves asking to ``authorization`` and keeping what was asked and granted to
 ``mcpvault.state``; only a new authorization widens a grant, a refresh never does (A106).
 
-Spec: RFC 6749 §3.3; MCP 2026-07-28, Scope Selection Strategy, Refresh Tokens, Step-Up Authorization Flow.
+Spec: RFC 6749 §3.3; RFC 7591 §3.2.1; MCP 2026-07-28, Scope Selection Strategy, Refresh Tokens, Step-Up
+Authorization Flow.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mcpvault.tokens import AuthorizationServer
+from mcpvault.tokens import AuthorizationServer, Registration
 
 OFFLINE_ACCESS = "offline_access"
 _SCOPE = r"[\x21\x23-\x5b\x5d-\x7e]+"  # RFC 6749 A.4
@@ -56,6 +57,35 @@ def step_up(requested: str | None, challenge_scope: str | None) -> str:
     scopes from the current challenge." -- MCP 2026-07-28
     """
     return _union(requested, challenge_scope)
+
+
+def covers(registration: Registration, wanted: str | None) -> bool:
+    """
+    Tell whether the client was to be registered for all of *wanted*, whatever the server made of that.
+
+    A server that never gives all of it would see a new client with every login otherwise.
+    """
+    return {*(wanted or "").split()} <= {*(registration.scope or "").split()}
+
+
+def withheld(wanted: str | None, registration: Registration | None) -> str:
+    """
+    Return what of *wanted* the server took away from the client when it was registered; empty: nothing.
+
+    "The authorization server MAY reject or replace any of the client's requested metadata values" -- RFC 7591 §3.2.1.
+    ``scope`` are those "that the client can use when requesting access tokens" (§2).
+    """
+    if registration is None or registration.granted_scope is None:
+        return ""
+    taken = {*(registration.scope or "").split()} - {*registration.granted_scope.split()}
+    return " ".join(name for name in (wanted or "").split() if name in taken)
+
+
+def permitted(wanted: str | None, registration: Registration | None) -> str | None:
+    """Return what of *wanted* the client may ask for; all of it where nothing would be left."""
+    taken = withheld(wanted, registration).split()
+    kept = [name for name in (wanted or "").split() if name not in taken]
+    return " ".join(kept) if taken and kept else wanted
 
 
 class Attempts:

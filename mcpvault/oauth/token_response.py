@@ -82,6 +82,13 @@ def error_of(told: Mapping[str, Any] | None) -> str | None:
     return error if isinstance(error, str) and error else None
 
 
+def scope_text(value: object) -> str | None:
+    """Return a scope as one text; some servers send a list. It is shown to people: what no scope may hold is a "?"."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        value = " ".join(value)
+    return re.sub(r"[^\x20-\x7e]", "?", " ".join(value.split())) or None if isinstance(value, str) else None
+
+
 def read_token(
     answer: Answer,
     *,
@@ -224,7 +231,7 @@ def _granted(
         refresh_token=_secret(told.get("refresh_token")) or (previous.refresh_token if previous else None),
         issued_at=now,
         expires_at=None if expires_in is None else now + expires_in,
-        scope=_scope(told.get("scope")) or (previous.scope if previous else requested_scope),
+        scope=scope_text(told.get("scope")) or (previous.scope if previous else requested_scope),
         requested_scope=previous.requested_scope if previous else requested_scope,
         refresh_expires_at=None if sleeps_in is None else now + sleeps_in,
     )
@@ -249,10 +256,3 @@ def _id_jag(answer: Answer, server_name: str) -> Secret | McpVaultError | None:
 
 def _secret(value: object) -> Secret | None:
     return Secret(value) if isinstance(value, str) and value else None
-
-
-def _scope(value: object) -> str | None:
-    """Return a scope as one text; some servers send a list. It is shown to people: what no scope may hold is a "?"."""
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        value = " ".join(value)
-    return re.sub(r"[^\x20-\x7e]", "?", " ".join(value.split())) or None if isinstance(value, str) else None

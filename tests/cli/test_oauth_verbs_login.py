@@ -48,7 +48,11 @@ def test_login_as_json(house: OAuthHouse) -> None:
         *(told["requested_scope"], told["scope"], told["token_type"], told["refreshable"]),
     )
     assert 3590 <= told["expires_in"] <= 3600
-    assert {*told} == {"server", "token_type", "requested_scope", "scope", "expires_at", "expires_in", "refreshable"}
+    assert SCOPE == told["registered_scope"]
+    assert {*told} == {
+        *("server", "token_type", "requested_scope", "scope", "registered_scope", "expires_at", "expires_in"),
+        "refreshable",
+    }
 
 
 @pytest.mark.parametrize("padding", ["", "&more=" + "x" * 9000], ids=["short", "long"])
@@ -166,6 +170,26 @@ def test_scopes_can_be_asked_for(house: OAuthHouse) -> None:
     assert "  scopes: mcp:read\n  asked for: mcp:read admin\n" in said
 
 
+def test_a_registration_for_less_is_told(house: OAuthHouse) -> None:
+    """What was wanted, what was granted, and what the client may ask for at most: by browser, by device, and before."""
+    house.issuer.policy.substituted = {"scope": "mcp:read"}
+    most = f"  scopes: mcp:read\n  asked for: {SCOPE}\n  the client is registered for: mcp:read\n"
+
+    for _ in range(2):
+        assert most in house.run("login", "demo", "--method", "loopback", BROWSER=BROWSER).stdout
+    before = house.run("login", "demo", "--dry-run").stdout
+    assert "  scopes asked for: mcp:read\n  client: registered before (" in before
+    assert 1 == len([*house.issuer.clients])
+
+    def approve(_: str) -> str:
+        house.issuer.approve()
+        return ""
+
+    shown = house.talk("login", "demo", "--method", "device", answers=[("Waiting for you", approve)])
+    assert most in shown.replace("\r\n", "\n")
+    assert ["mcp:read"] == [request.form["scope"] for request in house.issuer.called("device")]
+
+
 def test_a_dry_run_asks_nobody(house: OAuthHouse) -> None:
     """``--dry-run`` tells what would be asked of whom, by metadata alone: nothing is registered, opened or written."""
     before = house.files()
@@ -178,7 +202,9 @@ def test_a_dry_run_asks_nobody(house: OAuthHouse) -> None:
 
     house.log_in()
     told = json.loads(house.run("login", "demo", "--scope", "admin", "--dry-run", "--json").stdout)
-    assert ("registered before", "admin", True) == (told["client"], told["scope"], told["dry_run"])
+    assert ("would be registered", "admin", True) == (told["client"], told["scope"], told["dry_run"])
+    told = json.loads(house.run("login", "demo", "--dry-run", "--json").stdout)
+    assert ("registered before", SCOPE) == (told["client"], told["scope"])
     assert [told["client_id"]] == [client.client_id for client in house.issuer.clients]
 
 

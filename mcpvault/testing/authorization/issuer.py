@@ -107,9 +107,11 @@ class Issuer:
             wanted = (client.scope or " ".join(policy.scopes or ())).split()
         else:
             wanted = [*dict.fromkeys(asked.split())]
-        unknown = [] if policy.scopes is None else [token for token in wanted if token not in policy.scopes]
+        own = client.scope.split() if client.scope and policy.registered_scope_binds else None
+        bounds = [bound for bound in (policy.scopes, own) if bound is not None]
+        unknown = [token for token in wanted if any(token not in bound for bound in bounds)]
         if unknown and not policy.drop_unknown_scopes:
-            raise OAuthRefusal("invalid_scope", f"unknown scope {' '.join(unknown)}")
+            raise OAuthRefusal("invalid_scope", f"unknown scope {' '.join(unknown)}, or none of this client's")
         if policy.granted_scope is not None:
             return policy.granted_scope
         return " ".join(token for token in wanted if token not in unknown)

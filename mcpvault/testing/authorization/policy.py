@@ -39,7 +39,10 @@ class Policy:
         registration: Whether clients may register themselves (RFC 7591).
         registration_management: Whether they get an address to manage that (RFC 7592).
         initial_access_token: What registering needs in the Authorization header, or None.
-        substituted: Members of a registration that the server puts in place of the client's.
+        substituted: Members of a registration that the server puts in place of the client's, such as
+            ``{"scope": "read"}``.
+        registered_scope_binds: Whether a client that is registered for scopes is refused all others
+            (or gets a token without them, see ``drop_unknown_scopes``).
         secret_lifetime: Seconds for which a registered secret is good, or None for ever.
         renew_secrets: Whether an update of a registration makes a new secret and access token for it.
         old_secret_lifetime: Seconds for which the secret before a renewed one stays good.
@@ -87,6 +90,7 @@ class Policy:
     registration_management: bool = True
     initial_access_token: str | None = None
     substituted: Mapping[str, Any] = field(default_factory=dict)
+    registered_scope_binds: bool = True
     secret_lifetime: float | None = None
     renew_secrets: bool = False
     old_secret_lifetime: float = 0

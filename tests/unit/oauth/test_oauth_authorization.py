@@ -81,6 +81,16 @@ def test_what_is_not_known_is_not_sent() -> None:
     assert set() == {"scope", "resource", "prompt", "dpop_jkt"} & told.keys()
 
 
+def test_what_the_client_is_not_registered_for_is_not_asked_for() -> None:
+    """The request remembers what was wanted; a consent page is asked for only on account of what is sent."""
+    client = registration(scope="read write offline_access", granted_scope="write read")
+
+    url, request = begun(registration=client, scope="read offline_access write")
+
+    told = dict(parse_qsl(urlsplit(url).query))
+    assert ("read write", None, "read offline_access write") == (told["scope"], told.get("prompt"), request.scope)
+
+
 def test_the_endpoints_own_query_is_kept() -> None:
     """RFC 6749 §3.1: what the endpoint's URL already says stays, byte for byte."""
     url, _ = begun(server=server(authorization_endpoint=f"{ISSUER}/authorize?tenant=a%2fb&x"))

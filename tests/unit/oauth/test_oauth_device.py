@@ -17,6 +17,7 @@ from token_peers import (
     leaks,
     opened,
     refusal,
+    registration,
     server,
 )
 
@@ -105,6 +106,16 @@ def test_a_person_enters_a_code_while_we_ask() -> None:
         tokens.requested_scope,
     )
     assert tokens.refresh_token is not None
+
+
+def test_a_device_asks_for_what_its_client_may_have() -> None:
+    """RFC 7591 §3.2.1: of what is wanted; an answer without scope means what was asked for."""
+    room = Room(answer(EXAMPLE), granted(scope=None))
+    own = registration(source="dynamic", scope="read write", granted_scope="read")
+
+    tokens = run(room, registration=own, scope="write read")
+
+    assert ("read", "read", "write read") == (room.forms[0]["scope"], tokens.scope, tokens.requested_scope)
 
 
 def test_the_code_is_shown_before_anything_waits() -> None:

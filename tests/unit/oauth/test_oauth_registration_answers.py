@@ -55,6 +55,7 @@ def test_the_answer_of_the_rfc_is_read() -> None:
             client_secret_expires_at=2893276800,
             redirect_uris=("https://client.example.org/callback", "https://client.example.org/callback2"),
             scope="a b",
+            granted_scope="a b",
             registration_client_uri=f"{REGISTER}/s6BhdRkqt3",
             registration_access_token=Secret("reg-23410913-abewfq.123483"),
         ).fields()
@@ -65,10 +66,13 @@ def test_the_answer_of_the_rfc_is_read() -> None:
 @pytest.mark.parametrize("status", [200, 201])
 def test_a_short_answer_means_as_requested(status: int) -> None:
     """Some servers answer 200, and repeat nothing."""
-    expected = Registration(issuer=AS, client_id="new", source="dynamic", redirect_uris=(CALLBACK,), scope="a b")
+    expected = Registration(
+        issuer=AS, client_id="new", source="dynamic", redirect_uris=(CALLBACK,), scope="a b", granted_scope="a b"
+    )
+    odd = {"redirect_uris": [], "token_endpoint_auth_method": 1, "client_secret": "", "scope": " "}
 
     assert expected == registered(answering(status))
-    assert expected == registered(answering(status, redirect_uris=[], token_endpoint_auth_method=1, client_secret=""))
+    assert expected == registered(answering(status, **odd))
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
@@ -77,6 +81,15 @@ def test_a_substituted_method_is_obeyed(method: str) -> None:
     client = registered(answering(token_endpoint_auth_method=method, client_secret=SECRET))
 
     assert (method, Secret(SECRET)) == (client.token_endpoint_auth_method, client.client_secret)
+
+
+@pytest.mark.parametrize("said", ["b  c", ["b", "c"]], ids=["text", "list"])
+def test_a_substituted_scope_is_kept_beside_what_was_requested(said: object) -> None:
+    """RFC 7591 §3.2.1: what the server made of it decides what the client may ask for; some servers send a list."""
+    client = registered(answering(scope=said))
+
+    assert ("a b", "b c") == (client.scope, client.granted_scope)
+    assert "b" == registered(answering(scope="b"), scope=None).granted_scope
 
 
 def test_a_secret_without_a_use_is_not_kept() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcpvault.oauth.scope import Attempts, initial, step_up
-from mcpvault.tokens import AuthorizationServer
+from mcpvault.oauth.scope import Attempts, covers, initial, permitted, step_up, withheld
+from mcpvault.tokens import AuthorizationServer, Registration
 
 NAMES = st.lists(st.sampled_from(["a", "b", "c", "files:read", "offline_access"]), max_size=5)
 
@@ -135,3 +135,41 @@ def test_attempts_are_counted_by_resource_and_operation() -> None:
     assert not attempts.allow("https://mcp.example", "tools/call x", "a")
     assert attempts.allow("https://mcp.example", "tools/call y", "a")
     assert attempts.allow("https://other.example", "tools/call x", "a")
+
+
+def registered(scope: str | None, granted_scope: str | None) -> Registration:
+    """Return a client that asked for *scope*, and was registered for *granted_scope*."""
+    return Registration(
+        issuer="https://as.example", client_id="c", source="dynamic", scope=scope, granted_scope=granted_scope
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "given", "wanted", "expected"),
+    [
+        pytest.param("a b c", "c a", "c b a", "c a", id="the overlap, in the order in which it is wanted"),
+        pytest.param("a b", "b a x", "a  b", "a  b", id="more than was asked for changes nothing, not even a space"),
+        pytest.param("a b", "x", "a b", "a b", id="an empty overlap: all of it"),
+        pytest.param("a b", "a", "a c", "a c", id="nobody has said no to what was never asked for"),
+        pytest.param("a b", None, "a b", "a b", id="kept by a version that did not look"),
+        pytest.param(None, "a", "b", "b", id="nothing was asked for"),
+        pytest.param("a b", "a", None, None, id="nothing is wanted"),
+    ],
+)
+def test_what_a_client_may_ask_for(asked: str | None, given: str | None, wanted: str | None, expected: str) -> None:
+    """What the server took out of its registration is left out (RFC 7591 §3.2.1)."""
+    assert expected == permitted(wanted, registered(asked, given))
+    assert wanted == permitted(wanted, None)
+
+
+def test_what_was_taken_away_is_named() -> None:
+    """In the order of what is wanted, and nothing of what was never asked for."""
+    assert "c b" == withheld("c d b a", registered("a b c", "a"))
+    assert "" == withheld("a b", registered("a b", None)) == withheld("a", None)
+
+
+def test_a_client_covers_what_it_asked_to_be_registered_for() -> None:
+    """Not what it was given: who never gives all of it would register a client with every login."""
+    assert covers(registered("a b", "a"), "b a")
+    assert covers(registered(None, None), None)
+    assert not covers(registered("a", "a b"), "a b")

@@ -17,7 +17,7 @@ from mcpvault.state.journal import Intent
 from mcpvault.state.lifetime import Lifetime
 from mcpvault.state.record import STATUSES, KeptAnswer, TokenRecord
 from mcpvault.state.token_file import BLOCK, facts_in, record_in, render
-from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
+from mcpvault.tokens import AuthorizationServer, Registration, TokenSet, as_json
 from mcpvault.vault.state_sealing import unseal_state
 from vault_schema import dump_plain
 
@@ -40,7 +40,7 @@ FULL = TokenRecord(
         requested_scope="read write",
         refresh_expires_at=NOON + 9000,
     ),
-    registration=CLIENT.replaced(client_secret=Secret(CANARIES[2])),
+    registration=CLIENT.replaced(client_secret=Secret(CANARIES[2]), scope="read write", granted_scope="read"),
     server=SERVER,
     dpop_key=Secret(CANARIES[3]),
     rejections=1,
@@ -65,6 +65,14 @@ def opened(data: bytes, **other: Any) -> TokenRecord:
 def test_what_was_written_is_read() -> None:
     """Every field comes back, secrets, times and raw bytes included."""
     assert FULL == opened(written())
+
+
+def test_a_registration_of_an_older_version_is_read() -> None:
+    """It does not say what the server made of the scope that was asked for; nobody knows then."""
+    older = FULL.replaced(registration=CLIENT.replaced(scope="read write"))
+
+    assert "granted_scope" not in as_json(older.registration)  # type: ignore[arg-type]
+    assert older == opened(written(older))
 
 
 def test_no_secret_stands_in_clear() -> None:

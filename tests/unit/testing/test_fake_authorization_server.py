@@ -209,6 +209,26 @@ def test_the_server_substitutes_what_it_likes(fake_authorization_servers: Server
     assert 200 == redeem(server, code, **form).status_code
 
 
+def test_a_client_may_ask_for_the_scope_of_its_registration(fake_authorization_servers: Servers) -> None:
+    """Others are refused, or left out where unknown ones are; without ``registered_scope_binds`` they are free."""
+    server = fake_authorization_servers(substituted={"scope": "read"})
+    asked = {"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none", "application_type": "native"}
+    told = requests.post(server.url("register"), json={**asked, "scope": "read write"}, timeout=10).json()
+    client_id = told["client_id"]
+
+    def granted() -> str:
+        code = code_of(server, client_id=client_id, scope="read write")
+        return str(redeem(server, code, client_id=client_id).json()["scope"])
+
+    assert "read" == told["scope"]
+    refused = server.follow(authorization_url(server, client_id=client_id, scope="read write"))
+    assert "error=invalid_scope" in refused
+    server.policy.drop_unknown_scopes = True
+    assert "read" == granted()
+    server.policy.drop_unknown_scopes, server.policy.registered_scope_binds = False, False
+    assert "read write" == granted()
+
+
 def test_a_client_is_the_url_of_its_document(fake_authorization_servers: Servers) -> None:
     """A client ID metadata document is taken from ``documents``, or fetched from this machine; https elsewhere."""
     server = fake_authorization_servers(client_id_metadata=True)
