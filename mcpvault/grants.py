@@ -16,7 +16,7 @@ from mcpvault.deadline import Deadline
 from mcpvault.errors import AuthorizationFailedError
 from mcpvault.mcp import era, jsonrpc
 from mcpvault.oauth import challenge as challenges
-from mcpvault.oauth import client_authentication, discovery, flows, registration, scope
+from mcpvault.oauth import discovery, flows, registration, scope
 from mcpvault.oauth.authorization import Pending, answers, begin, code_from
 from mcpvault.oauth.challenge import Challenge
 from mcpvault.oauth.discovery import Discovery
@@ -24,6 +24,7 @@ from mcpvault.oauth.flows import Client
 from mcpvault.oauth.identity_provider import identity_provider
 from mcpvault.oauth.settings import Settings
 from mcpvault.oauth.wire import Answer, Ask, ShowCode, Wait, drive
+from mcpvault.oauth_client import preregistered, still_good, with_keys
 from mcpvault.secret import Secret
 from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
 
@@ -112,22 +113,32 @@ class Grants:
             return drive(flow, ask)
 
     def client(
-        self, found: Discovery, known: Known, redirect_uris: tuple[str, ...], deadline: Deadline, wanted: str | None
+        self,
+        found: Discovery,
+        known: Known,
+        redirect_uris: tuple[str, ...],
+        deadline: Deadline,
+        wanted: str | None,
+        *,
+        uri_by_hand: str | None = None,
     ) -> Client:
         """
         Return the client to ask as: the entry's own, the one that was registered before, or a new one.
 
-        One that is to ask for more than it was registered for is registered anew, where that goes.
+        One that is to ask for more than it was registered for is registered anew, where that goes; where none can be,
+        *uri_by_hand* is what a person is told to register, else *redirect_uris*.
 
         Raises:
             McpVaultError: See ``mcpvault.oauth.registration.register``.
         """
         settings, server = self._settings, found.server
         asked = self.asked(found, wanted)
-        held = known.registration if self._still_good(known.registration, server, redirect_uris) else None
+        held = known.registration
+        if held is not None and not still_good(settings, held, server, redirect_uris, self._now()):
+            held = None
         if held is not None:
             if scope.covers(held, asked):
-                return self._as(server, held, known.proof_key)
+                return with_keys(settings, server, held, known.proof_key)
             asked = scope.step_up(held.scope, asked)
         flow = registration.register(
             server,
@@ -135,10 +146,11 @@ class Grants:
             redirect_uris=redirect_uris,
             scope=asked,
             client_metadata_url=settings.client_metadata_url,
-            preregistered=self._preregistered(server, redirect_uris),
+            preregistered=preregistered(settings, server, redirect_uris),
             software_version=VERSION,
             grant_types=registration.GRANT_TYPES if redirect_uris else (DEVICE_GRANT, "refresh_token"),
             server_name=settings.server,
+            uri_by_hand=uri_by_hand,
         )
         with self.reach(deadline) as ask:
             try:
@@ -146,7 +158,7 @@ class Grants:
             except AuthorizationFailedError:
                 if held is None:
                     raise
-        client = self._as(server, held, known.proof_key)
+        client = with_keys(settings, server, held, known.proof_key)
         if held.source == "dynamic":
             self._registered(client)
         return client
@@ -181,11 +193,12 @@ class Grants:
         return Grant(tokens, client.server, client.registration, pending.resource, client.proof_key)
 
     def by_person(
-        self, way: Way, known: Known, seen: Challenge | None, wanted: str | None, deadline: Deadline
-    ) -> Grant:
-        """Take a person through consent, the *way* that was chosen."""
+        self, way: Way, known: Known, seen: Challenge | None, wanted: str | None, deadline: Deadline,
+        *, uri_by_hand: str | None = None,
+    ) -> Grant:  # fmt: skip
+        """Take a person through consent, the *way* that was chosen; *uri_by_hand* as for ``client``."""
         found = self.discover(seen, deadline)
-        client = self.client(found, known, (way.redirect_uri,), deadline, wanted)
+        client = self.client(found, known, (way.redirect_uri,), deadline, wanted, uri_by_hand=uri_by_hand)
         url, pending = self.begin(found, client, way.redirect_uri, wanted)
         redirected = Secret(way.visit(url, lambda address: answers(pending, address), deadline))
         return self.complete(client, pending, redirected, deadline)
@@ -222,7 +235,7 @@ class Grants:
         if server is None or seen is not None:
             found = self.discover(seen, deadline)
             server, resource, default = found.server, found.resource, self._first_scope(found, refresh=False)
-        client = self._as(server, self._preregistered(server, ()), known.proof_key)
+        client = with_keys(settings, server, preregistered(settings, server), known.proof_key)
         asked: Mapping[str, Any] = {"scope": wanted or default, "resource": resource, "now": self._now()}
         with self.reach(deadline) as ask:
             if settings.kind == "client_credentials":
@@ -244,7 +257,7 @@ class Grants:
 
     def as_client(self, server: AuthorizationServer, held: Registration | None, proof_key: ProofKey | None) -> Client:
         """Return the client of an earlier grant, to refresh or to revoke with."""
-        return self._as(server, self._preregistered(server, ()) or held, proof_key)
+        return with_keys(self._settings, server, preregistered(self._settings, server) or held, proof_key)
 
     def asked(self, found: Discovery, wanted: str | None) -> str | None:
         """Return the scopes that are asked for first: *wanted*, else what entry, challenge or metadata say."""
@@ -257,54 +270,6 @@ class Grants:
             resource_scopes=found.scopes_supported,
             server=found.server,
             wants_refresh=refresh,
-        )
-
-    def _still_good(self, held: Registration | None, server: AuthorizationServer, uris: tuple[str, ...]) -> bool:
-        """Tell whether what was registered before is good for this server and these URIs (A60, A61)."""
-        return (
-            held is not None
-            and (self._settings.client_id, held.issuer, held.source) == (None, server.issuer, "dynamic")
-            and not registration.expired(held, self._now())
-            and {*uris} <= {*held.redirect_uris}
-            and bool(uris) is bool(held.redirect_uris)  # else registered for another grant
-        )
-
-    def _preregistered(self, server: AuthorizationServer, redirect_uris: tuple[str, ...]) -> Registration | None:
-        settings = self._settings
-        if settings.client_id is None:
-            return None
-        return Registration(
-            issuer=settings.issuer or server.issuer,
-            client_id=settings.client_id,
-            source="preregistered",
-            token_endpoint_auth_method=client_authentication.choose(
-                server,
-                has_secret=settings.client_secret is not None,
-                has_key=settings.private_key is not None,
-                override=settings.token_endpoint_auth_method,
-            ),
-            client_secret=settings.client_secret,
-            redirect_uris=redirect_uris,
-        )
-
-    def _as(self, server: AuthorizationServer, held: Registration | None, proof_key: ProofKey | None) -> Client:
-        settings = self._settings
-        key = None
-        if settings.private_key is not None:
-            from mcpvault.oauth.jwt import ClientKey
-
-            key = ClientKey(settings.private_key, alg=settings.signing_alg, kid=settings.key_id)
-        if settings.dpop and proof_key is None:
-            from mcpvault.oauth.dpop import ProofKey
-
-            proof_key = ProofKey.generate()
-        return Client(
-            name=settings.server,
-            server=server,
-            registration=held,
-            key=key,
-            audience=settings.assertion_audience,
-            proof_key=proof_key if settings.dpop else None,
         )
 
 

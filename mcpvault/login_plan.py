@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mcpvault.grants import Grants, Known
 
 
-_BEFORE = "registered before"
+_BEFORE, _BY_HAND = "registered before", "nobody registers it"
 
 
 class Plan(Record):
@@ -46,13 +46,14 @@ def plan(settings: Settings, grants: Grants, known: Known, scope: str | None, de
     Raises:
         McpVaultError: See ``mcpvault.oauth.discovery.discover``.
     """
-    from mcpvault.terminal_login import returns_to
+    from mcpvault.terminal_login import returns_by_hand, returns_to
 
     if not settings.needs_person:
         settings.check_issuer()
     found = grants.discover(None, deadline)
     wanted = grants.asked(found, scope)
     client, client_id = _client(settings, found.server, known.registration, wanted)
+    returns = returns_by_hand(settings) if client == _BY_HAND else returns_to(settings, known)
     device = ("device",) if found.server.device_authorization_endpoint is not None else ()
     browser = ("loopback", "paste") if found.server.authorization_endpoint is not None else ()
     return Plan(
@@ -62,7 +63,7 @@ def plan(settings: Settings, grants: Grants, known: Known, scope: str | None, de
         client=client,
         client_id=client_id,
         ways=(*browser, *device) if settings.needs_person else (),
-        redirect_uri=returns_to(settings, known) if settings.needs_person else None,
+        redirect_uri=returns if settings.needs_person else None,
     )
 
 
@@ -77,4 +78,4 @@ def _client(
         return _BEFORE, held.client_id
     if settings.client_metadata_url is not None and server.client_id_metadata_document_supported:
         return "metadata document", settings.client_metadata_url
-    return "would be registered" if server.registration_endpoint is not None else "nobody registers it", None
+    return "would be registered" if server.registration_endpoint is not None else _BY_HAND, None

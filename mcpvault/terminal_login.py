@@ -56,17 +56,23 @@ def log_in(
     with announced:
         if chosen == "device":
             return grants.by_device(_show, known, seen, scope, deadline)
+        by_hand = returns_by_hand(settings)
         if chosen == "paste":
             way = Paste(returns_to(settings, known), tell=tell, read=_read)
-            return grants.by_person(way, known, seen, scope, deadline)
+            return grants.by_person(way, known, seen, scope, deadline, uri_by_hand=by_hand)
         with _listener(settings, known) as listener:
-            return grants.by_person(_Browser(listener, env), known, seen, scope, deadline)
+            return grants.by_person(_Browser(listener, env), known, seen, scope, deadline, uri_by_hand=by_hand)
 
 
 def returns_to(settings: Settings, known: Known) -> str:
     """Return the redirect URI of a login here; a client that registers itself takes another port where it must."""
     held = None if _is_by_hand(settings) else _registered(known)
-    return settings.redirect_uri or held or DEFAULT_REDIRECT.format(port=_port(settings))
+    return settings.redirect_uri or held or returns_by_hand(settings)
+
+
+def returns_by_hand(settings: Settings) -> str:
+    """Return the redirect URI of every login here once somebody has registered the client; no other port will do."""
+    return settings.redirect_uri or DEFAULT_REDIRECT.format(port=_port(settings))
 
 
 def at_terminal() -> bool:

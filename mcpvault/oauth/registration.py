@@ -59,6 +59,7 @@ def register(
     grant_types: Sequence[str] = GRANT_TYPES,
     methods: Sequence[str] = _METHODS,
     server_name: str | None = None,
+    uri_by_hand: str | None = None,
 ) -> Flow[Registration]:
     """
     Return the client to ask *server* as: pre-registered, else by its metadata document, else registered now (A41).
@@ -75,6 +76,8 @@ def register(
         grant_types: ``refresh_token`` is among them where refresh tokens are wanted (A46).
         methods: The ways in which the client can prove itself, in the order of preference.
         server_name: The entry, for messages.
+        uri_by_hand: Where a client that somebody registers by hand will be redirected to, for the hint, if that is
+            not *redirect_uris*: this login may have had to take another port.
 
     Raises:
         IssuerMismatchError: The pre-registered client is another issuer's (A62).
@@ -94,7 +97,7 @@ def register(
             source="metadata_document",
             redirect_uris=tuple(redirect_uris),
         )
-    by_hand = _by_hand(server, redirect_uris, server_name)
+    by_hand = _by_hand(server, redirect_uris if uri_by_hand is None else (uri_by_hand,), server_name)
     endpoint = server.registration_endpoint
     if endpoint is None:
         document = server.client_id_metadata_document_supported

@@ -232,6 +232,28 @@ def test_a_client_that_nobody_registers_is_exit_8(house: OAuthHouse) -> None:
     assert "auth.client_id" in done.stderr
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["the first login", "registered before"])
+def test_the_port_to_register_is_the_one_that_will_be_used(house: OAuthHouse, known: bool) -> None:
+    """Whatever port is free just now, or was registered before: the hint names where a client by hand comes back."""
+    uri = json.loads(house.run("login", "demo", "--dry-run", "--json").stdout)["redirect_uri"]
+    port = urlsplit(uri).port or 0
+    with socket.create_server(("127.0.0.1", port)):
+        if known:
+            house.run("login", "demo", "--method", "loopback", BROWSER=BROWSER)
+            assert uri not in [request.query.get("redirect_uri") for request in house.issuer.called("authorize")]
+        house.issuer.policy.registration = False
+        hints = [
+            house.run("login", "demo", "--method", method, "--scope", "more", code=8, BROWSER=BROWSER).stderr
+            for method in ("loopback", "paste")
+        ]
+        planned = json.loads(house.run("login", "demo", "--scope", "more", "--dry-run", "--json").stdout)
+
+    assert ("nobody registers it", uri) == (planned["client"], planned["redirect_uri"])
+    assert [f" with redirect URI {uri}, then run: "] * 2 == [
+        hint[hint.index(" with redirect URI ") : hint.index("mcpvault set")] for hint in hints
+    ]
+
+
 def test_a_client_of_somebodys_keeps_its_port(house: OAuthHouse) -> None:
     """``--dry-run`` says what to register; a login comes back there or, where the port is taken, ends with exit 7."""
     house.run("set", "demo", "auth.client_id", "by-hand")

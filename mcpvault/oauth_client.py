@@ -1,0 +1,74 @@
+"""
+As which client an entry asks an authorization server: the entry's own, or one that has registered itself.
+
+Decides whether what is held is good for that server and this login, and which keys go with it. Leaves registering to
+``mcpvault.oauth.registration`` and the order of things to ``grants``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcpvault.oauth import client_authentication, registration
+from mcpvault.oauth.flows import Client
+from mcpvault.oauth.settings import Settings
+from mcpvault.tokens import AuthorizationServer, Registration
+
+if TYPE_CHECKING:
+    from mcpvault.oauth.dpop import ProofKey
+
+
+def preregistered(
+    settings: Settings, server: AuthorizationServer, redirect_uris: tuple[str, ...] = ()
+) -> Registration | None:
+    """Return the client that the entry names, None where it names none."""
+    if settings.client_id is None:
+        return None
+    return Registration(
+        issuer=settings.issuer or server.issuer,
+        client_id=settings.client_id,
+        source="preregistered",
+        token_endpoint_auth_method=client_authentication.choose(
+            server,
+            has_secret=settings.client_secret is not None,
+            has_key=settings.private_key is not None,
+            override=settings.token_endpoint_auth_method,
+        ),
+        client_secret=settings.client_secret,
+        redirect_uris=redirect_uris,
+    )
+
+
+def still_good(
+    settings: Settings, held: Registration, server: AuthorizationServer, redirect_uris: tuple[str, ...], now: float
+) -> bool:
+    """Tell whether what was registered before is good for this server and these URIs (A60, A61); none: a device."""
+    return (
+        (settings.client_id, held.issuer, held.source) == (None, server.issuer, "dynamic")
+        and not registration.expired(held, now)
+        and {*redirect_uris} <= {*held.redirect_uris}
+        and bool(redirect_uris) is bool(held.redirect_uris)  # else registered for another grant
+    )
+
+
+def with_keys(
+    settings: Settings, server: AuthorizationServer, held: Registration | None, proof_key: ProofKey | None
+) -> Client:
+    """Return the client with the keys of the entry; where it wants DPoP, with *proof_key* or a new one."""
+    key = None
+    if settings.private_key is not None:
+        from mcpvault.oauth.jwt import ClientKey
+
+        key = ClientKey(settings.private_key, alg=settings.signing_alg, kid=settings.key_id)
+    if settings.dpop and proof_key is None:
+        from mcpvault.oauth.dpop import ProofKey
+
+        proof_key = ProofKey.generate()
+    return Client(
+        name=settings.server,
+        server=server,
+        registration=held,
+        key=key,
+        audience=settings.assertion_audience,
+        proof_key=proof_key if settings.dpop else None,
+    )
