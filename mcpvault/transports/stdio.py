@@ -33,7 +33,8 @@ from mcpvault.transports.bodies import LARGEST
 from mcpvault.transports.channel import Channel, new_id
 from mcpvault.transports.memory import Memory
 from mcpvault.transports.outcomes import outcome_of, raised
-from mcpvault.transports.pipes import Child, gone, start
+from mcpvault.transports.pipes import Child, gone
+from mcpvault.transports.processes import start
 
 _PROBE = 10.0  # seconds for a silent server before it counts as legacy (S7)
 _ASIDE = 0.5  # seconds for a process to end that never worked
@@ -102,7 +103,7 @@ class StdioTransport:
     @property
     def stderr_tail(self) -> str:
         """The last that the server wrote to stderr, live secrets masked; it outlives the process."""
-        return self._child.stderr_tail if self._child is not None else ""
+        return self._child.stderr.tail if self._child is not None else ""
 
     def open(self, deadline: Deadline) -> None:
         """

@@ -122,6 +122,14 @@ def talk(message: Json) -> bytes:
     return proper(message)
 
 
+def talk_afterwards(message: Json) -> None:
+    """Answer, then write a megabyte to stderr while nobody asks anything, and note that it is written."""
+    write(proper(message))
+    err.write(b"e" * (1 << 20) + b"\nsaid last: " + message["params"]["arguments"]["message"].encode() + b"\n")
+    err.flush()
+    note("said")
+
+
 def with_family(message: Json) -> bytes:
     """Start a grandchild that holds every pipe, and answer with its process id."""
     child = subprocess.Popen([sys.executable, "-ISc", "import time; time.sleep(600)"])
@@ -267,6 +275,7 @@ HABITS: dict[str, Callable[..., None]] = {
     "die-mid-answer": lambda: serve(in_calls(die_mid_answer)),
     "die-at-once": lambda: die({}) if note("start") is None else None,
     "talk": lambda: serve(in_calls(talk)),
+    "talk-afterwards": lambda: serve(in_calls(talk_afterwards)),
     "family": lambda: serve(in_calls(with_family)),
     "deaf": lambda: serve(in_calls(deaf)),
     "silent": lambda: serve(in_calls(lambda message: None)),

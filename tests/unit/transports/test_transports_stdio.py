@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -341,6 +342,26 @@ def test_closing_ends_the_whole_family(run: Run) -> None:
     assert until(lambda: gone(grandchild))
 
 
+@pytest.mark.parametrize("waited", [False, True])
+def test_a_family_outlives_its_head_by_no_more_than_the_session(run: Run, waited: bool) -> None:
+    """A server that has ended keeps its number until its group is killed; where it was waited for, nobody is."""
+    server = run("family")
+    grandchild, child = int(server.echo()), server.transport._child
+    assert child is not None
+    os.kill(child.pid, 9)
+    assert until(lambda: not child.alive())
+    if waited:
+        os.waitpid(child.pid, 0)
+    assert waited == (not Path(f"/proc/{child.pid}").exists())
+    server.session.close()
+
+    assert not Path(f"/proc/{child.pid}").exists()
+    if waited:
+        assert not gone(grandchild)
+        os.kill(grandchild, 9)
+    assert until(lambda: gone(grandchild))
+
+
 def test_a_forked_child_does_not_keep_the_server(run: Run) -> None:
     """While a child that was forked lives, closing in the parent still ends the server by the end of its stdin."""
     server = run("proper")
@@ -471,6 +492,39 @@ def test_stderr_is_drained_masked_and_at_hand(run: Run) -> None:
     assert until(lambda: "the token is [redacted]" in server.session.stderr_tail)
     assert TOKEN not in server.session.stderr_tail
     assert len(server.session.stderr_tail) <= 8 * 1024
+
+
+def test_a_server_may_talk_between_calls(run: Run) -> None:
+    """A megabyte on stderr while nobody calls holds the server up in nothing, and its last words are at hand."""
+    server = run("talk-afterwards")
+    for number in (1, 2):
+        assert str(number) == server.echo(str(number))
+        assert until(lambda count=number: count == server.came.count("said"))
+        assert server.session.stderr_tail.endswith(f"e\nsaid last: {number}\n")
+    assert 1 == server.starts()
+
+
+def test_no_thread_is_there_while_a_process_forks() -> None:
+    """The thread that reads stderr rests for a fork; then it goes on in the parent, and the child has none."""
+    script = """
+import os, sys, threading
+seen = []
+os.register_at_fork(before=lambda: seen.append(threading.active_count()))  # the first comes last
+from mcpvault.connectors import StdioConnector
+with StdioConnector(sys.executable, sys.argv[1:]) as connector:
+    session = connector.session()
+    session.call_tool("echo", {"message": "1"})
+    seen.append(threading.active_count())
+    if not (child := os.fork()):
+        os._exit(threading.active_count() + len(session.stderr_tail))
+    seen += [threading.active_count(), os.waitpid(child, 0)[1] >> 8, session.call_tool("echo", {"message": "2"}).text()]
+print(*seen)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "-IS", SERVER, "proper"], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert ["2", "1", "2", "1", "2"] == done.stdout.split()
 
 
 def test_stderr_outlives_the_process(run: Run) -> None:
