@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -20,10 +21,14 @@ from threat_house import victim_in
 from troubled_house import Site, Told, Troubled, errors, sessions
 
 from mcpvault.errors import AuthorizationRequiredError
+from mcpvault.http.policy import Timeouts
+from mcpvault.state.flight import PATIENCE
+from mcpvault.state.redemption import SECONDS
 from mcpvault.testing import FakeAuthorizationServer, FakeMcpServer
 
 HOUR, DAY = 3600, 86400
 PAGE = 4096  # bytes
+LONGEST_STOP = 65  # seconds
 Build = Callable[..., Troubled]
 
 
@@ -93,6 +98,39 @@ def test_a_holder_is_stopped_beyond_every_timeout(build: Build, steps: list[tupl
             said += [*meanwhile, *held, *after]
     assert (0, 0) == (issuer.reuse_detected, issuer.families_revoked)
     house.judge(said)
+
+
+@pytest.mark.storm
+def test_a_holder_is_stopped_for_longer_than_anybody_waits(build: Build) -> None:
+    """
+    The same by the wall's clock: 65 s of SIGSTOP, while others wait for as long as they ever do, give up and name it.
+
+    Nothing of a refresh lasts that long: 20 s are for a redemption, 60 s for an answer, for waiting for another process
+    and for the lock. What the server has answered is read when the holder goes on, and nobody redeems again.
+    """
+    house = build()
+    issuer, meanwhile = house.sites["x"].issuer, list[Told]()
+    assert LONGEST_STOP > max(PATIENCE, SECONDS, Timeouts().read)
+    with house.crew() as first, house.crew() as others:
+        house.expire()
+        first.begin(workers=1, servers=["x"], stop_at=("wait", 2))
+        *_, stopped = first.said(until="stopped")
+        pid, ends = stopped["stopped"], time.monotonic() + LONGEST_STOP
+        shifts = 0
+        while (left := ends - time.monotonic()) > 0:
+            meanwhile += others.shift(workers=4, servers=["x"], timeout=max(left, 0.2))  # by their clocks, not by ours
+            shifts += 1
+        assert 1 == issuer.redemptions
+        os.kill(pid, signal.SIGCONT)
+        held = [*first.said()]
+        after = others.shift(workers=4, servers=["x"])
+
+    assert [("busy", True)] * 4 * shifts == [(e["error"], f"(pid {pid})" in e["message"]) for e in errors(meanwhile)]
+    assert ["deadline_exceeded"] == [told["error"] for told in errors(held)]
+    assert "refreshed: generation" in house.story(pid)
+    assert (4, 0) == (len(sessions(after)), len(sessions(meanwhile)))
+    assert (1, 0, 0) == (issuer.redemptions, issuer.reuse_detected, issuer.families_revoked)
+    house.judge([*meanwhile, *held, *after])
 
 
 @pytest.mark.parametrize("times", [10, pytest.param(200, marks=pytest.mark.storm)])
