@@ -166,6 +166,7 @@ class Rotation(Record):
     by: str
     grace: str | None = None
     until: str | None = None
+    ended: str | None = None
     undo: bool = False
     problem: str | None = None
     command: tuple[str, ...] = ()

@@ -33,6 +33,7 @@ ROTATION_FIELDS: Final = (
     field("rotation.by", "text", "who wrote this, and on which host", required=True),
     field("rotation.grace", "text", "how long the old one stays good", form="duration"),
     field("rotation.until", "text", "when that ends", form="time"),
+    field("rotation.ended", "text", "when the old secret was ended", form="time"),
     field("rotation.undo", "boolean", "true: it is being given up"),
     field("rotation.problem", "text", "what went wrong last"),
     field("rotation.command", "texts", "the program and arguments of the rotator exec"),

@@ -19,7 +19,9 @@ Example:
 @app.json_option
 def command(server: str, as_json: bool) -> None:
     """Show every version of every secret of NAME: its stage, when it was sealed, its fingerprint."""
-    versions = app.open_vault().file.history(server)
+    vault = app.open_vault()
+    versions, rotation = vault.file.history(server), vault.entry(server).rotation
+    problem = rotation.problem if rotation is not None and rotation.step != "aborted" else None
     facts = [
         {
             "field": each.field,
@@ -28,6 +30,7 @@ def command(server: str, as_json: bool) -> None:
             "created": each.created,
             "not_after": each.not_after,
             "fingerprint": each.fingerprint,
+            "problem": problem if rotation and (each.field, each.stage) == (rotation.field, "previous") else None,
         }
         for each in versions
     ]
@@ -36,3 +39,5 @@ def command(server: str, as_json: bool) -> None:
         for each in versions
     ]
     output.table(rows, headings=("field", "version", "stage", "created", "fingerprint"), as_json=as_json, json=facts)
+    if rotation is not None and problem is not None and not as_json:
+        output.note(f"{server}: its rotation, at {rotation.step!r}: {problem}")

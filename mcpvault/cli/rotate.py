@@ -148,7 +148,11 @@ def _go_on(vault: Vault, names: Sequence[str], *, as_json: bool, **options: Any)
     failures: list[McpVaultError] = []
     for name in names:
         found = vault.entry(name).rotation
-        machine = Machine(vault, name, _conditions(_given(found.field if found else "", options), options))
+        given = _given(found.field if found else "", options)
+        # What somebody wanted to be dead stays open for a timer, until it is; naming the entry ends it all the same.
+        wanted = options["everything"] and found is not None and found.step == "revoked" and bool(found.problem)
+        told = {**options, "require_dead": options["require_dead"] or wanted}
+        machine = Machine(vault, name, _conditions(given, told))
         if _planned(options):
             done.append((name, machine, machine.journal))
             continue

@@ -39,7 +39,8 @@ class Conditions(Record):
     """
     What a person allows, and how long things may take; seconds.
 
-    ``dead_within``: how long after it was ended the old secret may still be accepted.
+    ``dead_within``: how long after it was ended the old secret may still be accepted; ``require_dead``: what is
+    accepted for longer keeps the rotation open.
     """
 
     timeout: float = 60.0
@@ -141,7 +142,8 @@ class Ground:
                 edit(change)
             told = journals.after(journal, step, by=self.by, now=self.now(), **members)
             stages.write_journal(change, self.name, told)
-        self.vault.audit("rotate", server=self.name, field=journal.field, step=step, rotation=journal.id)
+        wrong = {"problem": told["problem"]} if told["problem"] else {}
+        self.vault.audit("rotate", server=self.name, field=journal.field, step=step, rotation=journal.id, **wrong)
         return self.journal()
 
     def keep_companions(self, change: Change, journal: Rotation, stage: str) -> None:

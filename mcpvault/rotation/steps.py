@@ -108,7 +108,7 @@ def revoke(on: Ground, journal: Rotation) -> bool:
         _take_over_tokens(on)
     case = on.case(journal, "previous").replaced(attempt=journal.attempt)
     on.remark(rotator(journal.rotator).revoke(case, on.deadline()))
-    on.write(journal, "revoked", problem=None)
+    on.write(journal, "revoked", problem=None, ended=stamp(on.now()))
     return True
 
 
@@ -121,7 +121,7 @@ def _take_over_tokens(on: Ground) -> None:
 
 def see_it_dead(on: Ground, journal: Rotation) -> bool:
     """Look whether the old secret is refused, and forget it."""
-    ended = moment(journal.updated)
+    ended = moment(journal.ended or journal.updated)
     tries = 0
     while not isinstance(outcome := on.look("previous"), McpVaultError):
         left = ended + on.conditions.dead_within - on.now()
@@ -142,8 +142,10 @@ def see_it_dead(on: Ground, journal: Rotation) -> bool:
 
 
 def _alive(on: Ground, journal: Rotation) -> bool:
-    problem = f"the old {journal.field} is still accepted, since {journal.updated}"
+    problem = f"the old {journal.field} is still accepted, since {journal.ended or journal.updated}"
     if on.conditions.require_dead:
+        if journal.problem != problem:  # a timer looks again and again
+            on.write(journal, "revoked", problem=problem)
         raise PolicyError(
             f"{on.name}: {problem}",
             hint=f"end it at its issuer, then run: mcpvault rotate {on.name} --resume --require-dead",

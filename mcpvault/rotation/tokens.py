@@ -121,14 +121,14 @@ def revoke(on: Ground, journal: Rotation) -> bool:
     record = _old(main)
     for each in main.give_back(record, timeout=on.conditions.timeout) if record is not None else ():
         on.remark(None if each.outcome == "revoked" else f"the old {each.token}: {each.outcome}")
-    on.write(journal, "revoked", problem=None)
+    on.write(journal, "revoked", problem=None, ended=stamp(on.now()))
     return True
 
 
 def see_it_dead(on: Ground, journal: Rotation) -> bool:
     """Look whether the old access token is refused, and forget it."""
     main = on.vault.authorization(on.name)
-    record, ended = _old(main), moment(journal.updated)
+    record, ended = _old(main), moment(journal.ended or journal.updated)
     problem = None
     while record is not None:
         outcome = _see(on, record)
@@ -138,10 +138,12 @@ def see_it_dead(on: Ground, journal: Rotation) -> bool:
             break
         left = ended + on.conditions.dead_within - on.now()
         if left <= 0:
-            problem = f"the old access token is still accepted, since {journal.updated}"
+            problem = f"the old access token is still accepted, since {journal.ended or journal.updated}"
             break
         time.sleep(min(left, _PAUSE))
     if problem is not None and on.conditions.require_dead:
+        if journal.problem != problem:
+            on.write(journal, "revoked", problem=problem)
         raise PolicyError(f"{on.name}: {problem}", server=on.name)
     new = _see(on, None)
     if isinstance(new, McpVaultError) and verification.refused(new):

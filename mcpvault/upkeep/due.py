@@ -31,7 +31,8 @@ class Item(Record):
     How one secret stands; ``due_at`` in Unix seconds, None where no rule says.
 
     ``reason`` is what decided (``policy``, ``not_after``, a mark's own words), ``journal`` the step of its open
-    rotation; ``fallbacks`` is how often this host needed the other version in it, ``last_fallback`` when last.
+    rotation (``journal_ended``: when the old secret was ended), ``problem`` what went wrong in it or in the last one;
+    ``fallbacks`` is how often this host needed the other version in it, ``last_fallback`` when last.
     """
 
     server: str
@@ -47,6 +48,7 @@ class Item(Record):
     journal: str | None = None
     journal_started: str | None = None
     journal_until: str | None = None
+    journal_ended: str | None = None
     problem: str | None = None
     fallbacks: int = 0
     last_fallback: int | None = None
@@ -62,7 +64,8 @@ def _of(document: Document, entry: ServerEntry, now: float, state: StateStore | 
     common = document.header.policy
     base = Item(server=entry.name, field="", state="unknown", owner=entry.owner or common.owner)
     base = base.replaced(runbook=entry.runbook or common.runbook)
-    for path, _, held in document.secrets(entry.name):
+    found = [*document.secrets(entry.name)]
+    for path, _, held in found:
         item = base.replaced(field=path, **_journal(entry, path, state))
         if isinstance(held, str):
             yield item.replaced(reason="a reference")
@@ -71,6 +74,10 @@ def _of(document: Document, entry: ServerEntry, now: float, state: StateStore | 
         limit = seconds(entry.policy.max_age or common.max_age or "")
         warn = seconds(entry.policy.warn or common.warn or _WARN) or 0
         yield _judged(item, current, limit, warn, now)
+    rotation = entry.rotation
+    if rotation is not None and rotation.open and all(path != rotation.field for path, _, _ in found):
+        # What is rotated is no secret of the vault: the tokens of a grant.
+        yield base.replaced(field=rotation.field, state="ok", **_journal(entry, rotation.field, state))
 
 
 def _journal(entry: ServerEntry, field: str, state: StateStore | None) -> dict[str, Any]:
@@ -85,6 +92,7 @@ def _journal(entry: ServerEntry, field: str, state: StateStore | None) -> dict[s
             "journal": rotation.step,
             "journal_started": rotation.started,
             "journal_until": rotation.until,
+            "journal_ended": rotation.ended,
         }
     return told
 

@@ -88,6 +88,14 @@ def standing(document: Document, name: str, state: StateDirectory, now: float) -
     Raises:
         PermissionsError: The state folder must not be believed.
     """
+    made = _standing(document, name, state, now)
+    rotation = document.server(name).rotation
+    if rotation is None or rotation.problem is None or rotation.step == "aborted":
+        return made
+    return made.replaced(notes=(*made.notes, f"its rotation, at {rotation.step!r}: {rotation.problem}"))
+
+
+def _standing(document: Document, name: str, state: StateDirectory, now: float) -> Standing:
     entry = document.server(name)
     auth = entry.auth.kind if entry.kind == "http" else "stdio"
     if auth not in OAUTH_KINDS:

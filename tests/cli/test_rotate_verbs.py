@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from house import TOKEN, House, furnished
+from house import TOKEN, House, furnished, home_env
 
-from mcpvault import Secret
+from mcpvault import Secret, Vault
+from mcpvault.errors import PolicyError
+from mcpvault.rotation.ground import Conditions
+from mcpvault.rotation.machine import Machine
 
 NEW = "new-token-of-the-verb-tests-8Kd"
 
@@ -137,6 +141,30 @@ def test_due_lists_what_is_open(house: House) -> None:
 
     assert "\tgrace until 20" in row
     assert item["journal"] == "grace"
+
+
+def test_an_old_token_that_lives_on_is_told_until_it_is_dead(house: House) -> None:
+    """Exit 9, then the journal says it to every verb; a timer looks again, and what is dead then ends the rotation."""
+    house.run("rotate", "demo", "--stdin", "--grace", "1s", stdin=NEW + "\n")
+    told = Conditions(require_dead=True, dead_within=0.0)
+    with pytest.raises(PolicyError):
+        Machine(Vault.open(env=home_env(house.home)), "demo", told, now=lambda: time.time() + 1.5).resume()
+    alive = "the old auth.token is still accepted, since 20"
+
+    [item] = json.loads(house.run("due", "--json").stdout)["items"]
+    assert ("revoked", True) == (item["journal"], item["problem"] == f"{alive}{item['journal_ended'][2:]}")
+    [old] = [each for each in json.loads(house.run("history", "demo", "--json").stdout) if each["stage"] == "previous"]
+    [told] = [each for each in json.loads(house.run("audit", "show", "demo", "--json").stdout) if "problem" in each]
+    assert 1 == len({item["problem"], old["problem"], told["problem"]})
+    for verb in ("due", "status", "doctor"):
+        assert alive in house.run(verb).stdout, verb
+    assert alive in house.run("history", "demo").stderr
+
+    assert alive in house.refused("rotate", "--resume", "--all", "--wait", "0s", code=9)
+    house.server.token = "refuses-the-old-one"
+    [done] = json.loads(house.run("rotate", "--resume", "--all", "--json").stdout)
+    assert ("done", None) == (done["step"], done["problem"])
+    assert "accepted" not in "".join(house.run(verb).stdout for verb in ("due", "status", "doctor"))
 
 
 def test_the_policy_of_all_entries(house: House) -> None:

@@ -267,6 +267,7 @@ def judge_rotation(value: Any, place: str) -> None:
         {
             "grace": such(is_duration),
             "until": such(is_time),
+            "ended": such(is_time),
             "problem": text,
             "undo": boolean,
             "command": each(word),

@@ -64,10 +64,32 @@ def test_an_old_token_that_lives_on_is_reported(house: RotationHouse) -> None:
 
     with pytest.raises(PolicyError, match=r"auth\.token is still accepted"):
         house.machine(require_dead=True).resume()
-    assert "revoked" == house.journal.step
+    kept = house.journal
+    since = f"the old auth.token is still accepted, since {kept.ended}"
+    assert ("revoked", since) == (kept.step, kept.problem)
+
+    house.shift += DAY  # the wait counts from the end of the old one, and what is known is not written again
+    with pytest.raises(PolicyError, match=f"{since}$"):
+        house.machine(require_dead=True, dead_within=3600.0).resume()
+    assert kept == house.journal
 
     journal = house.machine().resume()
-    assert ("done", True) == (journal.step, "still accepted" in str(journal.problem))
+    assert ("done", since) == (journal.step, journal.problem)
+
+
+def test_a_journal_that_does_not_say_when_the_old_one_was_ended_is_gone_on_with(house: RotationHouse) -> None:
+    """Earlier versions wrote none: the last writing counts."""
+    house.issue(NEW)
+    house.rotate()
+    house.shift = DAY + 1
+    with pytest.raises(PolicyError):
+        house.machine(require_dead=True).resume()
+    with house.open().change() as change:
+        for member in ("ended", "problem"):
+            del change.table("demo")["rotation"][member]
+
+    house.retire(OLD)
+    assert ("done", None) == ((journal := house.machine().resume()).step, journal.problem)
 
 
 def test_a_refused_token_is_rolled_back(house: RotationHouse) -> None:
