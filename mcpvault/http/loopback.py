@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 from mcpvault.deadline import Deadline
 from mcpvault.errors import BusyError, ConfigurationError, DeadlineExceededError, McpVaultError
 
-_ADDRESS = "127.0.0.1"
+_ADDRESS, _ADDRESS_6 = "127.0.0.1", "::1"
+_NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _PATIENCE = 2.0  # seconds for one connection, from its beginning to its end
 _MOST_BYTES = 16 * 1024  # of one request
 _MOST_VISITS = 64  # at a time
@@ -67,7 +68,7 @@ def stable_port(*facts: str) -> int:
 
 class Loopback:
     """
-    Listen on 127.0.0.1 from now on; a context manager.
+    Listen on 127.0.0.1 from now on, and on ::1 too where the redirect URI says ``localhost``; a context manager.
 
     Args:
         port: This one and no other; None: the first that is free, from *preferred* on.
@@ -84,12 +85,13 @@ class Loopback:
         self, *, port: int | None = None, path: str = "/callback", preferred: int = 0, host: str = _ADDRESS
     ) -> None:
         self._path = path
-        self._listener = _listen(port, preferred)
-        self._listener.setblocking(False)
+        self._listeners = _listen(port, preferred, both=host == "localhost")
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._listener, selectors.EVENT_READ)
+        for listener in self._listeners:
+            listener.setblocking(False)
+            self._selector.register(listener, selectors.EVENT_READ)
         self._visits: list[_Visit] = []
-        self.port: int = self._listener.getsockname()[1]
+        self.port: int = self._listeners[0].getsockname()[1]
         self._base = f"http://{host}:{self.port}"
         self._hosts = {f"{name}:{self.port}" for name in (_ADDRESS, "localhost")}
         if self.port == 80:
@@ -133,7 +135,8 @@ class Loopback:
             visit.socket.close()
         self._visits.clear()
         self._selector.close()
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
 
     def wait(self, judge: Callable[[str], bool], deadline: Deadline) -> str:
         """
@@ -149,8 +152,8 @@ class Loopback:
         """
         while not deadline.expired():
             for key, _ in self._selector.select(self._pause(deadline)):
-                if key.data is None:
-                    self._accept()
+                if isinstance(key.fileobj, socket.socket) and key.data is None:
+                    self._accept(key.fileobj)
                 elif (url := self._attend(key.data, judge)) is not None:
                     return url
             for visit in [visit for visit in self._visits if visit.limit.expired()]:
@@ -166,9 +169,9 @@ class Loopback:
     def _pause(self, deadline: Deadline) -> float:
         return min(_TICK, deadline.remaining(), *(visit.limit.remaining() for visit in self._visits))
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            connection, _ = self._listener.accept()
+            connection, _ = listener.accept()
         except OSError:
             return  # it is gone again
         connection.setblocking(False)
@@ -271,17 +274,37 @@ def _is_refusal(url: str) -> bool:
     return any(part.startswith("error=") for part in url.partition("?")[2].split("&"))
 
 
-def _listen(port: int | None, preferred: int) -> socket.socket:
-    """Return a listening socket: on *port*, or on the first free one from *preferred* on, or on any."""
+def _listen(port: int | None, preferred: int, *, both: bool) -> list[socket.socket]:
+    """
+    Return a listening socket: on *port*, or on the first free one from *preferred* on, or on any.
+
+    With *both* another one is on ::1, which browsers try first for ``localhost``: left free, it would be for anybody
+    on this machine to take, and the answer with it. A system without IPv6 has no such address.
+    """
     candidates = [port] if port is not None else [*range(preferred, min(preferred + _WALK, 65_536)), 0]
     number = 0
     for candidate in candidates:
         try:
-            return socket.create_server((_ADDRESS, candidate), backlog=_MOST_VISITS)
+            first = socket.create_server((_ADDRESS, candidate), backlog=_MOST_VISITS)
         except OSError as e:
             number = e.errno or 0
+            continue
+        if not both:
+            return [first]
+        try:
+            there = _ADDRESS_6, first.getsockname()[1]
+            return [first, socket.create_server(there, family=socket.AF_INET6, backlog=_MOST_VISITS)]
+        except OSError as e:
+            if e.errno in _NO_IPV6:
+                return [first]
+            first.close()
+            raise _occupied(e.errno or 0, *there) from None
+    raise _occupied(number, _ADDRESS, candidates[0])
+
+
+def _occupied(number: int, address: str, port: int) -> McpVaultError:
     kind = BusyError if number == errno.EADDRINUSE else ConfigurationError
-    raise kind(
-        f"port {candidates[0]} of {_ADDRESS} cannot be listened on: {os.strerror(number).lower()}",
+    return kind(
+        f"port {port} of {address} cannot be listened on: {os.strerror(number).lower()}",
         hint="end what uses it, choose another redirect_uri, or log in with: --method paste",
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from http_servers import CANARY
 
+from mcpvault.deadline import Deadline
 from mcpvault.errors import BusyError, ConfigurationError
 from mcpvault.http import Loopback, open_browser, stable_port
 
@@ -57,8 +58,39 @@ def test_a_registered_uri_is_listened_on() -> None:
 def test_only_this_machine_can_come() -> None:
     """It listens on 127.0.0.1 and not on every address."""
     with Loopback() as loop:
-        assert "127.0.0.1" == loop._listener.getsockname()[0]
-        assert not loop._listener.get_inheritable()
+        assert ["127.0.0.1"] == [listener.getsockname()[0] for listener in loop._listeners]
+        assert not loop._listeners[0].get_inheritable()
+
+
+def has_ipv6() -> bool:
+    """Tell whether this machine has ::1."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_localhost_is_both_of_its_addresses() -> None:
+    """Browsers try ::1 first: where a machine has it, the answer arrives there too; else 127.0.0.1 is all there is."""
+    for address in ["127.0.0.1", "::1"] if has_ipv6() else ["127.0.0.1"]:
+        with Loopback(host="localhost") as loop, socket.create_connection((address, loop.port), timeout=20) as visit:
+            visit.sendall(f"GET /callback?state=ours HTTP/1.1\r\nHost: localhost:{loop.port}\r\n\r\n".encode())
+            assert f"http://localhost:{loop.port}/callback?state=ours" == loop.wait(lambda _: True, Deadline(20))
+            assert visit.recv(65536).startswith(b"HTTP/1.1 200 ")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((address, loop.port), timeout=20)
+
+
+def test_nobody_else_gets_what_is_sent_to_localhost() -> None:
+    """A port that a stranger holds on ::1 is as good as taken, and 127.0.0.1 is let go; else there is no ::1."""
+    family, address = (socket.AF_INET6, "::1") if has_ipv6() else (socket.AF_INET, "127.0.0.1")
+    with socket.create_server((address, 0), family=family) as stranger:
+        port = stranger.getsockname()[1]
+        with pytest.raises(BusyError, match=f"port {port} of {address} cannot be listened on: address already in use"):
+            Loopback.at(f"http://localhost:{port}/callback")
+        if has_ipv6():
+            Loopback(port=port).close()
 
 
 @pytest.fixture
