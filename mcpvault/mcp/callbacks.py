@@ -1,7 +1,7 @@
 """
 ``Callbacks``: what a caller lets a server ask for, and what it wants to hear.
 
-Decides which capabilities are declared: one for each callback that is given, and no other.
+Decides which capabilities are declared: one for each callback that is given, and the caller's extensions.
 Leaves answering to ``inputs``.
 
 Spec: MCP 2026-07-28 "Elicitation", "Sampling", "Roots", "Logging"; W3C Trace Context.
@@ -9,9 +9,11 @@ Spec: MCP 2026-07-28 "Elicitation", "Sampling", "Roots", "Logging"; W3C Trace Co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mcpvault.errors import UsageError
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from mcpvault.mcp.wire import Json, Notify
 
 TASKS = "io.modelcontextprotocol/tasks"
-
+# "Extension identifiers MUST follow the _meta key naming rules, with a mandatory prefix."
+_LABEL, _NAME = "[A-Za-z](?:[A-Za-z0-9-]*[A-Za-z0-9])?", "[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_EXTENSION = rf"{_LABEL}(?:\.{_LABEL})*/{_NAME}"
 
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")  # RFC 5424 §6.2.1
 
@@ -63,6 +67,8 @@ class Callbacks(Record):
         on_task: Takes the ``Task`` that a server makes of a call, before it is waited for: keep its ``id``.
         on_notification: Takes method and parameters of everything else that the server says in between.
         trace: Returns ``traceparent``, ``tracestate`` and ``baggage`` to send along with each request.
+        extensions: What is declared besides, each with its settings: ``{"com.example/name": {}}``. The caller makes
+            of it what there is to make; ``on_task`` declares tasks.
     """
 
     on_elicitation: Callable[[FormElicitation], Json | None] | None = None
@@ -74,9 +80,15 @@ class Callbacks(Record):
     on_task: Callable[[Task], None] | None = None
     on_notification: Notify | None = None
     trace: Callable[[], Mapping[str, str]] | None = None
+    extensions: Mapping[str, Json] | None = None
 
     def capabilities(self) -> Json:
-        """Return the ClientCapabilities of every revision."""
+        """
+        Return the ClientCapabilities of every revision.
+
+        Raises:
+            UsageError: An extension has no proper name, no settings, or is not the caller's to declare.
+        """
         found: Json = {}
         modes: Json = {
             mode: {} for mode, given in (("form", self.on_elicitation), ("url", self.on_url)) if given is not None
@@ -87,6 +99,12 @@ class Callbacks(Record):
             found["sampling"] = {}
         if self.roots is not None:
             found["roots"] = {}
+        for name, settings in (self.extensions or {}).items():
+            if not (isinstance(name, str) and re.fullmatch(_EXTENSION, name) and isinstance(settings, Mapping)):
+                raise UsageError(f"extensions: {name!r}: expected a name like com.example/name, and an object")
+            if name == TASKS:
+                raise UsageError(f"extensions: {name!r} is declared by on_task")
+            found.setdefault("extensions", {})[name] = dict(settings)
         return found
 
 

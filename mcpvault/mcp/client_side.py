@@ -27,6 +27,7 @@ class ClientSide:
 
     Attributes:
         capabilities: What ``initialize`` declares.
+        answers: A server may ask for something besides ``ping``.
         meta: What stands in the ``_meta`` of every modern request.
         edition: Stands for the server's tools; another object as soon as they may have changed.
     """
@@ -34,6 +35,7 @@ class ClientSide:
     def __init__(self, server: str, callbacks: Callbacks = NOBODY) -> None:
         self.callbacks = callbacks
         self.capabilities: Json = callbacks.capabilities()
+        self.answers = bool(self.capabilities.keys() - {"extensions"})
         self.meta = era.META
         self.edition = object()
         self._server = server
@@ -58,12 +60,12 @@ class ClientSide:
 
     def with_tasks(self) -> Json:
         """Return the ``_meta`` of a request that may be answered by a task."""
-        declared = {**self.capabilities, "extensions": {TASKS: {}}}
+        declared = {**self.capabilities, "extensions": {**self.capabilities.get("extensions", {}), TASKS: {}}}
         return {**self.meta, era.META_CAPABILITIES: declared}
 
     def reply(self, message: Json) -> bytes:
         """Return the answer to a request of a legacy server; what a callback raises is raised."""
-        if not self.capabilities or message["method"] == "ping":
+        if not self.answers or message["method"] == "ping":
             return jsonrpc.reply_to(message)
         from mcpvault.mcp.inputs import reply
 

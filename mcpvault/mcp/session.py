@@ -43,6 +43,13 @@ class Session(Conversation):
         facts: Json = {"serverInfo": self.server_info, "capabilities": self.capabilities}
         return {**facts, "supportedVersions": [self.protocol_version], "instructions": self.instructions}
 
+    def extensions(self, *, timeout: float | None = None) -> dict[str, Json]:
+        """Return the extensions that the server declares, each with its settings; a modern server is asked."""
+        capabilities = self.discover(timeout=timeout).get("capabilities")
+        declared = capabilities.get("extensions") if isinstance(capabilities, dict) else None
+        found = declared.items() if isinstance(declared, dict) else ()
+        return {name: settings for name, settings in found if isinstance(settings, dict)}
+
     def ping(self, *, timeout: float | None = None) -> None:
         """Ask a legacy server whether it is there; a modern one, which has no ping, is asked to discover."""
         deadline = self._deadline(timeout)

@@ -223,7 +223,7 @@ class StreamableHttpTransport:
         safe: bool,
         mirrored: Mapping[str, str] | None,
     ) -> Json | Rejected:
-        if method in _MAY_ASK and settled.era == "legacy" and self.client.capabilities:
+        if method in _MAY_ASK and settled.era == "legacy" and self.client.answers:
             self._side(deadline)
         edition = self.client.edition
         outcome = self._endpoint.ask(settled, method, params, deadline, on_notification, safe=safe, mirrored=mirrored)

@@ -253,6 +253,43 @@ def test_each_callback_is_declared(era: str, callbacks: Callbacks, expected: Any
     assert all(expected == each for each in known)
 
 
+@ERAS
+def test_extensions_are_declared_and_read(era: str, talk: Talk) -> None:
+    """The caller's go out beside what callbacks declare, and let nobody ask for anything; the server's can be read."""
+    extensions = {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html"]}, "com.example/x-1.y_z": {}}
+    server, session = talk(era, Callbacks(extensions=extensions))
+    session.call_tool("echo", {"message": "x"})
+
+    assert [{"extensions": extensions}] == [each for each in declared(server) if each][-1:]
+    assert [] == [request for request in server.requests if request.method == "GET"]
+    assert {"io.modelcontextprotocol/tasks": {}} == session.extensions()
+    server, session = talk("modern", Callbacks(extensions=extensions, on_task=lambda task: None, roots=[]))
+    session.list_tools()
+    all_of_them = {"roots": {}, "extensions": {**extensions, "io.modelcontextprotocol/tasks": {}}}
+    assert all_of_them == declared(server)[-1]
+
+
+@pytest.mark.parametrize("extensions", [None, [], {}, {"a.b/c": None}, {"a.b/c": None, "a.b/d": {"n": 1}}], ids=str)
+def test_an_extension_that_is_declared_wrongly_is_none(extensions: Any, talk: Talk) -> None:
+    """What a server declares without settings counts as absent, and costs nothing else."""
+    server, session = talk()
+    server.offer.capabilities = {"tools": {}, "extensions": extensions}
+
+    assert ({"a.b/d": {"n": 1}} if extensions and "a.b/d" in extensions else {}) == session.extensions()
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [{name: {}} for name in ("plain", "/x", "a.b/", "1a/x", "a-/x", "a..b/x", "a/x/y", "a/-x", "a/x y", 7)]
+    + [{"a.b/c": None}, {"a.b/c": []}, {"io.modelcontextprotocol/tasks": {}}],
+    ids=str,
+)
+def test_an_extension_has_a_name_with_a_prefix_and_settings(extensions: Any, talk: Talk) -> None:
+    """Whatever else is told before anything is sent; tasks are declared by their callback."""
+    with pytest.raises(UsageError, match="extensions: "):
+        talk("modern", Callbacks(extensions=extensions))
+
+
 def test_an_undeclared_mode_is_refused_with_its_own_code(talk: Talk) -> None:
     """A legacy server that asks for a visit where only forms were declared gets -32602."""
     _, session = talk("legacy", Callbacks(on_elicitation=lambda form: form.accept()))
