@@ -7,6 +7,7 @@ to the modules beside this one. Reading needs no lock and makes nothing.
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import stat
@@ -17,6 +18,68 @@ from pathlib import Path
 from mcpvault.errors import BusyError, PermissionsError
 
 _LEFTOVER_AGE = 3600  # seconds; a younger temporary file may belong to a writer at work
+
+
+class Room:
+    """
+    A temporary file beside *target*, open and not yet written.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.path = target.with_name(f".{target.name}.tmp.{os.getpid()}.{os.urandom(4).hex()}")
+        self._claimed = 0
+        self._descriptor: int | None = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def claim(self, size: int) -> None:
+        """
+        Take *size* bytes of the disk, so that nobody else can; nothing where the system has no such call.
+
+        Raises:
+            OSError: There are not so many.
+        """
+        assert self._descriptor is not None  # noqa: S101  # it is new
+        if not hasattr(os, "posix_fallocate"):  # macOS, Windows
+            return
+        try:
+            os.posix_fallocate(self._descriptor, 0, size)
+            self._claimed = size
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot promise anything
+                raise
+
+    def fill(self, data: bytes) -> float:
+        """
+        Write *data* durably and close the file; return the time of it, by the file system's clock.
+
+        Raises:
+            OSError: It does not fit; the file is closed all the same.
+        """
+        assert self._descriptor is not None  # noqa: S101  # a room is used once
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+            if self._claimed > len(data):
+                os.ftruncate(self._descriptor, len(data))
+            os.fsync(self._descriptor)
+            return os.fstat(self._descriptor).st_mtime
+        finally:
+            self._close()
+
+    def give_up(self) -> None:
+        """Close and remove the file, unless it has gone where it should."""
+        if self._descriptor is not None:
+            self._close()
+        with suppress(OSError):
+            self.path.unlink()
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 class StateDirectory:
@@ -105,35 +168,59 @@ class StateDirectory:
             f"{self.path / name}: cannot be read: {problem}", hint=f"run: ls -la {shlex.quote(str(self.path))}"
         )
 
-    def replace(self, name: str, data: bytes) -> None:
+    def replace(self, name: str, data: bytes, *, room: Room | None = None) -> None:
         """
         Put *data* into the file *name*, durably and in one step.
+
+        Args:
+            name: Of the file.
+            data: Its new content.
+            room: What ``room`` gave for this name; not to be used again.
 
         Raises:
             PermissionsError: The folder or the disk refuses; the old file is untouched.
         """
         target = self.ensure() / name
-        temporary = target.with_name(f".{name}.tmp.{os.getpid()}.{os.urandom(4).hex()}")
         problem: str | None = None
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(descriptor, view) :]
-                os.fsync(descriptor)
-                born = os.fstat(descriptor).st_mtime
-            finally:
-                os.close(descriptor)
-            temporary.replace(target)
+            room = room or Room(target)
+            born = room.fill(data)
+            room.path.replace(target)
             self._sync()
             self._reap(born)
         except OSError as error:
             problem = error.strerror or "refused"
-            with suppress(OSError):
-                temporary.unlink()
+            if room is not None:
+                room.give_up()
         if problem is not None:
-            raise PermissionsError(f"{target}: not written: {problem}", hint="check space and permissions")
+            raise self._unwritten(target, problem)
+
+    @contextmanager
+    def room(self, name: str, size: int) -> Iterator[Room]:
+        """
+        Hold *size* bytes of the disk for what will be put into the file *name*; what is not used goes with the block.
+
+        Raises:
+            PermissionsError: There is no room.
+        """
+        target = self.ensure() / name
+        room, problem = None, None
+        try:
+            try:
+                room = Room(target)
+                room.claim(size)
+            except OSError as error:
+                problem = error.strerror or "refused"
+            if room is None or problem is not None:
+                raise self._unwritten(target, str(problem))
+            yield room
+        finally:
+            if room is not None:
+                room.give_up()
+
+    @staticmethod
+    def _unwritten(target: Path, problem: str) -> PermissionsError:
+        return PermissionsError(f"{target}: not written: {problem}", hint="check space and permissions")
 
     def names(self) -> tuple[str, ...]:
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from mcpvault.errors import BusyError
 
@@ -21,9 +21,13 @@ class MemoryState:
         """Return the content of the file *name*, or None if there is none."""
         return self._files.get(name)
 
-    def replace(self, name: str, data: bytes) -> None:
+    def replace(self, name: str, data: bytes, *, room: object = None) -> None:
         """Put *data* into the file *name*."""
         self._files[name] = data
+
+    def room(self, name: str, size: int) -> AbstractContextManager[None]:
+        """Hold nothing: there is no disk that others could fill."""
+        return nullcontext()
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all files."""

@@ -75,7 +75,7 @@ def redeem(
         clock: Unix seconds.
 
     Raises:
-        PermissionsError: The journal cannot be written; nothing was sent.
+        PermissionsError: There is no room for the journal and the answer; nothing was sent.
     """
     now = clock()
     token = record.tokens.refresh_token if record.tokens else None
@@ -84,19 +84,19 @@ def redeem(
     # What to leave if this process is told to go: nothing was sent, then nobody knows, then there is an answer.
     left = record
     try:
-        store.write(begun)
-        left = begun.replaced(status="ambiguous", intent=intent.replaced(ended="interrupted"))
-        outcome = _sent(begun, exchange)
-        if isinstance(outcome, McpVaultError):
-            return Redeemed(begun, outcome)
-        left = begun.replaced(
-            answer=KeptAnswer(status=outcome.status, headers=dict(outcome.headers), body=outcome.body, asked_at=now)
-        )
-        try:
-            store.write(left)
-        except PermissionsError as error:  # the tokens alone may still fit
-            LOG.error("%s: the answer is not kept: %s", store.server, error.message)
-        return Redeemed(left)
+        with store.room() as room:
+            store.write(begun)
+            left = begun.replaced(status="ambiguous", intent=intent.replaced(ended="interrupted"))
+            outcome = _sent(begun, exchange)
+            if isinstance(outcome, McpVaultError):
+                return Redeemed(begun, outcome)
+            answer = KeptAnswer(status=outcome.status, headers=dict(outcome.headers), body=outcome.body, asked_at=now)
+            left = begun.replaced(answer=answer)
+            try:
+                store.write(left, room=room)
+            except PermissionsError as error:  # the tokens alone may still fit
+                LOG.error("%s: the answer is not kept: %s", store.server, error.message)
+            return Redeemed(left)
     except McpVaultError:
         raise
     except BaseException:

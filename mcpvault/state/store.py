@@ -8,7 +8,10 @@ Small on purpose: a file by name, replaced in one step, and a lock that dies wit
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from mcpvault.state.files import Room
 
 
 class StateStore(Protocol):
@@ -22,12 +25,22 @@ class StateStore(Protocol):
             PermissionsError: It may not be believed, or cannot be read.
         """
 
-    def replace(self, name: str, data: bytes) -> None:
+    def replace(self, name: str, data: bytes, *, room: Room | None = None) -> None:
         """
         Put *data* into the file *name*, durably, so that a reader sees the old content or the new.
 
+        *room* is what ``room`` gave for it.
+
         Raises:
             PermissionsError: It cannot be written; the old content is untouched.
+        """
+
+    def room(self, name: str, size: int) -> AbstractContextManager[Room | None]:
+        """
+        Hold *size* bytes for what will be put into the file *name*, for the time of the block.
+
+        Raises:
+            PermissionsError: There is no room.
         """
 
     def names(self) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def render(record: TokenRecord, *, vault_id: str, credential: str, seal: Seal) -
     """
     Return the file that says *record*.
 
-    It fills whole blocks: a disk that had room for the journal of a redemption has room for its result.
+    It fills whole blocks, so that the room that is held for an answer is enough: what the record was.
     """
     from vault_schema import dump_plain
 

@@ -23,6 +23,7 @@ from mcpvault.state.memory import MemoryState
 from mcpvault.state.record import Bound, Facts, TokenRecord, dead_for_its_key
 
 if TYPE_CHECKING:
+    from mcpvault.state.files import Room
     from mcpvault.state.store import StateStore
     from mcpvault.state.token_file import Seal, Unseal
 
@@ -107,9 +108,19 @@ class TokenStore:
             self._seen = seen = (data, self._fitting(record))
         return self._with_unwritten(seen[1])
 
-    def write(self, record: TokenRecord) -> None:
+    def room(self) -> AbstractContextManager[Room | None]:
         """
-        Replace the record, durably. The caller holds the lock.
+        Hold room on the disk for the next ``write`` but one, as large as the record is now.
+
+        Raises:
+            PermissionsError: There is none.
+        """
+        size = len(self._seen[0]) if self._seen else token_file.BLOCK
+        return self._store.room(file_of(self.credential), size)
+
+    def write(self, record: TokenRecord, *, room: Room | None = None) -> None:
+        """
+        Replace the record, durably, in *room* that was held for it. The caller holds the lock.
 
         Raises:
             PermissionsError: It cannot be written; the old one is untouched.
@@ -122,7 +133,7 @@ class TokenStore:
         if self._secretive and record.tokens:
             kept = record.replaced(tokens=record.tokens.replaced(access_token=_NOTHING))
         data = token_file.render(kept, vault_id=self.vault_id, credential=self.credential, seal=self._seal)
-        self._store.replace(file_of(self.credential), data)
+        self._store.replace(file_of(self.credential), data, room=room)
         self._seen = (data, kept)
         if self._secretive:
             self._unwritten = (record.generation, record.tokens.access_token) if record.tokens else None

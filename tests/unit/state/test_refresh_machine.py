@@ -42,7 +42,7 @@ class Disk(MemoryState):
         self.late = False
         self.written = 0
 
-    def replace(self, name: str, data: bytes) -> None:
+    def replace(self, name: str, data: bytes, *, room: object = None) -> None:
         """Write, or die."""
         if self.left == 0 and not self.late:
             self.dead = True

@@ -282,3 +282,42 @@ def test_what_cannot_be_locked_is_exit_8(directory: StateDirectory) -> None:
 
     assert "cannot be locked" in error.message
     assert "MCPVAULT_STATE_DIR" in (error.hint or "")
+
+
+def test_room_that_is_held_is_taken(directory: StateDirectory) -> None:
+    """It takes blocks of the disk at once; what is written there is as long as it is, and nothing stays beside it."""
+    with directory.room("file", 65536) as room:
+        assert 65536 <= 512 * room.path.stat().st_blocks
+        directory.replace("file", b"new", room=room)
+
+    assert b"new" == directory.read("file")
+    assert [] == directory.leftovers()
+
+
+def test_room_that_is_not_used_is_given_back(directory: StateDirectory) -> None:
+    """A file that was there stays as it was."""
+    directory.replace("file", b"old")
+    with directory.room("file", 65536):
+        pass
+
+    assert b"old" == directory.read("file")
+    assert [] == directory.leftovers()
+
+
+def test_more_than_the_room_held_is_written_too(directory: StateDirectory) -> None:
+    """The room is the least that there is, not the most."""
+    with directory.room("file", 10) as room:
+        directory.replace("file", b"n" * 65536, room=room)
+
+    assert b"n" * 65536 == directory.read("file")
+
+
+def test_where_there_is_no_room_it_is_exit_8(directory: StateDirectory) -> None:
+    """What was asked for is not begun, and nothing stays behind."""
+    directory.replace("file", b"old")
+    with full_disk(100), pytest.raises(PermissionsError) as caught, directory.room("file", 65536):
+        pytest.fail("there is room")
+
+    assert 8 == caught.value.exit_code
+    assert b"old" == directory.read("file")
+    assert [] == directory.leftovers()
