@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vault_schema import Document
 
 _LITTLE_PATIENCE = 0.1  # seconds
+_EVER_NEW = frozenset({"serial", "mac", "sig"})  # of [vault], in every generation
 
 
 class Auditor:
@@ -120,15 +121,38 @@ class Auditor:
 
     @contextmanager
     def of_change(self, change: AbstractContextManager[Change]) -> Iterator[Change]:
-        """Write down that the vault was changed, once it is: which entries, and the new serial."""
+        """Write down that the vault was changed, once it is; see ``changed``."""
         before = self._file.document
         with change as opened:
             yield opened
-        after = self._file.document
-        if after is not before:
-            old, new = before.tree.get("servers", {}), after.tree.get("servers", {})
-            touched = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-            self("change", servers=touched, durable=True)
+        if self._file.document is not before:
+            self.changed(before, self._file.document)
+
+    def changed(self, before: Document | None, after: Document) -> None:
+        """Write down what *after* changes: which entries, and which fields of each and of the vault; never a value."""
+        old, new = before.tree if before is not None else {"vault": {}}, after.tree
+        fields = {}
+        for name in sorted({*old.get("servers", {}), *new.get("servers", {})}):
+            if found := _changed(old.get("servers", {}).get(name), new.get("servers", {}).get(name)):
+                fields[name] = found
+        told: dict[str, Any] = {"servers": [*fields], "fields": fields}
+        if common := [name for name in _changed(old["vault"], new["vault"]) if name not in _EVER_NEW]:
+            told["vault"] = common
+        self("change", **told, durable=True)
+
+
+def _changed(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> list[str]:
+    """Return the fields that differ in two states of a table, None where there is or was none."""
+    one, other = dict(_fields(old or {})), dict(_fields(new or {}))
+    return sorted(name for name in {*one, *other} if name not in one or name not in other or one[name] != other[name])
+
+
+def _fields(table: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for name, value in table.items():
+        if isinstance(value, dict) and name != "rotation":  # a journal is one statement
+            yield from ((f"{name}.{leaf}", held) for leaf, held in value.items())
+        else:
+            yield name, value
 
 
 @contextmanager

@@ -24,7 +24,7 @@ Example:
   mcpvault audit verify
 """
 _NARROW = 90  # columns, below which five of them are no table any more
-_KNOWN = frozenset("n t ev ok why server field host uid pid prog serial fp prev mac".split())
+_KNOWN = frozenset("n t ev ok why server field host uid pid prog serial fp prev mac servers fields vault".split())
 
 
 @click.group(epilog=EXAMPLE)
@@ -105,7 +105,10 @@ def _row(event: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     if field := event.get("field"):
         name = f"{name}.{field}"
     who = f"{event.get('prog')} of uid {event.get('uid')} on {event.get('host')}, pid {event.get('pid')}"
-    more = [f"{key} {value}" for key, value in event.items() if key not in _KNOWN and key != "servers"]
+    more = [f"{key} {value}" for key, value in event.items() if key not in _KNOWN]
+    changed = [(name, ", ".join(_list(fields))) for name, fields in _pairs(event.get("fields"))]
+    more += [each if len(changed) == 1 else f"{name}: {each}" for name, each in changed]
+    more += [f"[vault] {', '.join(common)}"] if (common := _list(event.get("vault"))) else []
     prints = [f"{path} {value}" for path, value in _items(event.get("fp"))]
     why = [] if event.get("ok") else [f"not done: {event.get('why', 'unknown')}"]
     return str(event.get("t")), str(event["ev"]), str(name), who, "; ".join([*why, *more, *prints])
@@ -128,8 +131,12 @@ def _list(value: object) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else []
 
 
+def _pairs(value: object) -> list[tuple[str, object]]:
+    return [(str(key), held) for key, held in value.items()] if isinstance(value, dict) else []
+
+
 def _items(value: object) -> list[tuple[str, str]]:
-    return [(str(key), str(held)) for key, held in value.items()] if isinstance(value, dict) else []
+    return [(key, str(held)) for key, held in _pairs(value)]
 
 
 def _values(value: object) -> list[str]:

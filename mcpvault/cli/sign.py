@@ -32,12 +32,13 @@ def command(yes: bool, dry_run: bool, as_json: bool) -> None:
     Until then nobody opens it (exit 6). Lines with ! can send a secret elsewhere or run a program.
     Values that are sealed for another origin or command than their entry names are refused.
     """
+    from mcpvault.auditing import Auditor
     from mcpvault.host_state import roots_trusted, state_of
     from mcpvault.places import locate
     from mcpvault.state.anchor import FileAnchor
     from mcpvault.vault.documents import read_document
     from mcpvault.vault.keysources import Key, find_key
-    from mcpvault.vault.signing import sign
+    from mcpvault.vault.signing import believed_previous, sign
     from vault_schema import Header
 
     places = locate(os.environ, app.vault_path())
@@ -58,6 +59,9 @@ def command(yes: bool, dry_run: bool, as_json: bool) -> None:
 
     anchor = FileAnchor(state)
     vault = sign(places.vault_path, key=find, accept=accept, anchor=anchor, trusted_roots=roots_trusted(places, state))
+    if vault is not None:
+        before = believed_previous(vault)
+        Auditor(state, vault).changed(before.document if before is not None else None, vault.document)
     serial = vault.document.header.serial if vault is not None else None
     facts = {
         "serial": serial,

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from mcpvault.auditing import Auditor
 from mcpvault.errors import ConfigurationError, McpVaultError, RoleError, VaultChangedError
 from mcpvault.host_state import roots_trusted, state_of
 from mcpvault.places import Places
@@ -191,9 +192,12 @@ def merge_driver(
             f"both sides changed {', '.join(outcome.conflicts)}",
             hint="choose between the markers, then run: mcpvault sign, and git add",
         )
+    made = parsed(outcome.text.encode(), ours)
     if not dry_run:
         ours.write_bytes(outcome.text.encode())
-    return parsed(outcome.text.encode(), ours).header.serial
+        merged = VaultFile(places.vault_path, made, mine.keys, mine.anchor, time.time)
+        Auditor(state_of(places, made), merged).changed(mine.document, made)
+    return made.header.serial
 
 
 def _opened(

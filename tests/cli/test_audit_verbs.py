@@ -53,11 +53,54 @@ def test_what_is_done_is_written_down(house: House) -> None:
     told = log(house, "demo", "--event", "reveal")[0]
     [version] = json.loads(house.run("history", "demo", "--json").stdout)
     assert {"auth.token": version["fingerprint"]} == told["fp"]
-    assert ["demo"] == log(house, "demo", "--event", "change")[-1]["servers"]
+    changed = log(house, "demo", "--event", "change")[-1]
+    assert (["demo"], {"demo": ["note"]}) == (changed["servers"], changed["fields"])
     assert {"uid", "pid", "host", "prog", "serial"} <= {*told}
     assert TOKEN not in "".join(path.read_text() for path in house.state.glob("audit*"))
     assert [] != log(house, "--fingerprint", version["fingerprint"])
     assert ["unknown_server"] == [each["why"] for each in log(house, "--failed")]
+    assert "whole: " in house.run("audit", "verify").stdout
+
+
+def test_a_change_names_the_fields_and_no_value(house: House) -> None:
+    """Whichever verb it was: ``add``, ``set``, ``import``, ``edit``, ``rotate`` or ``sign``."""
+    home, secret = house.home, "new-token-of-this-test-7Qp"
+    house.server.tokens[secret] = None
+    (home / "editor").write_text('#!/bin/sh\nsed s/the-blue-ones/the-red-ones/ "$1" > "$1.new" && mv "$1.new" "$1"\n')
+    (home / "editor").chmod(0o700)
+    (home / "mcp.json").write_text(json.dumps({"mcpServers": {"taken": {"url": house.server.url}}}))
+    acts: list[tuple[tuple[str, ...], str | None]] = [
+        (("add", "other", "https://other.example/mcp", "--bearer-stdin"), f"{secret}-2\n"),
+        (("set", "demo", "headers.X-Team", "the-blue-ones"), None),
+        (("set", "demo", "auth.token", "--stdin"), f"{secret}\n"),
+        (("import", str(home / "mcp.json")), None),
+        (("edit", "demo"), None),
+        (("rotate", "demo", "--stdin"), f"{secret}\n"),
+        (("set", "*", "policy.max_age", "90d"), None),
+    ]
+    told = []
+    for words, stdin in acts:
+        house.run(*words, stdin=stdin, EDITOR=str(home / "editor"))
+        told.append({**log(house, "--event", "change")[-1]})
+    house.vault.write_text(house.vault.read_text().replace("the-red-ones", "the-green-ones"))
+    house.run("sign", "--yes")
+    told.append(log(house, "--event", "change")[-1])
+
+    assert [
+        {"other": ["auth.kind", "auth.token", "url"]},
+        {"demo": ["headers.X-Team"]},
+        {"demo": ["auth.token"]},
+        {"taken": ["url"]},
+        {"demo": ["headers.X-Team"]},
+        {"demo": ["rotation"]},
+        {},
+        {"demo": ["headers.X-Team"]},
+    ] == [each["fields"] for each in told]
+    assert ["policy.max_age"] == told[6]["vault"]
+    assert {"demo": ["auth.token", "rotation"]} in [each["fields"] for each in log(house, "--event", "change")]
+    written = "".join(path.read_text() for path in house.state.glob("audit*"))
+    assert [] == [value for value in (secret, "the-blue-ones", "the-red-ones", "other.example") if value in written]
+    assert "auth.token, rotation" in house.run("audit", "show", "demo").stdout
     assert "whole: " in house.run("audit", "verify").stdout
 
 

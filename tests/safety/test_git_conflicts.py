@@ -11,6 +11,7 @@ import pytest
 from branches import SHARED, Repository
 
 from mcpvault.secret import Secret
+from mcpvault.upkeep.audit_trail import events
 from mcpvault.vault.slots import NewSlot, RawKey
 
 
@@ -97,6 +98,8 @@ def test_a_merge_takes_both_sides_of_one_entry(repository: Repository) -> None:
         vault.file.secret("shared0", "auth.token").reveal(),
     )
     assert serial + 1 == vault.document.header.serial
+    [*_, told] = [each for each in events(vault.state) if each["ev"] == "change"]
+    assert ({"shared0": ["note"]}, serial + 1) == (told["fields"], told["serial"])
 
 
 def test_the_driver_can_be_tried(repository: Repository, tmp_path: Path) -> None:
