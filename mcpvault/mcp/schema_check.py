@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from typing import Any
 
@@ -23,6 +24,7 @@ from mcpvault.quoting import quote
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"  # where a schema names none
 _MOST_RULES = 500  # of a schema that is checked here, its references followed
 _MOST_CHECKS = 50_000  # rules times values
+_NO_PATTERN = "the schema has a pattern that is not understood here"  # JSON Schema's are ECMAScript's
 _PATIENCE = 5.0  # seconds for any other
 # What may take longer than sizes say; also the names of fields, whose rules are an object.
 _UNBOUNDED = frozenset("pattern uniqueItems $dynamicRef $recursiveRef $schema $id id".split())
@@ -52,12 +54,16 @@ def fault_in(value: Any, schema: Json) -> str | None:
         validator_class.check_schema(schema)
         validator = validator_class(schema, registry=referencing.Registry())
         error = jsonschema.exceptions.best_match(validator.iter_errors(value))
-    except jsonschema.exceptions.SchemaError:
-        return "the schema itself is invalid"
+    except jsonschema.exceptions.SchemaError as wrong:
+        return _NO_PATTERN if wrong.validator_value == "regex" else "the schema itself is invalid"
     except referencing.exceptions.Unresolvable:
         return "the schema refers to something outside itself, which is not fetched"
     except RecursionError:
         return "the schema or the value is nested too deeply"
+    except re.error:
+        return _NO_PATTERN
+    except OverflowError:
+        return "a number is too large to be checked"
     if error is None:
         return None
     missing, extra = _keys_of(error)
@@ -76,6 +82,8 @@ def _keys_of(error: Any) -> tuple[list[str], list[str]]:
     if rule == "additionalProperties":
         known, patterns = error.schema.get("properties", ()), error.schema.get("patternProperties", ())
         return [], [key for key in held if key not in known and not any(re.search(each, key) for each in patterns)]
+    if rule == "unevaluatedProperties":  # the message alone says which
+        return [], [key for key in held if repr(key) in error.message]
     return [], []
 
 
@@ -91,19 +99,32 @@ def _fault(value: Any, schema: Json, deadline: Deadline, *, tool: str, server: s
         return "the value is not JSON, or is nested too deeply"
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-c", _CHILD], input=told, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            [sys.executable, "-I", "-c", _CHILD], input=told, capture_output=True,
             env={"PATH": os.defpath}, timeout=min(_PATIENCE, deadline.remaining()), check=False,
         )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        done = None
-    if done is None or done.returncode != 0:
-        raise RemoteProtocolError(
-            f"tool {tool!r}: its schema takes too long to check",
-            hint="call it without validate=True, and check what matters yourself",
-            server=server,
-        )
-    fault = json.loads(done.stdout)
-    return fault if isinstance(fault, str) else None
+    except subprocess.TimeoutExpired:
+        why = "takes too long to check"
+    except OSError as error:
+        why = f"cannot be checked: no process can be started for it ({(error.strerror or 'refused').lower()})"
+    else:
+        if done.returncode == 0:
+            fault: str | None = json.loads(done.stdout)
+            return fault
+        why = f"cannot be checked: {_end_of(done.returncode, done.stderr)}"
+    raise RemoteProtocolError(
+        f"tool {tool!r}: its schema {why}",
+        hint="call it without validate=True, and check what matters yourself",
+        server=server,
+    )
+
+
+def _end_of(status: int, said: bytes) -> str:
+    """Return how the process that checks has ended; of an exception only its name, since its text may quote values."""
+    if status < 0:
+        memory = ", perhaps for want of memory" if -status == signal.SIGKILL else ""
+        return f"the process that does it was ended by signal {-status}{memory}"
+    name = re.match(rb"[\w.]+", said.strip().rpartition(b"\n")[2])
+    return f"the process that does it ended with {name[0].decode('ascii', 'replace') if name else f'status {status}'}"
 
 
 def _light(value: Any, schema: Json) -> bool:
@@ -151,7 +172,7 @@ def check_output(value: Any, schema: Json, deadline: Deadline, *, tool: str, ser
 
     Raises:
         RemoteProtocolError: It does not fit; the message names the place and the rule, not the value. Or the schema
-            takes too long to check.
+            takes too long to check, or cannot be.
     """
     if (fault := _fault(value, schema, deadline, tool=tool, server=server)) is not None:
         raise RemoteProtocolError(f"tool {tool!r}: structured content: {fault}", server=server)
@@ -163,7 +184,7 @@ def check_arguments(value: Any, schema: Json, deadline: Deadline, *, tool: str, 
 
     Raises:
         UsageError: They do not fit; the message names the field.
-        RemoteProtocolError: The schema takes too long to check.
+        RemoteProtocolError: The schema takes too long to check, or cannot be.
     """
     if (fault := _fault(value, schema, deadline, tool=tool, server=server)) is not None:
         raise UsageError(
