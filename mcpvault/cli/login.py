@@ -70,7 +70,7 @@ def command(
     authorization = vault.authorization(server)
     facts = {
         **standing.granted(authorization.tokens(), time.time()),
-        "registered_scope": standing.registered(authorization.store.read()),
+        "registered_scope": standing.registered(authorization.store.read()) if auth.kind == "oauth" else None,
     }
     output.say(
         "\n".join([f"logged in to {server}", *standing.lines(server, facts, person=auth.kind == "oauth")]),
