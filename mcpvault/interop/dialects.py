@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _KIND = re.compile(r"([A-Za-z]+):(.*)\Z", re.DOTALL)
@@ -26,6 +27,7 @@ class Dialect:
         own: Its own variables, and kinds of them, that only it knows.
         expands: Whether it expands anything at all.
         inputs: VS Code's inputs: id to default, None where there is none that may be written down.
+        declared: Those inputs as the file has them, by id.
         named: The kind under which ``normal`` writes a variable that a key of the client's own names.
     """
 
@@ -34,6 +36,7 @@ class Dialect:
     own: frozenset[str] = frozenset()
     expands: bool = True
     inputs: Mapping[str, str | None] | None = None
+    declared: Mapping[str, Any] = field(default_factory=dict)
     named: str | None = None
 
 
@@ -45,6 +48,7 @@ class Translated:
     todo: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
+    inputs: dict[str, str] = field(default_factory=dict)  # variable to the id of the input that it was
     literal: str = field(default="", repr=False)  # what stands beside the references
     kept_back: bool = False  # something of it has no place here, so the source must keep it
 
@@ -115,6 +119,7 @@ def _reference(out: Translated, inner: str, dialect: Dialect, secret: bool) -> N
 
 def _input(out: Translated, body: str, dialect: Dialect, secret: bool) -> None:
     name, default = variable(body, "INPUT"), (dialect.inputs or {}).get(body)
+    out.inputs.setdefault(name, body)
     if default is None or secret or "${" in default or "}" in default:
         _put(out, f"${{env:{name}}}", name)
         out.todo.append(f"{dialect.client} asks for {_short(body)!r}: set {name} where mcpvault runs")

@@ -64,6 +64,7 @@ class Draft:
     tree: dict[str, Any] = field(default_factory=dict)
     secrets: list[tuple[str, Secret]] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
+    inputs: dict[str, str] = field(default_factory=dict)
     todo: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
     kept_back: bool = False
@@ -79,6 +80,7 @@ class Draft:
         self.todo += [f"{path}: {each}" for each in found.todo]
         self.losses += [f"{path}: {each}" for each in found.losses]
         self.references += [name for name in found.references if name not in self.references]
+        self.inputs = {**found.inputs, **self.inputs}
         self.kept_back |= found.kept_back
 
     def put(self, path: str, value: Any) -> None:

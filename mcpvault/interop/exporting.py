@@ -8,6 +8,7 @@ vault. Needs no key: what is sealed stays sealed.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from mcpvault.vault.references import split
 from vault_schema import Document, ServerEntry
 from vault_schema.fields import OAUTH_KINDS
 from vault_schema.record import Record
+
+_INPUT = re.compile(r"\$\{input:([^}]+)\}")
 
 
 class Exported(Record):
@@ -62,13 +65,16 @@ def export(document: Document, names: Iterable[str], client: str, *, ask_vault: 
     told = []
     for name in names:
         held = document.tree["servers"][name]
-        server, done = _server(document.server(name), target, ask_vault=ask_vault)
+        own = dict(held.get(f"x-{client}", {}))
+        asked = _asked(own.pop("inputs", None)) if client == "vscode" else {}
+        server, done = _server(document.server(name), _asking(target, asked), ask_vault=ask_vault)
         if done.form != "stdio":
-            kept = {**_timeout(held, target), **held.get(f"x-{client}", {})}
+            kept = {**_timeout(held, target), **own}
             server = {**server, **{key: value for key, value in kept.items() if key not in server}}
         servers[name] = server
         told.append(done)
-        inputs += [each for each in _inputs(server) if client == "vscode" and each not in inputs]
+        known = {each["id"] for each in inputs}
+        inputs += [each for each in _inputs(server, asked) if client == "vscode" and each["id"] not in known]
     tree: Tree = {target.root: servers, **({"inputs": inputs} if inputs else {})}
     text = _toml(tree) if target.toml else json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
     return Export(text, tuple(told), tree, target.toml)
@@ -210,12 +216,29 @@ def _unsaid(entry: ServerEntry, target: Target) -> tuple[str, ...]:
     return tuple(f"{name}: holds here only" for name in _OURS if name in said and said[name] != usual[name])
 
 
-def _inputs(server: Tree) -> Iterator[Tree]:
-    for value in server.get("headers", {}).values():
-        _, mark, rest = value.partition("${input:")
-        if mark:
-            name = rest.partition("}")[0]
-            yield {"type": "promptString", "id": name, "description": name, "password": True}
+def _asked(kept: object) -> dict[str, Tree]:
+    """Return the inputs that an entry had in VS Code, by the variable that stands for each here."""
+    held = kept if isinstance(kept, dict) else {}
+    return {name: each for name, each in held.items() if isinstance(each, dict) and isinstance(each.get("id"), str)}
+
+
+def _asking(target: Target, asked: Mapping[str, Tree]) -> Target:
+    """Let *target* ask for a variable as it did before."""
+
+    def say(name: str, default: str | None, place: str) -> str | None:
+        if name in asked and default in (None, asked[name].get("default")):
+            return f"${{input:{asked[name]['id']}}}"
+        return target.say(name, default, place)
+
+    return target.replaced(say=say) if asked else target
+
+
+def _inputs(server: Tree, asked: Mapping[str, Tree]) -> Iterator[Tree]:
+    """Yield what VS Code is to ask a person for, once each."""
+    before = {each["id"]: each for each in asked.values()}
+    for name in dict.fromkeys(_INPUT.findall(json.dumps(server, ensure_ascii=False))):
+        usual = {"type": "promptString", "id": name, "description": name, "password": True}
+        yield before[name] if name in before and "type" in before[name] else usual
 
 
 def _toml(tree: Tree) -> str:

@@ -37,8 +37,20 @@ def keep(draft: Draft, kind: str, keys: Mapping[str, Any]) -> None:
     kept = {key: value for key, value in ((key, _clean(draft, key, value, 0)) for key, value in rest.items())
             if value is not None}  # fmt: skip
     if kept:
-        draft.tree[f"x-{kind}"] = kept
+        draft.tree.setdefault(f"x-{kind}", {}).update(kept)
         draft.losses += [f"{key}: means nothing to mcpvault; kept below x-{kind}" for key in kept]
+
+
+def keep_inputs(draft: Draft, kind: str) -> None:
+    """Keep what VS Code asks a person for, by the variable that stands for it here: ``export`` asks in these words."""
+    kept = {}
+    for name, called in draft.inputs.items():
+        said = dict(draft.dialect.declared.get(called, {}))
+        if (draft.dialect.inputs or {}).get(called) is None:
+            said.pop("default", None)  # it may be a secret
+        kept[name] = {**(_clean(draft, f"inputs.{name}", said, 0) or {}), "id": called}
+    if kept:
+        draft.tree.setdefault(f"x-{kind}", {})["inputs"] = kept
 
 
 def _clean(draft: Draft, path: str, value: Any, depth: int) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mcpvault.credentials import FORBIDDEN_HEADERS
-from mcpvault.interop import addresses, extras, literals, oauth
+from mcpvault.interop import addresses, extras, literals, oauth, transport_words
 from mcpvault.interop.dialects import Dialect, translate, variable
 from mcpvault.interop.entry import Draft, ImportedEntry, Skipped, Unfit
 from mcpvault.interop.source import Written
@@ -23,7 +23,6 @@ from vault_schema import is_sensitive_name, spec_for
 from vault_schema.values import Fault, secret_text
 
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
-_STREAMABLE = frozenset({"http", "streamable-http", "streamable_http", "streamablehttp", "stdio", "local", "remote"})
 _TOKENS = ("authToken", "auth_token")
 _SET_BY_US = frozenset({"accept", "content-type", "user-agent"})
 
@@ -67,10 +66,11 @@ def imported(
             _http(draft, keys, kind)
         else:
             raise Unfit("names neither a command nor a url")
-        _transport(draft, keys)
+        transport_words.take(draft, kind, keys)
         if (seconds := keys.pop("timeout_total", None)) is not None:
             draft.put("timeout", {"total": seconds})
         extras.keep(draft, kind, keys)
+        extras.keep_inputs(draft, kind)
     except Unfit as error:
         why = str(error)
     return Skipped(place=place, why=why) if why is not None else draft.finished()
@@ -103,21 +103,13 @@ def _scalar(value: bool | int | float) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _transport(draft: Draft, keys: dict[str, Any]) -> None:
-    for key in ("type", "transport"):
-        word = keys.pop(key, None)
-        if isinstance(word, Written) and word.reveal().lower() not in _STREAMABLE:
-            if word.reveal().lower() in ("ws", "websocket"):
-                raise Unfit("speaks WebSocket, which is no MCP transport")
-            draft.put("transport", "sse")
-            draft.todo.append("url: speaks the old HTTP+SSE transport; most such servers have a newer endpoint by now")
-
-
 # stdio
 
 
 def _stdio(draft: Draft, keys: dict[str, Any]) -> None:
     command = keys.pop("command").reveal()
+    if command.rpartition("/")[2] == "mcpvault" and _asks(keys.get("args")):
+        raise Unfit("asks a vault already, by mcpvault stdio")
     if "${" in command:
         raise Unfit("command: holds a reference; write the program's name or path and add it by hand")
     if literals.is_token(command):
@@ -140,6 +132,11 @@ def _stdio(draft: Draft, keys: dict[str, Any]) -> None:
         draft.put("cwd", found.text)
     keys.pop("cwd", None)
     draft.put("approved", False)
+
+
+def _asks(arguments: Any) -> bool:
+    words = arguments if isinstance(arguments, list) else []
+    return [each.reveal() for each in words[:1] if isinstance(each, Written)] == ["stdio"]
 
 
 def _argument(draft: Draft, index: int, written: Written, all_of_them: list[Written]) -> str:

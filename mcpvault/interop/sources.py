@@ -90,7 +90,7 @@ def read(source: Source, kind: str | None = None) -> Imported:
     client = CLIENTS[kind]
     dialect = client.dialect
     if dialect.inputs is not None:
-        dialect = replace(dialect, inputs=_inputs(source.tree))
+        dialect = replace(dialect, inputs=_inputs(source.tree), declared=_declared(source.tree))
     tables = list(client.servers(source.tree))
     if not tables and not isinstance(source.tree.get("projects"), dict):
         raise ConfigurationError(
@@ -134,17 +134,21 @@ def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
+def _declared(tree: Tree) -> dict[str, Any]:
+    """Return VS Code's inputs by id."""
+    listed = [at(tree, (*place, "inputs")) for place in ((), ("mcp",), ("customizations", "vscode", "mcp"))]
+    found = [each for some in listed if isinstance(some, list) for each in some if isinstance(each, dict)]
+    return {each["id"].reveal(): each for each in found if isinstance(each.get("id"), Written)}
+
+
 def _inputs(tree: Tree) -> dict[str, str | None]:
     """Return VS Code's inputs, id to the default that may be written down."""
     inputs: dict[str, str | None] = {}
-    for place in (("inputs",), ("mcp", "inputs"), ("customizations", "vscode", "mcp", "inputs")):
-        listed = at(tree, place)
-        for each in listed if isinstance(listed, list) else ():
-            if isinstance(each, dict) and isinstance(each.get("id"), Written):
-                default = each.get("default")
-                name, text = each["id"].reveal(), default.reveal() if isinstance(default, Written) else ""
-                may = text and each.get("password") is not True and not literals.is_secret(name, text)
-                inputs[name] = text if may else None
+    for name, each in _declared(tree).items():
+        default = each.get("default")
+        text = default.reveal() if isinstance(default, Written) else ""
+        may = text and each.get("password") is not True and not literals.is_secret(name, text)
+        inputs[name] = text if may else None
     return inputs
 
 

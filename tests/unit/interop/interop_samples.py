@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from mcpvault.interop.entry import ImportedEntry, Skipped
+from mcpvault.interop.exporting import Export
 from mcpvault.interop.source import Source
 from mcpvault.interop.sources import Imported, read
+from mcpvault.interop.targets import TARGETS
 
 TOKEN = "ghp_9f8e7d6c5b4a39281706f5e4d3c2b1a0zzzz"
 RANDOM = "Zq81mVx07LrTs5GhWp93kNc26YdFa4Jb"
@@ -72,3 +75,20 @@ def stdio(**keys: Any) -> ImportedEntry:
 def told(lines: tuple[str, ...], *parts: str) -> bool:
     """Tell whether one of *lines* holds all *parts*."""
     return any(all(part in line for part in parts) for line in lines)
+
+
+def around(client: str, server: Any) -> Any:
+    """Return a file of *client* around one server."""
+    return {TARGETS[client].root: {"s": server}}
+
+
+def text_of(client: str, tree: Any) -> bytes:
+    """Return the bytes of a file of *client*."""
+    import tomli_w
+
+    return (tomli_w.dumps(tree) if client == "codex" else json.dumps(tree)).encode()
+
+
+def tree_of(made: Export, client: str) -> Any:
+    """Return the tree of what was written."""
+    return tomllib.loads(made.text) if client == "codex" else json.loads(made.text)
