@@ -80,12 +80,16 @@ class Endpoint:
         params = eras.initialize_params(capabilities=self.client.capabilities)
         asked = jsonrpc.Numbered(self._ids, "initialize", params)
         answer = self._send(asked, _ACCEPT, deadline, safe=True)
+        session_id = answer.headers.get("Mcp-Session-Id")
+        outcome: Json | Rejected | None = None
         try:
             self._check(answer, "initialize")
             outcome = self._read(answer, asked.id, "initialize", params, None, deadline, NOTHING)
-            return outcome, answer.headers.get("Mcp-Session-Id")
+            return outcome, session_id
         finally:
             answer.close()
+            if outcome is None:
+                self.end(Settled(session_id=session_id))
 
     def ask(
         self,
@@ -193,15 +197,19 @@ class Endpoint:
         finally:
             answer.close()
 
+    def end(self, settled: Settled) -> None:
+        """End a legacy session as well as it goes."""
+        if settled.session_id is not None:
+            headers = _ACCEPT | settled.headers()
+            outcome_of(lambda: self._exchange.send("DELETE", headers, None, Deadline(_GOODBYE)).close())
+
     def close(self) -> None:
         """End a legacy session as well as it goes, and close the connections."""
         if self.side is not None:
             self.side.close()
         settled = self.settled
-        if settled.session_id is not None:
-            headers = _ACCEPT | settled.headers()
-            self.settled = settled.replaced(session_id=None)
-            outcome_of(lambda: self._exchange.send("DELETE", headers, None, Deadline(_GOODBYE)).close())
+        self.settled = settled.replaced(session_id=None)
+        self.end(settled)
         self._exchange.close()
 
     def _cancel(self, id_: int) -> None:

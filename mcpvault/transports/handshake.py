@@ -15,7 +15,7 @@ from mcpvault.errors import ForbiddenError, ServerError
 from mcpvault.mcp import era as eras
 from mcpvault.mcp import jsonrpc
 from mcpvault.transports.outcomes import outcome_of, raised
-from mcpvault.transports.settled import Rejected, Settled
+from mcpvault.transports.settled import NOTHING, Rejected, Settled
 
 if TYPE_CHECKING:
     from mcpvault.deadline import Deadline
@@ -74,7 +74,7 @@ class Handshake:
         self._probe(deadline)
 
     def initialize(self, deadline: Deadline) -> None:
-        """Begin a legacy session."""
+        """Begin a legacy session; one that is half begun is ended."""
         result, session_id = self._endpoint.initialize(deadline)
         if isinstance(result, Rejected):
             self.refused = True
@@ -84,11 +84,17 @@ class Handshake:
                 hint="is this the MCP endpoint? if the server is one of 2024-11-05 (HTTP+SSE), "
                 f"run: mcpvault set {self._server} transport sse",
             )
-        version = eras.accepted(result, eras.LEGACY_HTTP, server=self._server)
-        self._endpoint.settle(Settled(None, version, session_id))
-        self._endpoint.notify(jsonrpc.notification("notifications/initialized"), deadline)
+        begun = Settled(session_id=session_id)
+        try:
+            begun = begun.replaced(version=eras.accepted(result, eras.LEGACY_HTTP, server=self._server))
+            self._endpoint.settle(begun)
+            self._endpoint.notify(jsonrpc.notification("notifications/initialized"), deadline)
+        except BaseException:
+            self._endpoint.settle(NOTHING)
+            self._endpoint.end(begun)
+            raise
         self._learn(result)
-        self._endpoint.settle(Settled("legacy", version, session_id))
+        self._endpoint.settle(begun.replaced(era="legacy"))
 
     def _probe(self, deadline: Deadline) -> None:
         outcome = outcome_of(lambda: self._endpoint.discover(deadline))

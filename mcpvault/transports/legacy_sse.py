@@ -9,7 +9,6 @@ Spec: MCP 2024-11-05 "HTTP with SSE"; 2026-07-28 "Backward Compatibility" (D9).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from urllib.parse import urljoin
 
@@ -23,6 +22,7 @@ from mcpvault.quoting import quote
 from mcpvault.transports.bodies import LARGEST, media_type, problem_of
 from mcpvault.transports.channel import Channel, new_id
 from mcpvault.transports.event_pipe import EventPipe
+from mcpvault.transports.opening import Opening
 from mcpvault.transports.outcomes import outcome_of, raised
 from vault_schema import SchemaError, origin_of
 
@@ -51,7 +51,7 @@ class LegacySseTransport:
         self._server = server
         self._largest = largest
         self._channel: Channel[EventPipe] | None = None
-        self._lock = threading.RLock()  # one opening at a time; requests do not hold it
+        self._opening = Opening("opening the stream", end=self._end, interrupt=self.interrupt, server=server)
 
     @property
     def era(self) -> str | None:
@@ -117,12 +117,15 @@ class LegacySseTransport:
 
     def forked(self) -> None:
         """Leave the stream to the parent; the next request opens one of our own."""
-        self._channel, self._lock = None, threading.RLock()
+        self._channel = None
+        self._opening.forked()
 
     def close(self) -> None:
-        """End the stream, and with it the session."""
-        with self._lock:
-            self._drop()
+        """End the stream, and with it the session, and the opening that another thread is at."""
+        self._opening.close()
+
+    def _end(self) -> None:
+        self._drop()
         self._exchange.close()
 
     def _attempt(self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None) -> Json:
@@ -133,19 +136,24 @@ class LegacySseTransport:
         return replies.result_of(message, method, params, server=self._server)
 
     def _opened(self, deadline: Deadline) -> Channel[EventPipe]:
-        with deadline.holding(self._lock, f"{self._server}: opening the stream", server=self._server):
-            channel = self._channel
-            if channel is not None and channel.child.alive():
-                return channel
-            self._drop()
-            channel = Channel(self._pipe(deadline), server=self._server, client=self.client)
-            try:
-                self._initialize(channel, deadline)
-            except BaseException:
-                channel.child.close()
-                raise
-            self._channel = channel
+        channel = self._channel
+        if channel is None or not channel.child.alive():
+            channel = self._opening.alone(deadline, self._open_anew)
+        return channel
+
+    def _open_anew(self, deadline: Deadline) -> Channel[EventPipe]:
+        channel = self._channel
+        if channel is not None and channel.child.alive():
             return channel
+        self._drop()
+        channel = Channel(self._pipe(deadline), server=self._server, client=self.client)
+        try:
+            self._initialize(channel, deadline)
+        except BaseException:
+            channel.child.close()
+            raise
+        self._channel = channel
+        return channel
 
     def _initialize(self, channel: Channel[EventPipe], deadline: Deadline) -> None:
         params = eras.initialize_params(capabilities=self.client.capabilities)

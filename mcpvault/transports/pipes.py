@@ -99,6 +99,8 @@ class Child:
             view = memoryview(line + b"\n")
             self.torn = True
             while view:
+                if self._closing:
+                    return False
                 try:
                     view = view[os.write(pipe.fileno(), view) :]
                 except BlockingIOError:

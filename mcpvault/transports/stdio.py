@@ -10,9 +10,7 @@ Spec: MCP 2026-07-28 and 2025-11-25 "stdio"; S1–S12.
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from types import MappingProxyType
 
 from mcpvault.deadline import Deadline
@@ -32,6 +30,7 @@ from mcpvault.secret import Secret
 from mcpvault.transports.bodies import LARGEST
 from mcpvault.transports.channel import Channel, new_id
 from mcpvault.transports.memory import Memory
+from mcpvault.transports.opening import Opening
 from mcpvault.transports.outcomes import outcome_of, raised
 from mcpvault.transports.pipes import Child, gone
 from mcpvault.transports.processes import start
@@ -81,14 +80,12 @@ class StdioTransport:
         self.client = ClientSide(server)
         self._command = [command, *args]
         self._env, self._given = env, given
-        self._cwd = cwd
-        self._server = server
-        self._largest = largest
+        self._cwd, self._server, self._largest = cwd, server, largest
         self._memory = Memory(era, verdicts, verdict_key_of(self._command, cwd))
         self._deaths = 0
         self._channel: Channel[Child] | None = None
         self._child: Child | None = None  # the last one, for what it said
-        self._lock = threading.RLock()  # one start at a time; requests do not hold it
+        self._opening = Opening("starting the server", end=self._drop, interrupt=self.interrupt, server=server)
 
     @property
     def era(self) -> str | None:
@@ -153,32 +150,33 @@ class StdioTransport:
 
     def forked(self) -> None:
         """Leave the process to the parent; the next request starts one of our own."""
-        channel, self._channel, self._lock = self._channel, None, threading.RLock()
+        channel, self._channel = self._channel, None
+        self._opening.forked()
         if channel is not None:
             channel.child.leave()
 
     def close(self) -> None:
-        """End the process and all that it started."""
-        with self._lock:
-            self._drop()
-
-    def _alone(self, deadline: Deadline) -> AbstractContextManager[None]:
-        return deadline.holding(self._lock, f"{self._server}: starting the server", server=self._server)
+        """End the process and all that it started, and the start that another thread is at."""
+        self._opening.close()
 
     def _opened(self, deadline: Deadline) -> Channel[Child]:
-        with self._alone(deadline):
-            channel = self._channel
-            if channel is not None and not channel.child.alive():
-                self._drop()  # it ended while nobody asked: nothing is lost
-            elif channel is not None and channel.era is not None:
-                return channel
+        return self._running() or self._opening.alone(deadline, self._started)
+
+    def _running(self) -> Channel[Child] | None:
+        channel = self._channel
+        return channel if channel is not None and channel.era is not None and channel.child.alive() else None
+
+    def _started(self, deadline: Deadline) -> Channel[Child]:
+        channel = self._running()
+        if channel is None:  # if one ended while nobody asked, nothing is lost
             try:
                 self._begin(deadline)
             except BaseException:
                 self._drop(patience=_ASIDE)
                 raise
-            assert self._channel is not None  # noqa: S101  # begun
-            return self._channel
+            channel = self._channel
+            assert channel is not None  # noqa: S101  # begun
+        return channel
 
     def _begin(self, deadline: Deadline) -> None:
         era = self._memory.recall()
@@ -265,10 +263,13 @@ class StdioTransport:
 
     def _probe_again(self, deadline: Deadline) -> None:
         """Find out an era that nothing has confirmed, unless another thread has done so meanwhile."""
-        with self._alone(deadline):
+
+        def probe(within: Deadline) -> None:
             if self._memory.unconfirmed:
                 self._memory.forget()
-                self._probe(self._channel or self._spawn(), deadline)
+                self._probe(self._channel or self._spawn(), within)
+
+        self._opening.alone(deadline, probe)
 
     def _probe(self, channel: Channel[Child], deadline: Deadline) -> None:
         channel.era = None

@@ -10,9 +10,7 @@ Spec: MCP 2026-07-28 and 2025-11-25 "Streamable HTTP".
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from mcpvault.errors import (
@@ -25,6 +23,7 @@ from mcpvault.transports.bodies import LARGEST
 from mcpvault.transports.endpoint import Endpoint
 from mcpvault.transports.handshake import Handshake
 from mcpvault.transports.memory import Memory
+from mcpvault.transports.opening import Opening
 from mcpvault.transports.outcomes import outcome_of, raised
 from mcpvault.transports.settled import NOTHING, Rejected, Settled
 
@@ -73,7 +72,9 @@ class StreamableHttpTransport:
         self._endpoint = Endpoint(exchange, server=server, largest=largest)
         self._handshake = Handshake(self._endpoint, self._memory, server=server)
         self._mirrors: Mirrors | None = None  # of the tools that have been listed, if any mirrors arguments
-        self._lock = threading.RLock()
+        self._opening = Opening(
+            "opening the session", end=self._endpoint.close, interrupt=self.interrupt, server=server
+        )
 
     @property
     def client(self) -> ClientSide:
@@ -166,25 +167,24 @@ class StreamableHttpTransport:
 
     def forked(self) -> None:
         """Leave what is the parent's alone: connections, and a legacy session."""
-        self._lock = threading.RLock()
+        self._opening.forked()
         self._endpoint.side = None
         if self.era != "modern":
             self._endpoint.settle(NOTHING)
 
     def close(self) -> None:
         """End the session of a legacy server as well as it goes, and close the connections."""
-        self._endpoint.close()
-
-    def _alone(self, deadline: Deadline) -> AbstractContextManager[None]:
-        return deadline.holding(self._lock, f"{self._server}: opening the session", server=self._server)
+        self._opening.close()
 
     def _opened(self, deadline: Deadline) -> Settled:
         """Return what is settled; one thread settles it, where nothing is."""
         while (settled := self._endpoint.settled).era is None:
-            with self._alone(deadline):
-                if self._endpoint.settled.era is None:
-                    self._handshake.begin(deadline)
+            self._opening.alone(deadline, self._begin)
         return settled
+
+    def _begin(self, deadline: Deadline) -> None:
+        if self._endpoint.settled.era is None:
+            self._handshake.begin(deadline)
 
     def _request(
         self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None, safe: bool
@@ -242,25 +242,32 @@ class StreamableHttpTransport:
         if mirrors is None or method != "tools/call" or not params or settled.era != "modern":
             return None
         if mirrors.edition is not self.client.edition:
-            with self._alone(deadline):
-                if self._mirrors is mirrors:
-                    self._list_again(settled, deadline, on_notification)
+            self._opening.alone(
+                deadline, lambda within: self._list_again(settled, within, on_notification, instead=mirrors)
+            )
             mirrors = self._mirrors
         return (mirrors.headers(params) or None) if mirrors is not None else None
 
-    def _list_again(self, settled: Settled, deadline: Deadline, on_notification: Notify | None) -> None:
-        from mcpvault.transports.mirroring import listed_again
+    def _list_again(
+        self, settled: Settled, deadline: Deadline, on_notification: Notify | None, *, instead: Mirrors | None
+    ) -> None:
+        """List the tools, unless another thread has done so meanwhile."""
+        if self._mirrors is instead:
+            from mcpvault.transports.mirroring import listed_again
 
-        self._mirrors = listed_again(self._endpoint, settled, deadline, on_notification, server=self._server)
+            self._mirrors = listed_again(self._endpoint, settled, deadline, on_notification, server=self._server)
 
     def _side(self, deadline: Deadline) -> SideStream:
         """Return the stream on which a legacy server speaks by itself."""
-        with self._alone(deadline):
+
+        def begun(_: Deadline) -> SideStream:
             if self._endpoint.side is None:
                 from mcpvault.transports.side_stream import SideStream
 
                 self._endpoint.side = SideStream(self._endpoint, server=self._server, largest=self._largest)
             return self._endpoint.side
+
+        return self._endpoint.side or self._opening.alone(deadline, begun)
 
     def _mend(
         self,
@@ -286,7 +293,7 @@ class StreamableHttpTransport:
                     return
             elif error.code == eras.HEADER_MISMATCH and method == "tools/call" and params and settled.era == "modern":
                 # "the client SHOULD call tools/list … then retry": it was refused before it was carried out.
-                self._list_again(settled, deadline, on_notification)
+                self._list_again(settled, deadline, on_notification, instead=self._mirrors)
                 if self._mirrored(settled, method, params, deadline, on_notification) != mirrored:
                     return
         raise error
@@ -297,7 +304,10 @@ class StreamableHttpTransport:
 
     def _renew(self, failed: Settled, settle: Callable[[Deadline], None], deadline: Deadline) -> None:
         """Let *settle* replace what has *failed*, unless another thread has done so meanwhile."""
-        with self._alone(deadline):
+
+        def renew(within: Deadline) -> None:
             if self._endpoint.settled is failed:
                 self._endpoint.settle(NOTHING)
-                settle(deadline)
+                settle(within)
+
+        self._opening.alone(deadline, renew)

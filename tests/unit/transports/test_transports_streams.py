@@ -10,7 +10,7 @@ import pytest
 from transports_waiting import eventually
 
 from mcpvault import Callbacks, Session
-from mcpvault.errors import DeadlineExceededError, RemoteProtocolError, RequestLostError
+from mcpvault.errors import DeadlineExceededError, McpVaultError, RemoteProtocolError, RequestLostError
 from mcpvault.testing import FakeMcpServer
 
 Talk = Callable[..., tuple[FakeMcpServer, Session]]
@@ -189,6 +189,34 @@ def test_a_session_is_ended(talk: Talk) -> None:
     session.close()
 
     assert [session_id] == [each.headers["mcp-session-id"] for each in server.requests if each.method == "DELETE"]
+
+
+@pytest.mark.parametrize("step", ["broken answer", "error", "unknown revision", "refused notification"])
+def test_a_session_that_was_half_begun_is_ended(step: str, fake_mcp_servers: Callable[..., FakeMcpServer]) -> None:
+    """Where the server has named a session and a later step of the handshake fails, it gets a DELETE for it."""
+    from mcpvault.connectors import HttpConnector
+
+    server = fake_mcp_servers(era="legacy")
+    error = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"half done"}}'
+    if step in ("broken answer", "error"):
+        body = {"body": error if step == "error" else error[:20], "kind": "application/json", "Mcp_Session_Id": "half"}
+        server.misbehave("status", on="initialize", code=200, **body)
+    elif step == "unknown revision":
+        server.offer.revision = "2019-01-01"
+    else:
+        server.misbehave("status", on="notifications/initialized", code=500)
+    with HttpConnector(server.url) as connector:
+        with pytest.raises(McpVaultError):
+            connector.session().list_tools()
+        ended = [each.headers["mcp-session-id"] for each in server.requests if each.method == "DELETE"]
+        assert len(ended) == len(server.called("initialize")) >= 1
+        assert step not in ("broken answer", "error") or {"half"} == {*ended}
+        assert set() == server.sessions
+
+        server.behave()
+        server.offer.revision = None
+        assert "x" == connector.session().call_tool("echo", {"message": "x"}).text()
+    assert set() == server.sessions
 
 
 def test_a_call_is_not_replayed_into_a_new_session(talk: Talk) -> None:

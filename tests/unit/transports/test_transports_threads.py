@@ -18,7 +18,7 @@ from transports_waiting import Verdicts, eventually
 from mcpvault import Secret, Session
 from mcpvault.connectors import HttpConnector
 from mcpvault.deadline import Deadline
-from mcpvault.errors import DeadlineExceededError, RequestLostError
+from mcpvault.errors import ConnectFailedError, DeadlineExceededError, RequestLostError
 from mcpvault.http.exchange import RequestsExchange
 from mcpvault.http.policy import OriginPolicy
 from mcpvault.http.session import new_session
@@ -83,6 +83,32 @@ def test_nobody_waits_for_another_s_opening_beyond_the_own_deadline(opening: Ope
     assert took < 10
     assert not caught.value.sent
     assert "another thread" in caught.value.message
+
+
+@pytest.mark.parametrize("opening", ["http", "sse", "either", "stdio", "session"], indirect=True)
+def test_closing_ends_the_opening_of_another_thread(opening: Opening) -> None:
+    """Whoever closes waits for no opening, and the one that was under way ends with an error that says why."""
+    transport, open_, begun = opening
+    outcomes: list[object] = []
+    long = Deadline(60)
+    thread = threading.Thread(target=lambda: outcomes.append(outcome_of(lambda: open_(long))))
+    thread.start()
+    try:
+        eventually(begun)
+        begin = time.monotonic()
+        transport.close()
+        took = time.monotonic() - begin
+        thread.join(10)
+    finally:
+        long.end()
+        transport.interrupt()
+        thread.join(20)
+
+    assert took < 5
+    assert [ConnectFailedError] == [type(each) for each in outcomes]
+    assert "closed meanwhile" in str(outcomes[0])
+    with pytest.raises((ConnectFailedError, RuntimeError), match="closed"):
+        open_(Deadline(5))
 
 
 def at_once(work: Callable[[], Any]) -> list[Any]:
