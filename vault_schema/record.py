@@ -26,7 +26,12 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls._names += tuple(name for name in cls.__annotations__ if not name.startswith("_"))
+        own = tuple(name for name in cls.__annotations__ if not name.startswith("_"))
+        for name in own:
+            default: Any = cls.__dict__.get(name)
+            if hasattr(type(default), "__get__"):  # else a function would come back as a method of the record
+                setattr(cls, name, staticmethod(default))
+        cls._names += own
         cls._known = frozenset(cls._names)
         cls._needed = frozenset(name for name in cls._names if not hasattr(cls, name))
 
