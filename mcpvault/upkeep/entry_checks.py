@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mcpvault import carriers
+from mcpvault.deadline import Deadline
 from mcpvault.errors import (
     BindingMismatchError,
     ConfigurationError,
@@ -32,6 +33,7 @@ from vault_schema.document import Rotation
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
     from mcpvault.entries import Concrete
+    from mcpvault.mcp.session import Session
     from mcpvault.state.files import StateDirectory
 
 CLOCK_TOLERANCE = 60  # seconds
@@ -219,7 +221,7 @@ def _sendable(vault: Vault, entry: Concrete) -> Check[None]:
 
 
 def answers(vault: Vault, name: str, entry: Concrete, timeout: float) -> Check[bool]:
-    """Ask the server what it is, as any session does; tell whether anybody was there."""
+    """Ask the server what it is and what it has, as any session does; tell whether anybody was there."""
     place = f"servers.{name}"
     if entry.custom:
         what = f"{place}: is not asked, because only its caller can authenticate"
@@ -228,8 +230,7 @@ def answers(vault: Vault, name: str, entry: Concrete, timeout: float) -> Check[b
     try:
         session = vault.session(name, timeout=timeout)
         try:
-            session.discover()
-            said = f"{place}: answers, and accepts what it is sent (MCP {session.protocol_version})"
+            said = f"{place}: {_accepted(session, Deadline(timeout))}"
         finally:
             session.close()
     except McpVaultError as error:
@@ -241,6 +242,18 @@ def answers(vault: Vault, name: str, entry: Concrete, timeout: float) -> Check[b
     hint = f"look closer: mcpvault tools {name} --debug" if there else _UNREACHED.format(name=name)
     yield of_error("entry.reachable", broken, place=place, hint=hint)
     return there
+
+
+def _accepted(session: Session, deadline: Deadline) -> str:
+    """Ask for something that a credential is for: to say what it is, a server may need none."""
+    offered = session.discover(timeout=deadline.remaining()).get("capabilities")
+    version = f"MCP {session.protocol_version}"
+    lists = {"tools": session.list_tools, "resources": session.list_resources, "prompts": session.list_prompts}
+    for kind in lists:
+        if isinstance(offered, dict) and kind in offered:
+            lists[kind](timeout=deadline.remaining())
+            return f"answers, and accepts what it is sent ({kind}/list, {version})"
+    return f"answers ({version}); it has nothing to list, so whether it accepts what it is sent was not seen"
 
 
 def clock(vault: Vault, entry: Concrete, timeout: float) -> Check[None]:

@@ -243,6 +243,41 @@ def test_a_server_that_misbehaves(house: House, behaviour: str, code: int) -> No
     assert TOKEN not in done.stdout + done.stderr
 
 
+LISTS = ("tools/list", "resources/list", "prompts/list")
+
+
+def reachable(house: House) -> str:
+    """Return what is said of a server that answered."""
+    [finding] = [each for each in examined(house) if each["id"] == "entry.reachable"]
+    return str(finding["message"])
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+def test_a_server_that_tells_anybody_what_it_is(house: House, era: str) -> None:
+    """What it is may be open while all else is refused: the credential counts as accepted for a list only."""
+    house.server.era = era
+    house.server.misbehave("unauthorized", on=LISTS)
+
+    assert "credential_rejected" == told(examined(house, code=3), "entry.reachable")["kind"]
+
+
+@pytest.mark.parametrize(
+    ("offered", "said"),
+    [
+        ({"tools": {}, "prompts": {}}, "answers, and accepts what it is sent (tools/list, MCP 2026-07-28)"),
+        ({"prompts": {}, "resources": {}}, "answers, and accepts what it is sent (resources/list, MCP 2026-07-28)"),
+        ({"prompts": {}}, "answers, and accepts what it is sent (prompts/list, MCP 2026-07-28)"),
+        ({}, "it has nothing to list, so whether it accepts what it is sent was not seen"),
+    ],
+)
+def test_a_server_is_asked_for_what_it_has(house: House, offered: dict[str, object], said: str) -> None:
+    """One list, of tools where it has some; where there is none, no more is said than was seen."""
+    house.server.offer.capabilities = offered
+
+    assert reachable(house).endswith(said)
+    assert min(1, len(offered)) == sum(len(house.server.called(each)) for each in LISTS)
+
+
 def test_clocks_that_differ(house: House) -> None:
     """A server whose Date is an hour off is told, by a request that carries no credential."""
     with http_server(hours=1) as (url, requests):
