@@ -17,7 +17,10 @@ def json(value: Any) -> None:
     """Print *value* as JSON."""
     import json as encoder
 
-    text = encoder.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text = encoder.dumps(value, ensure_ascii=False, indent=2)
+    except RecursionError:  # a level takes more room when it is laid out
+        text = encoder.dumps(value, ensure_ascii=False)
     if sys.stdout.isatty() and not text.replace("\n", "").isprintable():
         text = "".join(char if char.isprintable() or char == "\n" else encoder.dumps(char)[1:-1] for char in text)
     print(text)

@@ -38,18 +38,18 @@ class ResultCache:
         """Return a copy of the result that is still fresh, or None."""
         with self._lock:
             ends, result = self._held.get(_key(method, params), (0.0, {}))
-        return copy.deepcopy(result) if self._clock() < ends else None
+        return _copy(result) if self._clock() < ends else None
 
     def put(self, method: str, params: Json | None, result: Json) -> None:
-        """Keep *result* for its ``ttlMs``; nothing without a positive one."""
+        """Keep *result* for its ``ttlMs``; nothing without a positive one, and none that is nested too deeply."""
         ttl = finite(result.get("ttlMs"))
-        if ttl is None or ttl <= 0:
+        if ttl is None or ttl <= 0 or (kept := _copy(result)) is None:
             return
         ends = self._clock() + min(ttl / 1000, _LONGEST)
         with self._lock:
             if len(self._held) >= _MOST:
                 self._held.pop(next(iter(self._held)))
-            self._held[_key(method, params)] = (ends, copy.deepcopy(result))
+            self._held[_key(method, params)] = (ends, kept)
 
     def heard(self, method: str, params: Json) -> None:
         """Forget what a notification makes stale."""
@@ -64,6 +64,14 @@ class ResultCache:
         """Forget the results of *methods*, all pages of them; without any, everything."""
         with self._lock:
             self._held = {key: kept for key, kept in self._held.items() if methods and key[0] not in methods}
+
+
+def _copy(result: Json) -> Json | None:
+    """Return a copy; None where the result is nested so deeply that it could be read but not be copied."""
+    try:
+        return copy.deepcopy(result)
+    except RecursionError:
+        return None
 
 
 def _key(method: str, params: Json | None) -> tuple[str, str]:

@@ -70,6 +70,17 @@ def test_bad_json_is_exit_2_and_unlocks_nothing(house: House) -> None:
     assert [] == house.server.requests
 
 
+@pytest.mark.parametrize("depth", [50, 500, 900])
+def test_a_deep_answer_is_printed(house: House, depth: int) -> None:
+    """What a server has nested deeply is printed as JSON; it is laid out only as far as that goes."""
+    deep = "[" * depth + "]" * depth
+    result = {"content": [], "structuredContent": {"deep": json.loads(deep)}}
+    house.server.misbehave("result-of-wrong-shape", on="tools/call", result=result)
+
+    done = house.run("call", "demo", "structured", '{"city": "Bern"}', "--json")
+    assert f'{{"deep":{deep}}}' == "".join(done.stdout.split())
+
+
 def test_structured_content_as_json(house: House) -> None:
     """``--json`` prints structured content where there is some, else the whole result."""
     structured = json.loads(house.run("call", "demo", "structured", '{"city": "Bern"}', "--json").stdout)

@@ -120,6 +120,25 @@ def test_a_cursor_that_is_no_longer_good_drops_the_pages(kept: tuple[FakeMcpServ
         session.list_tools()
 
 
+@pytest.mark.parametrize(("depth", "times"), [(100, 1), (900, 2)])
+def test_a_result_that_is_too_deep_to_be_copied_is_not_kept(
+    kept: tuple[FakeMcpServer, Session], depth: int, times: int
+) -> None:
+    """What could be read is handed out as it came, and asked for again if it must be."""
+    server, session = kept
+    deep: list[Any] = []
+    for _ in range(depth):
+        deep = [deep]
+    server.offer.tools[:] = [{"name": "deep", "inputSchema": {"type": "object", "x-own": deep}}]
+
+    for _ in range(2):
+        found, levels = session.list_tools()[0].input_schema["x-own"], 0
+        while found:
+            found, levels = found[0], levels + 1
+        assert depth == levels
+    assert times == asked(server, "tools/list")
+
+
 def test_time_passes() -> None:
     """A result is fresh while its time is not over; metadata of the request does not matter."""
     now = [0.0]
