@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import McpVaultError, VaultChangedError
+from mcpvault.errors import McpVaultError, PolicyError, VaultChangedError
 from mcpvault.rotation import journal as journals
 from mcpvault.rotation import verification
 from mcpvault.rotation.rotator import Case
@@ -120,6 +120,24 @@ class Ground:
             open=partial(self.vault.file.secret, self.name),
             **oauth,
         )
+
+    def refuse_known(self, field: str, secret: Secret, client_id: str | None = None) -> None:
+        """
+        Refuse a new *secret* that the entry has already: ending the old one would end it too.
+
+        Raises:
+            PolicyError: It is one of the versions of *field*, for the same client.
+        """
+        if client_id not in (None, self.entry.auth.client_id):
+            return
+        for stage in ("current", "previous", "pending"):
+            if version_of(self.entry, field, stage) and self.vault.file.secret(self.name, field, stage=stage) == secret:
+                another = f"let another be made, then run: mcpvault rotate {self.name} {field}"
+                raise PolicyError(
+                    f"servers.{self.name}.{field}: the new secret is the {stage} one, and no other",
+                    hint=f"bring it back with: mcpvault rollback {self.name}" if stage == "previous" else another,
+                    server=self.name,
+                )
 
     def write(
         self, journal: Rotation, step: str, edit: Callable[[Change], None] | None = None, **members: Any

@@ -79,7 +79,7 @@ class Machine:
         Raises:
             UsageError: The rotator needs something that was not given.
             ConfigurationError: One is open already.
-            PolicyError: The new secret is not good enough; the old one is in use as before.
+            PolicyError: The new secret is not good enough, or no other; the old one is in use as before.
             McpVaultError: It stays where it is, and can be resumed.
         """
         on, name = self._on, self._on.name
@@ -93,6 +93,8 @@ class Machine:
                     hint=f"run: mcpvault rotate {name} --resume, or --abort",
                     server=name,
                 )
+            if on.conditions.given is not None:
+                on.refuse_known(field, on.conditions.given)
             begun = journals.begin(field, rotator=how, by=on.by, now=on.now(), grace=grace, command=command)
             with on.vault.change() as change:
                 if how != tokens.ROTATOR:

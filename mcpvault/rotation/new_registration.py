@@ -93,6 +93,8 @@ def _registered(case: Case, deadline: Deadline) -> Registration | McpVaultError:
 
 
 def _delete(case: Case, stage: str, uri: str | None, deadline: Deadline) -> str | None:
+    if uri and uri == case.entry.auth.registration_client_uri:
+        return f"nothing was deleted: the {stage} client is the one in use"
     told = f"delete the {stage} client at {case.entry.auth.issuer} by hand"
     problem: McpVaultError | None = None
     token: Secret | None = None

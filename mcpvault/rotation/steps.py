@@ -15,7 +15,7 @@ from mcpvault.durations import moment, seconds, stamp
 from mcpvault.errors import McpVaultError, PolicyError
 from mcpvault.rotation import verification
 from mcpvault.rotation.ground import COMPANIONS, Ground
-from mcpvault.rotation.rotator import Minted, rotator
+from mcpvault.rotation.rotator import Case, Minted, rotator
 from mcpvault.secret import Secret
 from mcpvault.state.fallbacks import counted
 from mcpvault.vault import stages
@@ -38,14 +38,23 @@ def mint(on: Ground, journal: Rotation) -> bool:
         undo(on, journal, error.message)
         raise
 
+    def replace(change: Change) -> None:
+        for field, secret in minted.secrets.items():
+            change.set_secret(on.name, field, secret)
+
+    try:
+        on.refuse_known(journal.field, minted.secret, minted.client_id)
+    except PolicyError as error:
+        undo(on, on.write(journal, "minted", replace), error.message)
+        raise
+
     def edit(change: Change) -> None:
         until = minted.not_after or _end_of(minted.secret)
         stages.drop(change, on.name, journal.field, "pending")
         change.set_secret(on.name, journal.field, minted.secret, stage="pending", not_after=until)
         for field, secret in minted.staged.items():
             change.set_secret(on.name, field, secret, stage="pending")
-        for field, secret in minted.secrets.items():
-            change.set_secret(on.name, field, secret)
+        replace(change)
 
     on.write(journal, "stored", edit, problem=None, **_with_it(minted))
     return True
@@ -104,9 +113,14 @@ def revoke(on: Ground, journal: Rotation) -> bool:
     times, last, _ = counted(on.vault.state, on.name, journal.id)
     on.remark(f"this host fell back {times} times, last at {stamp(last or 0)}" if times else None)
     journal = on.write(journal, "grace", attempt=journal.attempt + 1)
+    case = on.case(journal, "previous").replaced(attempt=journal.attempt)
+    if _in_use(case, "previous", journal.previous_client_id):
+        told = f"nothing was ended: the previous {journal.field} is the one in use"
+        on.remark(told)
+        _forget_old(on, journal, told)
+        return False
     if journal.previous_client_id is not None:
         _take_over_tokens(on)
-    case = on.case(journal, "previous").replaced(attempt=journal.attempt)
     on.remark(rotator(journal.rotator).revoke(case, on.deadline()))
     on.write(journal, "revoked", problem=None, ended=stamp(on.now()))
     return True
@@ -132,13 +146,22 @@ def see_it_dead(on: Ground, journal: Rotation) -> bool:
     # A program that is given a dead secret may fail in any way.
     if not verification.refused(outcome) and on.entry.kind == "http":
         raise outcome
+    _forget_old(on, journal)
+    return False
 
+
+def _forget_old(on: Ground, journal: Rotation, problem: str | None = None) -> None:
     def edit(change: Change) -> None:
         for field in on.fields(journal, "previous"):
             stages.drop(change, on.name, field, "previous")
 
-    on.write(journal, "done", edit, problem=None, **_without("previous"))
-    return False
+    on.write(journal, "done", edit, problem=problem, **_without("previous"))
+
+
+def _in_use(case: Case, stage: str, client_id: str | None) -> bool:
+    """Tell whether the secret of *stage* is the one that is in use too: a journal of others may say so."""
+    held, current = case.secrets.get(stage), case.secrets.get("current")
+    return held is not None and held == current and client_id in (None, case.entry.auth.client_id)
 
 
 def _alive(on: Ground, journal: Rotation) -> bool:
@@ -174,7 +197,7 @@ def undo(on: Ground, journal: Rotation, why: str) -> None:
 def give_up(on: Ground, journal: Rotation) -> bool:
     """End the secret that did not come into use, then forget it."""
     case = on.case(journal, "pending")
-    if "pending" in case.secrets:
+    if "pending" in case.secrets and not _in_use(case, "pending", journal.pending_client_id):
         on.remark(rotator(journal.rotator).withdraw(case, on.deadline()))
 
     def edit(change: Change) -> None:
