@@ -6,16 +6,16 @@ Pure. Decides what is kept out of the history: whatever may hold a secret.
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import shlex
 from collections.abc import Sequence
 
 from mcpvault.errors import UsageError
 from mcpvault.secret import redact
 from vault_schema.fields import is_sensitive_name, looks_secret
 
+_BLANKS = " \t\r\n"
+_SPECIAL = _BLANKS + "\\\"'"
 _KEY = re.compile(r"([A-Za-z0-9_.-]+)[\"']?\s*:?[=:]")
 
 
@@ -27,7 +27,7 @@ def words_of(line: str) -> list[str]:
         UsageError: A quotation mark or a brace is not closed.
     """
     words: list[str] = []
-    rest = line.strip()
+    rest = line.lstrip()
     while rest:
         if rest.startswith("{"):
             word, rest = _object(rest)
@@ -49,16 +49,75 @@ def _object(text: str) -> tuple[str, str]:
 
 
 def _word(text: str) -> tuple[str, str]:
-    stream = io.StringIO(text)
-    lexer = shlex.shlex(stream, posix=True)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    problem = ""
-    try:
-        return lexer.get_token() or "", stream.read()
-    except ValueError as error:
-        problem = str(error).lower()
-    raise UsageError(f"the line cannot be split into words: {problem}")
+    word, quoting, end = _read(text)
+    if quoting:
+        what = "nothing comes after the backslash" if quoting.endswith("\\") else f"no second {quoting}"
+        raise UsageError(f"the line cannot be split into words: {what}")
+    return word, text[end:]
+
+
+def _read(text: str) -> tuple[str, str, int]:
+    """Return the word that *text* begins with, the quotation that is open at its end, and where that is."""
+    word, quoting, end = "", "", 0
+    while end < len(text):
+        char = text[end]
+        if quoting.endswith("\\"):
+            quoting = quoting[:-1]
+            word += char if quoting != '"' or char in '"\\' else "\\" + char
+        elif char == "\\" and quoting != "'":
+            quoting += char
+        elif char == quoting:
+            quoting = ""
+        elif quoting:
+            word += char
+        elif char in "'\"":
+            quoting = char
+        elif char in _BLANKS:
+            break
+        else:
+            word += char
+        end += 1
+    return word, quoting, end
+
+
+def unfinished(line: str) -> tuple[list[str], str, str]:
+    """
+    Return the words of *line* but the one that it ends in, what there is of that, and the quotation it is in.
+
+    The quotation is a quotation mark, a backslash that waits for its character, both, or nothing.
+
+    Raises:
+        UsageError: It ends in a JSON object.
+    """
+    words: list[str] = []
+    rest = line.lstrip()
+    while True:
+        if rest.startswith("{"):
+            word, rest = _object(rest)
+            if not rest:
+                raise UsageError("arguments: a JSON object has its end")
+        else:
+            word, quoting, end = _read(rest)
+            if end == len(rest):
+                return words, word, quoting
+            rest = rest[end:]
+        words.append(word)
+        rest = rest.lstrip()
+
+
+def continued(rest: str, quoting: str) -> str | None:
+    """Return what is to be typed for *rest* in a quotation that is open, and its end; None if it cannot be said so."""
+    if quoting == "'":
+        return rest.replace("'", "'\\''") + "'"
+    if quoting == '"':
+        return re.sub(r'(["\\])', r"\\\1", rest) + '"'
+    if quoting == "\\":
+        return rest[0] + _escaped(rest[1:]) if rest else None
+    return _escaped(rest) if not quoting else None
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{char}" if char in _SPECIAL else char for char in text)
 
 
 def taken_out(words: Sequence[str], option: str) -> tuple[list[str], str | None]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mcpvault import Session
 from mcpvault.cli.shell import Shell
 from mcpvault.cli.shell_completion import Completion
-from mcpvault.cli.shell_lines import may_be_kept, words_of
+from mcpvault.cli.shell_lines import continued, may_be_kept, unfinished, words_of
 from mcpvault.connectors import HttpConnector
 from mcpvault.errors import UsageError
 from mcpvault.testing import FakeMcpServer
@@ -92,6 +92,22 @@ def test_the_tab_key_completes(house: House) -> None:
     ]
 
 
+def test_the_tab_key_completes_in_a_quotation(house: House) -> None:
+    """A name that is quoted or escaped is completed where a blank in it has been typed already."""
+    house.server.offer.tools.append({**house.server.offer.tools[0], "name": "say it back"})
+    answers = [
+        (PROMPT, f"call say\\ i{TAB}mes{TAB}\n"),
+        (PROMPT, f'call "say it b{TAB}\n'),
+        (PROMPT, f"call 'say {TAB}\n"),
+        (PROMPT, END),
+    ]
+    house.talk(*SHELL, answers=answers, TERM="xterm")
+
+    typed = ["call say\\ it\\ back message=", 'call "say it back"', "call 'say it back'"]
+    assert typed == [line.rstrip() for line in history(house)]
+    assert ["say it back"] * 3 == [each.message["params"]["name"] for each in house.server.called("tools/call")]
+
+
 def completed(session: Session, before: str, word: str = "") -> list[str]:
     """Return what the tab key offers."""
     return Completion(session, Shell.VERBS).candidates(before, word)
@@ -111,6 +127,55 @@ def test_completion_splits_a_line_as_the_shell_does(fake_mcp_servers: Callable[.
             assert ["second="] == completed(session, f"call {name} first='x y' ")
             assert ["second=a\\ b ", "second=c "] == completed(session, f"call {name} ", "second=")
         assert [] == completed(session, 'call "two words ')
+
+
+@pytest.mark.parametrize(
+    ("before", "word", "expected"),
+    [
+        (r"call two\ ", "w", ["words ", r"wor\"lds "]),
+        ("call ", "two\\", [r"two\ words ", r"two\ wor\"lds "]),
+        ("call ", '"two', ['"two words" ', r'"two wor\"lds" ']),
+        ('call "two ', "", ['words" ', r'wor\"lds" ']),
+        ("call 'two ", "wor", ["words' ", """wor"lds' """]),
+        ("call two' '", "w", ["words ", r"wor\"lds "]),
+        ("call ", '"two words"', ['"two words" ']),
+        ('call "two words" ', '"a', ['"a key=']),
+        (r'call "two words" "a ', "k", ["key="]),
+        (r'call "two words" "a ', "key=", ['key=x y" ', r'key=\\" ', """key=it's" """]),
+        (r"call two\ words 'a ", "key=i", [r"key=it'\''s' "]),
+        (r"call two\ words a\ ", "key=x", [r"key=x\ y "]),
+        (r"call two\ words a\ key=x\ ", "", ["y "]),
+        (r"call two\ words a\ ", "key=\\", [r"key=\x\ y ", "key=\\\\ ", r"key=\it\'s "]),
+        ('call "two words" "a ', "key=\\", []),
+        ('call "two words" ', '{"a":1}', []),
+        ('call "two words" ', '{"a":', []),
+        ("", '"ca', ['"call" ']),
+    ],
+)
+def test_completion_goes_on_in_a_quotation(
+    fake_mcp_servers: Callable[..., FakeMcpServer], before: str, word: str, expected: list[str]
+) -> None:
+    """What is typed stays as it is typed, and what is added fits the quotation and closes it."""
+    server = fake_mcp_servers()
+    properties = {"a key": {"enum": ["x y", "\\", "it's"]}}
+    for name in ("two words", 'two wor"lds'):
+        server.offer.tools.append({"name": name, "inputSchema": {"type": "object", "properties": properties}})
+    with HttpConnector(server.url) as connector:
+        assert expected == completed(connector.session(), before, word)
+
+
+WORD = st.text(alphabet="ab \\\"'{}=é", min_size=1).filter(lambda word: not word.startswith("{"))
+
+
+@given(WORD, st.integers(min_value=0), st.sampled_from(["", "'", '"']))
+def test_what_is_completed_is_the_word_that_was_meant(word: str, length: int, quoting: str) -> None:
+    """Whatever is typed of a word, in whichever quotation: with what is added, the line has that word."""
+    typed = word[: length % len(word)]
+    begun = f"call {quoting}{continued(typed, quoting)}".removesuffix(quoting)
+    words, seen, state = unfinished(begun)
+
+    assert (["call"], typed, quoting) == (words, seen, state)
+    assert ["call", word] == words_of(f"{begun}{continued(word[len(typed) :], state)} ")
 
 
 def test_completion_takes_any_schema(fake_mcp_servers: Callable[..., FakeMcpServer]) -> None:
@@ -181,12 +246,26 @@ def test_lines_come_from_stdin(house: House) -> None:
     assert not (house.state / "shell-history").exists()
 
 
-@given(st.lists(st.text(alphabet="ab \\\"'{}=é", min_size=1).filter(lambda word: not word.startswith("{"))))
+@given(st.lists(WORD))
 def test_words_that_are_quoted_come_back(words: list[str]) -> None:
     """What ``shlex.quote`` has made one word is that word again."""
     import shlex
 
     assert words == words_of(" ".join(shlex.quote(word) for word in words))
+
+
+@given(st.text(alphabet="ab \t\\\"'é="))
+def test_a_line_is_split_as_a_shell_does(line: str) -> None:
+    """Words, quotations and backslashes are those of ``shlex``, mistakes too."""
+    import shlex
+
+    try:
+        expected = shlex.split(line)
+    except ValueError:
+        with pytest.raises(UsageError):
+            words_of(line)
+    else:
+        assert expected == words_of(line)
 
 
 @given(st.text())
