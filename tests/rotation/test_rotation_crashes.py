@@ -2,82 +2,103 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from crash_house import Robot, dies_at, rotating
+from crash_house import Bearer, Robot, dies_at, rotating
 from issuer_house import issuer_house
 from rotation_house import rotation_house
 
 from mcpvault.errors import ConfigurationError, McpVaultError, PolicyError
 
+ROTATORS = ("manual", "exec", "private-key", "registration", "client-secret", "tokens", "person")
+GIVEN_UP = ("manual", "exec", "private-key", "registration", "tokens")  # client-secret: no way back; person: elsewhere
 
-# Every edge of every rotator; the default run has those of one.
+
+def begin(rotation: Bearer | Robot, edges: Iterable[int]) -> int:
+    """Kill the first half, up to the grace, at these edges, until one is beyond its end; return that."""
+    for edge in edges:
+        rotation.prepare()
+        killed = dies_at(edge, rotation.begin)
+        assert rotation.works(), f"edge {edge}"
+        assert (edge, "grace") == (edge, rotation.resume() if killed else "grace")
+        assert rotation.works()
+        rotation.pass_grace()
+        assert (edge, "done") == (edge, rotation.end())
+        if not killed:
+            return edge
+    return 0
+
+
+def end(rotation: Bearer | Robot, edges: Iterable[int]) -> int:
+    """Kill the second half, revocation and the look whether the old one is dead, in the same way."""
+    for edge in edges:
+        rotation.prepare()
+        rotation.begin()
+        rotation.pass_grace()
+        killed = dies_at(edge, rotation.end)
+        assert rotation.works(), f"edge {edge}"
+        assert (edge, "done") == (edge, rotation.end())
+        assert rotation.works()
+        if not killed:
+            return edge
+    return 0
+
+
+def give_up(rotation: Bearer | Robot, edges: Iterable[int]) -> int:
+    """Kill what brings the old secret back from the grace, in the same way."""
+    name = rotation.name
+    for edge in edges:
+        rotation.prepare()
+        rotation.begin()
+        killed = dies_at(edge, rotation.house.machine(name).roll_back)
+        assert rotation.works(), f"edge {edge}"
+        journal = rotation.house.open().entry(name).rotation
+        assert journal is not None
+        if journal.undo:
+            assert "aborted" == rotation.house.machine(name).resume().step
+        elif journal.open:
+            assert "aborted" == rotation.house.machine(name).abort().step
+        assert rotation.works()
+        if not killed:
+            return edge
+    return 0
+
+
+@pytest.mark.parametrize("how", ROTATORS)
+def test_each_rotator_is_killed_at_its_share_of_the_edges(how: str, home: Path) -> None:
+    """At every seventh edge, from another one on for each rotator: together at all of them."""
+    share = range(ROTATORS.index(how), 1000, len(ROTATORS))
+    with rotating(how, home) as rotation:
+        assert 0 < begin(rotation, share)
+        assert 0 < end(rotation, share)
+        assert how not in GIVEN_UP or 0 < give_up(rotation, share)
+
+
 @pytest.mark.storm
-@pytest.mark.parametrize("how", ["manual", "exec", "private-key", "registration", "client-secret", "tokens", "person"])
+@pytest.mark.parametrize("how", ROTATORS)
 def test_a_kill_at_any_step_locks_nobody_out(how: str, home: Path) -> None:
     """Where two secrets can live, a script gets through after a kill at each edge, and the next run goes on."""
     with rotating(how, home) as rotation:
-        event, killed = 0, True
-        while killed:
-            rotation.prepare()
-            killed = dies_at(event, rotation.begin)
-            assert rotation.works(), f"edge {event}"
-            assert (event, "grace") == (event, rotation.resume() if killed else "grace")
-            assert rotation.works()
-            rotation.pass_grace()
-            assert (event, "done") == (event, rotation.end())
-            event += 1
-    assert (14 if how == "tokens" else 16) < event  # seven or eight writes, two edges each, and the one that survives
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        "manual",
-        *[
-            pytest.param(how, marks=pytest.mark.storm)
-            for how in ("exec", "private-key", "registration", "client-secret", "tokens", "person")
-        ],
-    ],
-)
-def test_a_kill_while_the_old_secret_is_ended_locks_nobody_out(how: str, home: Path) -> None:
-    """The same for the second half: revocation, and the look whether the old one is dead."""
-    with rotating(how, home) as rotation:
-        event, killed = 0, True
-        while killed:
-            rotation.prepare()
-            rotation.begin()
-            rotation.pass_grace()
-            killed = dies_at(event, rotation.end)
-            assert rotation.works(), f"edge {event}"
-            assert (event, "done") == (event, rotation.end())
-            assert rotation.works()
-            event += 1
-    assert 6 < event
+        assert 24 < begin(rotation, itertools.count())  # each writing of the vault has two of them, and keeps the last
 
 
 @pytest.mark.storm
-@pytest.mark.parametrize("how", ["manual", "exec", "private-key", "registration", "tokens"])
+@pytest.mark.parametrize("how", ROTATORS)
+def test_a_kill_while_the_old_secret_is_ended_locks_nobody_out(how: str, home: Path) -> None:
+    """The same for the second half."""
+    with rotating(how, home) as rotation:
+        assert 11 < end(rotation, itertools.count())
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("how", GIVEN_UP)
 def test_a_kill_while_it_is_given_up_locks_nobody_out(how: str, home: Path) -> None:
     """Rolling back from the grace can be cut off at each edge too, and ends with the old secret in use."""
     with rotating(how, home) as rotation:
-        event, killed = 0, True
-        while killed:
-            rotation.prepare()
-            rotation.begin()
-            name = rotation.name
-            killed = dies_at(event, rotation.house.machine(name).roll_back)
-            assert rotation.works(), f"edge {event}"
-            journal = rotation.house.open().entry(name).rotation
-            assert journal is not None
-            if journal.undo:
-                assert "aborted" == rotation.house.machine(name).resume().step
-            elif journal.open:
-                assert "aborted" == rotation.house.machine(name).abort().step
-            assert rotation.works()
-            event += 1
-    assert 3 < event
+        assert 7 < give_up(rotation, itertools.count())
 
 
 @pytest.mark.storm

@@ -38,7 +38,10 @@ def worked(how: str, home: Path) -> Iterator[Bearer | Robot]:
         yield DataKey(rotation.house, how) if how == "data-key" and isinstance(rotation, Robot) else rotation
 
 
-@pytest.mark.parametrize("how", ["manual", "exec", "registration", "tokens", "data-key"])
+HOW = ["manual", "exec", "private-key", "client-secret", "registration", "tokens", "data-key"]
+
+
+@pytest.mark.parametrize("how", HOW)
 def test_scripts_loop_through_a_rotation(how: str, home: Path, tmp_path: Path) -> None:
     """Two scripts, one rotation, its grace and its end, and each meets every script: not one failed call."""
     with worked(how, home) as rotation:
