@@ -56,6 +56,7 @@ class TakesProgram(click.Command):
 @click.option("--resume", is_flag=True, help="Go on with what was begun, on this host or another.")
 @click.option("--abort", is_flag=True, help="Give it up: the old secret is, or comes again into, use.")
 @click.option("--all", "everything", is_flag=True, help="With --resume: every rotation that is open.")
+@click.option("--force", is_flag=True, help="With --abort: end it, though one stays alive, or the old one is dead.")
 @click.option("--accept-changes", is_flag=True, help="Take a new secret that sees fewer tools or scopes.")
 @click.option("--require-dead", is_flag=True, help="Fail if the old secret is accepted after it was ended.")
 @click.option("--wait", type=durations.DURATION, default="5m", show_default=True, metavar="5m",
@@ -105,6 +106,8 @@ def _check(server: str | None, field: str | None, words: Sequence[str], **option
         raise UsageError("--exec wants a program behind --", hint="mcpvault rotate NAME --exec -- PROGRAM ARG…")
     if options["resume"] and options["abort"]:
         raise UsageError("--resume and --abort exclude each other")
+    if options["force"] and not options["abort"]:
+        raise UsageError("--force belongs to --abort", hint="mcpvault rotate NAME --abort --force")
     if options["everything"] and not options["resume"]:
         raise UsageError("--all belongs to --resume", hint="mcpvault rotate --resume --all")
     if options["everything"] is (server is not None):
@@ -175,6 +178,7 @@ def _conditions(given: Secret | None, options: dict[str, Any]) -> Conditions:
         timeout=options["timeout"] or 60.0,
         accept_changes=options["accept_changes"],
         require_dead=options["require_dead"],
+        force=options["force"],
         dead_within=options["wait"],
         given=given,
     )

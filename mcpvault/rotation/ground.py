@@ -40,12 +40,13 @@ class Conditions(Record):
     What a person allows, and how long things may take; seconds.
 
     ``dead_within``: how long after it was ended the old secret may still be accepted; ``require_dead``: what is
-    accepted for longer keeps the rotation open.
+    accepted for longer keeps the rotation open; ``force``: it ends, whatever cannot be ended or brought back.
     """
 
     timeout: float = 60.0
     accept_changes: bool = False
     require_dead: bool = False
+    force: bool = False
     dead_within: float = 300.0
     given: Secret | None = None
 

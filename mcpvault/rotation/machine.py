@@ -120,10 +120,12 @@ class Machine:
             journal = self.journal
             of_tokens = journal.rotator == tokens.ROTATOR
             ended = not of_tokens and not rotator(journal.rotator).plan(on.case(journal, "current")).keeps_old
-            if journal.step == "revoked" or (ended and journal.step not in ("planned", "minted")):
+            lost = ended and journal.step not in ("planned", "minted") and not on.conditions.force
+            if journal.step == "revoked" or lost:
+                hint = f"run: mcpvault rotate {on.name} --resume"
                 raise ConfigurationError(
                     f"{on.name}: the old secret has been ended: there is no way back",
-                    hint=f"run: mcpvault rotate {on.name} --resume",
+                    hint=f"{hint}; --abort --force lets you set another by hand" if lost else hint,
                     server=on.name,
                 )
             (tokens if of_tokens else steps).undo(on, journal, why)

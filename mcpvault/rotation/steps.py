@@ -198,7 +198,12 @@ def give_up(on: Ground, journal: Rotation) -> bool:
     """End the secret that did not come into use, then forget it."""
     case = on.case(journal, "pending")
     if "pending" in case.secrets and not _in_use(case, "pending", journal.pending_client_id):
-        on.remark(rotator(journal.rotator).withdraw(case, on.deadline()))
+        try:
+            on.remark(rotator(journal.rotator).withdraw(case, on.deadline()))
+        except McpVaultError as error:
+            if not on.conditions.force:
+                raise
+            on.remark(f"the new {journal.field} was not ended: {error.message}")
 
     def edit(change: Change) -> None:
         for field in on.fields(journal, "pending"):

@@ -19,6 +19,7 @@ from mcpvault.secret import Secret
 from mcpvault.vault import file, primitives, sealing, unlock
 from mcpvault.vault.documents import entry_of, judged, timestamp
 from mcpvault.vault.key_change import KeyChange
+from mcpvault.vault.open_rotations import check_untouched
 from mcpvault.vault.rekeying import relined, sealed_fields
 from mcpvault.vault.run_variables import check_variable
 from mcpvault.vault.sealing import SealContext
@@ -60,6 +61,7 @@ def _finished(vault: VaultFile, change: Change) -> Document:
     before = vault.document
     if change.tree == before.tree:
         return before
+    check_untouched(before.tree, change.tree)
     signable = True
     try:
         resigned = signed_tree(change.keys, change.tree, serial=before.header.serial + 1)

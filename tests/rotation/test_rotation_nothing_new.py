@@ -93,7 +93,7 @@ def test_what_is_in_use_is_not_ended_by_a_journal_of_others(house: RotationHouse
         stage = "previous" if step == "grace" else "pending"
         table["auth"]["token"] = [each for each in table["auth"]["token"] if each["stage"] == "current"]
         change.set_secret("demo", "auth.token", Secret(NEW), stage=stage)
-        table["rotation"]["step"] = step
+        table["rotation"] |= {"step": step, "attempt": 3}
 
     if step == "grace":
         house.shift = DAY

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from branches import SHARED, Repository
 
+from mcpvault.rotation import journal as journals
 from mcpvault.secret import Secret
 from mcpvault.upkeep.audit_trail import events
+from mcpvault.vault import stages
 from mcpvault.vault.slots import NewSlot, RawKey
 
 
@@ -100,6 +102,28 @@ def test_a_merge_takes_both_sides_of_one_entry(repository: Repository) -> None:
     assert serial + 1 == vault.document.header.serial
     [*_, told] = [each for each in events(vault.state) if each["ev"] == "change"]
     assert ({"shared0": ["note"]}, serial + 1) == (told["fields"], told["serial"])
+
+
+def test_a_merge_takes_the_steps_of_a_rotation(repository: Repository) -> None:
+    """Open on both sides, gone on with on one and left alone on the other: the versions come with the journal."""
+    journal = journals.begin("auth.token", rotator="manual", by="me", now=0.0, grace="1h", command=())
+    with repository.vault().change() as change:
+        change.set_secret("shared0", "auth.token", Secret("the new one"))
+        stages.write_journal(change, "shared0", journal | {"step": "grace"})
+    repository.commit("in grace")
+    note(repository, "one", "from one")
+    repository.on("two", start="main")
+    with repository.vault().change() as change:
+        stages.drop(change, "shared0", "auth.token", "previous")
+        stages.write_journal(change, "shared0", journal | {"step": "done"})
+    repository.commit("two")
+    repository.on("one")
+
+    repository.git("merge", "-q", "--no-edit", "two")
+
+    entry = repository.vault().entry("shared0")
+    assert entry.rotation is not None
+    assert ("from one", "done", 1) == (entry.note, entry.rotation.step, len(repository.vault().file.history("shared0")))
 
 
 def test_the_driver_can_be_tried(repository: Repository, tmp_path: Path) -> None:
