@@ -164,6 +164,7 @@ class Rotation(Record):
     started: str
     updated: str
     by: str
+    host: str | None = None
     grace: str | None = None
     until: str | None = None
     ended: str | None = None

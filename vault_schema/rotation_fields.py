@@ -31,6 +31,7 @@ ROTATION_FIELDS: Final = (
     field("rotation.started", "text", "when it began", form="time", required=True),
     field("rotation.updated", "text", "when this was written", form="time", required=True),
     field("rotation.by", "text", "who wrote this, and on which host", required=True),
+    field("rotation.host", "text", "the host whose state has the tokens that are rotated"),
     field("rotation.grace", "text", "how long the old one stays good", form="duration"),
     field("rotation.until", "text", "when that ends", form="time"),
     field("rotation.ended", "text", "when the old secret was ended", form="time"),

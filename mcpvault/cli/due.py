@@ -71,5 +71,6 @@ def _row(item: Item) -> tuple[str, ...]:
         item.runbook,
         item.problem,
     )
-    journal = f"{item.journal}{until}" if item.journal else ""
+    host = f" on {item.journal_host}" if item.journal_host else ""
+    journal = f"{item.journal}{host}{until}" if item.journal else ""
     return item.server, item.field, item.state, age + rule, journal, "; ".join(filter(None, notes))

@@ -53,7 +53,9 @@ class TakesProgram(click.Command):
 @click.option("--rotator", "how", metavar="NAME", help="What makes it, instead of what fits the entry.")
 @click.option("--grace", type=durations.DURATION, metavar="24h", help="How long the old secret stays good.")
 @click.option("--plan", is_flag=True, help="Say what would be done, and ask nobody. The same as --dry-run.")
-@click.option("--resume", is_flag=True, help="Go on with what was begun, on this host or another.")
+@click.option(
+    "--resume", is_flag=True, help="Go on with what was begun, here or elsewhere (tokens: only where they are)."
+)
 @click.option("--abort", is_flag=True, help="Give it up: the old secret is, or comes again into, use.")
 @click.option("--all", "everything", is_flag=True, help="With --resume: every rotation that is open.")
 @click.option("--force", is_flag=True, help="With --abort: end it, though one stays alive, or the old one is dead.")
@@ -160,15 +162,21 @@ def _go_on(vault: Vault, names: Sequence[str], *, as_json: bool, **options: Any)
             done.append((name, machine, machine.journal))
             continue
         try:
-            done.append((name, machine, machine.abort() if options["abort"] else machine.resume()))
+            done.append((name, machine, _taken(machine, **options)))
         except McpVaultError as error:
             _note_remarks(name, machine)
             if len(names) == 1:
                 raise
             failures.append(error)
-    _tell(done, failures, as_json=as_json)
+    _tell(done, failures, as_json=as_json, forced=options["force"])
     if failures:
         raise standing.worst(failures)
+
+
+def _taken(machine: Machine, **options: Any) -> Rotation:
+    if options["abort"]:
+        return machine.abort()
+    return machine.resume(leave=options["everything"])
 
 
 def _conditions(given: Secret | None, options: dict[str, Any]) -> Conditions:
@@ -244,7 +252,13 @@ def _tell_plan(
     output.say("\n".join(lines), as_json=as_json, json=facts)
 
 
-def _tell(done: Sequence[tuple[str, Machine, Rotation]], failures: Sequence[McpVaultError], *, as_json: bool) -> None:
+def _tell(
+    done: Sequence[tuple[str, Machine, Rotation]],
+    failures: Sequence[McpVaultError],
+    *,
+    as_json: bool,
+    forced: bool = False,
+) -> None:
     if as_json:
         told = [
             {
@@ -258,7 +272,7 @@ def _tell(done: Sequence[tuple[str, Machine, Rotation]], failures: Sequence[McpV
         output.json(told)
         return
     for name, machine, journal in done:
-        output.raw(f"{name}.{journal.field}: {_said(journal)}")
+        output.raw(f"{name}.{journal.field}: {_said(journal, forced=forced)}")
         _note_remarks(name, machine)
     for error in failures:
         output.note(error.message)
@@ -269,11 +283,11 @@ def _note_remarks(name: str, machine: Machine) -> None:
         output.note(f"{name}: {remark}")
 
 
-def _said(journal: Rotation) -> str:
+def _said(journal: Rotation, *, forced: bool) -> str:
     if journal.step == "grace":
         return f"the new one is in use, the old one good until {journal.until}"
     if journal.step == "done":
         return f"done{f': {journal.problem}' if journal.problem else ', the old one is dead'}"
     if journal.step == "aborted":
-        return f"given up ({journal.problem}); the old one is in use"
+        return f"given up ({journal.problem})" + ("" if forced else "; the old one is in use")
     return f"open, at {journal.step!r}"

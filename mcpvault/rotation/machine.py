@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mcpvault.errors import ConfigurationError, UsageError
 from mcpvault.rotation import journal as journals
-from mcpvault.rotation import steps, tokens
+from mcpvault.rotation import steps, tokens, whereabouts
 from mcpvault.rotation.ground import Conditions, Ground
 from mcpvault.rotation.rotator import Case, Plan, rotator
 from mcpvault.stages import version_of
@@ -96,16 +96,25 @@ class Machine:
             if on.conditions.given is not None:
                 on.refuse_known(field, on.conditions.given)
             begun = journals.begin(field, rotator=how, by=on.by, now=on.now(), grace=grace, command=command)
+            if how == tokens.ROTATOR:
+                begun |= whereabouts.begun(on, begun["id"])
             with on.vault.change() as change:
                 if how != tokens.ROTATOR:
                     stages.drop(change, name, field, "pending")
                 stages.write_journal(change, name, begun)
             return self._go_on(to="grace")
 
-    def resume(self) -> Rotation:
-        """Take the open rotation as far as it goes now; return its journal. Raises as ``start``."""
+    def resume(self, *, leave: bool = False) -> Rotation:
+        """
+        Take the open rotation as far as it goes now; return its journal.
+
+        With *leave*, one whose tokens are on another host stays as it is, with a remark. Raises as ``start`` else.
+        """
         with self._on.alone():
-            _ = self.journal
+            if leave and (found := self.elsewhere()) is not None:
+                self._on.remark(f"{found.where}: {found.hint}")
+                return self.journal
+            self._check_here()
             return self._go_on()
 
     def abort(self, why: str = "given up by hand") -> Rotation:
@@ -113,11 +122,15 @@ class Machine:
         Give the open rotation up: the old secret is, or comes again into, use.
 
         Raises:
-            ConfigurationError: None is open, or there is no way back: the old secret has been ended.
+            ConfigurationError: None is open, its tokens are elsewhere, or there is no way back: the old secret has
+                been ended.
         """
         on = self._on
         with on.alone():
             journal = self.journal
+            if on.conditions.force and self.elsewhere() is not None:
+                return whereabouts.abandon(on, journal)
+            self._check_here()
             of_tokens = journal.rotator == tokens.ROTATOR
             ended = not of_tokens and not rotator(journal.rotator).plan(on.case(journal, "current")).keeps_old
             lost = ended and journal.step not in ("planned", "minted") and not on.conditions.force
@@ -130,6 +143,11 @@ class Machine:
                 )
             (tokens if of_tokens else steps).undo(on, journal, why)
             return on.journal()
+
+    def elsewhere(self) -> whereabouts.Elsewhere | None:
+        """Return where the open rotation can go on, where that is not here: its tokens are there."""
+        journal = self.journal
+        return whereabouts.elsewhere(self._on, journal) if journal.rotator == tokens.ROTATOR else None
 
     def roll_back(self) -> str:
         """
@@ -161,6 +179,10 @@ class Machine:
             told = f"several have one: {', '.join(fields)}" if fields else "no secret has a previous version"
             raise ConfigurationError(f"{on.name}: {told}", hint=f"run: mcpvault history {on.name}", server=on.name)
         return fields[0]
+
+    def _check_here(self) -> None:
+        if (found := self.elsewhere()) is not None:
+            raise ConfigurationError(f"{self._on.name}: {found.where}", hint=found.hint, server=self._on.name)
 
     def _go_on(self, to: str = "done") -> Rotation:
         on = self._on

@@ -19,6 +19,7 @@ from mcpvault.errors import AuthorizationRequiredError, ConfigurationError, McpV
 from mcpvault.rotation import verification
 from mcpvault.rotation.ground import Ground
 from mcpvault.rotation.rotator import Plan
+from mcpvault.rotation.whereabouts import GIVEN_UP, held
 from mcpvault.state.grants import BEFORE, same_login, withdraw
 from vault_schema import Rotation
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 ROTATOR = "tokens"
 FIELD = "auth.tokens"
-GIVEN_UP = "given-up"  # what is to be revoked: new tokens that did not stay in use
 _PAUSE = 0.5  # seconds between two looks at a token that is to be dead
 
 
@@ -179,7 +179,7 @@ def give_up(on: Ground, journal: Rotation) -> bool:
         raise PolicyError(f"{on.name}: {told}", hint=hint, server=on.name)
     aside, given_up = main.store.beside(BEFORE), main.store.beside(GIVEN_UP)
     with main.store.exclusive():
-        old, new, candidate = _old(main), main.store.read(), _held(given_up)
+        old, new, candidate = _old(main), main.store.read(), held(given_up)
         if old is not None and new is not None and _is_candidate(main, new, old, candidate):
             candidate = new
             _put(given_up, new)
@@ -205,13 +205,8 @@ STEPS = {
 }
 
 
-def _held(store: TokenStore) -> TokenRecord | None:
-    record = store.read()
-    return record if record is not None and record.tokens is not None else None
-
-
 def _old(main: EntryAuthorization) -> TokenRecord | None:
-    return _held(main.store.beside(BEFORE))
+    return held(main.store.beside(BEFORE))
 
 
 def _is_another(grant: EntryAuthorization, new: TokenRecord, old: TokenRecord) -> bool:
@@ -242,7 +237,7 @@ def _ended(on: Ground, main: EntryAuthorization) -> str | None:
         return seen.message if isinstance(seen, McpVaultError) else None
     failure = None
     try:
-        _aside(on, main).renew(expiring=None, adopt=False, timeout=on.conditions.timeout)
+        _aside(on, main).renew(expiring=None, adopt=True, timeout=on.conditions.timeout)
     except AuthorizationRequiredError as error:
         failure = error.message
     return failure

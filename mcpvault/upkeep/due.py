@@ -31,8 +31,9 @@ class Item(Record):
     How one secret stands; ``due_at`` in Unix seconds, None where no rule says.
 
     ``reason`` is what decided (``policy``, ``not_after``, a mark's own words), ``journal`` the step of its open
-    rotation (``journal_ended``: when the old secret was ended), ``problem`` what went wrong in it or in the last one;
-    ``fallbacks`` is how often this host needed the other version in it, ``last_fallback`` when last.
+    rotation (``journal_ended``: when the old secret was ended; ``journal_host``: the one host that can go on with it,
+    None: any), ``problem`` what went wrong in it or in the last one; ``fallbacks`` is how often this host needed the
+    other version in it, ``last_fallback`` when last.
     """
 
     server: str
@@ -49,6 +50,7 @@ class Item(Record):
     journal_started: str | None = None
     journal_until: str | None = None
     journal_ended: str | None = None
+    journal_host: str | None = None
     problem: str | None = None
     fallbacks: int = 0
     last_fallback: int | None = None
@@ -93,6 +95,7 @@ def _journal(entry: ServerEntry, field: str, state: StateStore | None) -> dict[s
             "journal_started": rotation.started,
             "journal_until": rotation.until,
             "journal_ended": rotation.ended,
+            "journal_host": rotation.host,
         }
     return told
 

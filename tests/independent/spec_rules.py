@@ -265,6 +265,7 @@ def judge_rotation(value: Any, place: str) -> None:
     client_id = matching(CLIENT_ID)
     table(
         {
+            "host": text,
             "grace": such(is_duration),
             "until": such(is_time),
             "ended": such(is_time),
