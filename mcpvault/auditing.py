@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from mcpvault.audit_keys import LogKeys
 from mcpvault.errors import BusyError, McpVaultError
 from mcpvault.state.audit import PATIENCE, AuditLog
 from mcpvault.state.host import host_name
-from mcpvault.vault.state_sealing import audit_mac
 
 if TYPE_CHECKING:
     from mcpvault.secret import Secret
@@ -45,7 +45,7 @@ class Auditor:
 
     def __init__(self, directory: StateDirectory, file: VaultFile) -> None:
         self._file = file
-        self._log = AuditLog(directory, lambda data: audit_mac(file.keys.vault_key, data))
+        self._log = AuditLog(directory, LogKeys(directory, file))
         self._warned = False
         self._patience = PATIENCE
 
@@ -160,7 +160,8 @@ def unlocking(directory: StateDirectory, document: Document) -> Iterator[None]:
     """
     Write down that the vault was not opened, where the block fails.
 
-    Nobody has a key to sign that with, and nobody is told if it cannot be written.
+    Nobody has a key to sign that with: the next writer that has one vouches for it. Nobody is told if it cannot be
+    written.
     """
     failure: McpVaultError | None = None
     try:

@@ -79,15 +79,15 @@ def verify(as_json: bool) -> None:
     """
     Check that no line was changed, moved, put in or taken away; 6 if one was.
 
-    Whoever can write the state folder and holds the vault's key can write another log: ship the lines elsewhere
-    (journald, syslog) where that matters.
+    It cannot be seen here that the whole state folder was emptied or put back as it was before, and whoever holds the
+    vault's key as well can write another log: ship the lines elsewhere (journald, syslog) where that matters.
     """
+    from mcpvault.audit_keys import LogKeys
     from mcpvault.upkeep.audit_trail import verified
-    from mcpvault.vault.state_sealing import audit_mac
 
     vault = app.open_vault()
-    verdict = verified(vault.state, lambda line: audit_mac(vault.file.keys.vault_key, line))
-    facts = {"lines": verdict.lines, "signed": verdict.signed, "faults": [each.fields() for each in verdict.faults]}
+    verdict = verified(vault.state, LogKeys(vault.state, vault.file))
+    facts = {**verdict.fields(), "faults": [each.fields() for each in verdict.faults]}
     if verdict.faults:
         if as_json:
             output.json(facts)
@@ -97,7 +97,10 @@ def verify(as_json: bool) -> None:
             f"the audit log of this host is not whole: {verdict.faults[0]}",
             hint=f"keep a copy of {vault.state.path}, and find out who could write there",
         )
-    output.say(f"whole: {verdict.lines} lines, {verdict.signed} signed with this key", as_json=as_json, json=facts)
+    whole = f"whole: {verdict.lines} lines since {verdict.since}, {verdict.signed} signed with this vault's keys"
+    if verdict.covered_from > 1:
+        whole += f"; not covered before line {verdict.covered_from}: an earlier version, or who had no key, wrote there"
+    output.say(whole if verdict.lines else "nothing was written down yet", as_json=as_json, json=facts)
 
 
 def _row(event: Mapping[str, Any]) -> tuple[str, str, str, str, str]:

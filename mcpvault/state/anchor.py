@@ -59,7 +59,7 @@ class FileAnchor:
             with self._directory.lock("anchor"):
                 old = self.seen(slot)
                 if old is None or int(old["serial"]) < int(record["serial"]):
-                    self._write({**(self._records() or {}), slot: dict(record)})
+                    self._write({**(self._records() or {}), slot: {**(old or {}), **record}})
         except McpVaultError as error:
             problem = error.message
         if problem is not None:
@@ -74,7 +74,21 @@ class FileAnchor:
             BusyError: Another process kept the lock.
         """
         with self._directory.lock("anchor"):
-            self._write({**(self._records() or {}), slot: dict(record)})
+            records = self._records() or {}
+            self._write({**records, slot: {**records.get(slot, {}), **record}})
+
+    def note(self, slot: str, facts: Mapping[str, str | int]) -> None:
+        """
+        Keep *facts* beside the record of *slot*, if there is one; the next record leaves them in place.
+
+        Raises:
+            PermissionsError: It cannot be written.
+            BusyError: Another process kept the lock.
+        """
+        with self._directory.lock("anchor"):
+            records = self._records() or {}
+            if slot in records:
+                self._write({**records, slot: {**records[slot], **facts}})
 
     def _write(self, records: Mapping[str, Any]) -> None:
         from vault_schema import dump_plain

@@ -1,73 +1,48 @@
 """
 The audit log of one vault on one host: JSON lines, each chained to the one before, in a file for each month.
 
-Decides the chain, the files, and what a writer does about a torn or missing end. Leaves to the caller what an event
-says and the key that signs it. A line is never changed and never removed; no line holds a secret.
+Decides the files, and what a writer does about an end that is torn, missing, or not as the last writer left it. Leaves
+to the caller what an event says and the keys that sign it. A line is never changed and never removed; no line holds a
+secret.
 
 Spec: SPEC §18.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mcpvault.errors import BusyError, McpVaultError, PermissionsError
+from mcpvault.state.audit_lines import (
+    END,
+    HEAD,
+    Chain,
+    End,
+    Event,
+    Head,
+    Keys,
+    Known,
+    believed_end,
+    digest,
+    end_text,
+    head_in,
+    is_segment,
+    joined,
+    proved,
+)
 from mcpvault.state.locking import HAS_FLOCK, wait_for
-from vault_schema.record import Record
 
 if TYPE_CHECKING:
     from mcpvault.state.files import StateDirectory
 
-Event = Mapping[str, Any]
-Sign = Callable[[bytes], str]
-
-HEAD: Final = "audit.head"
-START: Final = "0" * 32  # the hash before the first line
 _HEAD_SIZE: Final = 256  # bytes
 PATIENCE: Final = 5.0  # seconds
-_MARK: Final = b',"mac":"'
-
-
-class Head(Record):
-    """Where the chain ends: lines so far, the hash of the last, its file, and how long that file is."""
-
-    n: int = 0
-    last: str = START
-    file: str = ""
-    size: int = 0
-
-
-def digest(line: bytes) -> str:
-    """Return the hash by which the next line names *line*, which has no line end."""
-    return hashlib.sha256(line).hexdigest()[:32]
-
-
-def split(line: bytes) -> tuple[bytes, str]:
-    """Return what a line's ``mac`` is over, and that ``mac``; it is empty where nobody had a key."""
-    body, mark, mac = line.rpartition(_MARK)
-    return (body + b"}", mac.removesuffix(b'"}').decode("ascii", "replace")) if mark else (line, "")
-
-
-def head_in(data: bytes) -> Head | None:
-    """Return the head that a file says, None where it says none."""
-    try:
-        told = json.loads(data)
-        head = Head(int(told["n"]), str(told["last"]), str(told["file"]), int(told["size"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return head if is_segment(head.file) else None
-
-
-def is_segment(name: str) -> bool:
-    """Tell whether *name* is that of a file with lines."""
-    return name.startswith("audit-") and name.endswith(".jsonl") and name[6:-6].isdigit()
 
 
 class AuditLog:
@@ -76,15 +51,16 @@ class AuditLog:
 
     Args:
         directory: The state folder of the vault.
-        sign: Makes a line's ``mac``; None where nobody has the vault's key, as after an unlock that failed.
+        keys: Sign; None where nobody has the vault's key, as after an unlock that failed. What is written then is
+            vouched for by the next writer that has it.
         now: Unix seconds.
     """
 
     def __init__(
-        self, directory: StateDirectory, sign: Sign | None = None, *, now: Callable[[], float] = time.time
+        self, directory: StateDirectory, keys: Keys | None = None, *, now: Callable[[], float] = time.time
     ) -> None:
         self._directory = directory
-        self._sign = sign
+        self._keys = keys
         self._now = now
 
     def append(self, events: Sequence[Event], *, durable: bool = False, patience: float = PATIENCE) -> None:
@@ -129,25 +105,34 @@ class AuditLog:
             raise BusyError(f"{HEAD}: locked for {patience:g} s by another process", hint="try again")
 
     def _write(self, folder: Path, descriptor: int, events: Sequence[Event], durable: bool) -> None:
-        head, found = self._end(folder, os.pread(descriptor, _HEAD_SIZE, 0))
+        hint = head_in(os.pread(descriptor, _HEAD_SIZE, 0))
+        if self._keys is not None:
+            log, head, found = self._believed(folder, hint, self._keys)
+        else:
+            log, (head, found) = "", self._as_found(folder, hint)
         moment = time.gmtime(self._now())
         # A clock that was set back must not lead to an older file: the order of the files is that of the chain.
         name = max(head.file, f"audit-{time.strftime('%Y%m', moment)}.jsonl")
-        if name != head.file:
-            head = head.replaced(file=name, size=0)
         lines = []
         for event in [*found, *events]:
             told = {"n": head.n + 1, "t": time.strftime("%Y-%m-%dT%H:%M:%SZ", moment), **event, "prev": head.last}
-            text = json.dumps(told, ensure_ascii=True, separators=(",", ":")).encode()
-            mac = self._sign(text) if self._sign is not None else ""
-            line = text[:-1] + _MARK + mac.encode() + b'"}'
+            body = json.dumps(told, ensure_ascii=True, separators=(",", ":")).encode()
+            line = joined(body, self._keys.sign(body) if self._keys is not None else "")
             lines.append(line + b"\n")
             head = head.replaced(n=head.n + 1, last=digest(line))
-        file = os.open(folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _FLAGS, 0o600)
+        head = head.replaced(file=name, size=self._added(folder / name, b"".join(lines), durable))
+        if self._keys is not None and log:
+            self._sign_end(folder, End(log, self._keys.epoch, head), self._keys)
+        os.pwrite(descriptor, json.dumps(head.fields()).encode().ljust(_HEAD_SIZE), 0)
+
+    @staticmethod
+    def _added(path: Path, data: bytes, durable: bool) -> int:
+        """Write *data* to the end of the file *path*; return how long that is now."""
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _FLAGS, 0o600)
         try:
             before = os.fstat(file).st_size
             try:
-                view = memoryview(b"".join(lines))
+                view = memoryview(data)
                 while view:
                     view = view[os.write(file, view) :]
                 if durable:
@@ -155,51 +140,87 @@ class AuditLog:
             except OSError:
                 os.ftruncate(file, before)  # half a line of ours, on a full disk
                 raise
-            size = os.fstat(file).st_size
+            return os.fstat(file).st_size
         finally:
             os.close(file)
-        os.pwrite(descriptor, json.dumps(head.replaced(size=size).fields()).encode().ljust(_HEAD_SIZE), 0)
 
-    def _end(self, folder: Path, data: bytes) -> tuple[Head, list[Event]]:
-        """Return where the chain ends, and events about what is not as the last writer left it."""
-        head = head_in(data)
-        if head is None:
-            segments = sorted(path.name for path in folder.iterdir() if is_segment(path.name))
-            if not segments:
-                return Head(), []
-            # The end is counted again. What the last file holds is taken as it stands: ``verify`` judges it.
-            return self._counted(folder, Head(file=segments[-1]), "head_lost")
+    @staticmethod
+    def _sign_end(folder: Path, end: End, keys: Keys) -> None:
+        file = os.open(folder / END, os.O_WRONLY | os.O_CREAT | _FLAGS, 0o600)
+        try:
+            os.pwrite(file, end_text(end, keys).ljust(_END_SIZE), 0)
+        finally:
+            os.close(file)
+        if keys.known() != (end.log, end.epoch):
+            keys.remember(Known(end.log, end.epoch))
+
+    def _believed(self, folder: Path, hint: Head | None, keys: Keys) -> tuple[str, Head, list[Event]]:
+        """
+        Return the log's name, where it ends, and events about what nobody with a key has left so.
+
+        The name is empty where the end is not ours to move: the vault has had another key since it was opened here.
+        """
+        data = None
+        with suppress(FileNotFoundError):
+            file = os.open(folder / END, os.O_RDONLY | _FLAGS)
+            try:
+                data = os.read(file, 2 * _END_SIZE)
+            finally:
+                os.close(file)
+        end, problem = believed_end(data, keys)
+        known = keys.known()
+        if end is not None:
+            head, found = self._gone_on(folder, end.head, hint, keys)
+            return end.log, head, [*([{"ev": "anchor_lost", "ok": False}] if problem else []), *found]
+        head, found = self._as_found(folder, hint)
+        if problem == "new":
+            return "", head, found
+        if problem == "lost":
+            found.append({"ev": "anchor_lost", "ok": False})
+        elif head.n:
+            found.append({"ev": "log_adopted", "ok": True})
+        return known.log if known is not None else os.urandom(8).hex(), head, found
+
+    def _as_found(self, folder: Path, hint: Head | None) -> tuple[Head, list[Event]]:
+        """Return where the chain ends by what nobody vouches for."""
+        if hint is not None:
+            return self._gone_on(folder, hint, hint, None)
+        segments = _segments(folder)
+        if not segments:
+            return Head(), []
+        head, found = self._gone_on(folder, Head(file=segments[-1]), None, None)
+        return head, [{"ev": "head_lost", "ok": False}, *found]
+
+    @staticmethod
+    def _gone_on(folder: Path, head: Head, hint: Head | None, keys: Keys | None) -> tuple[Head, list[Event]]:
+        """Go on from *head* over the lines behind it, which with *keys* have to be what a writer may write."""
         size = 0
         with suppress(FileNotFoundError):
-            size = (folder / head.file).stat().st_size
-        if size == head.size:
+            size = (folder / head.file).lstat().st_size
+        if hint is not None and hint.file == head.file and size == head.size:
             return head, []
-        if size > head.size:
-            return self._counted(folder, head, None)
-        return head.replaced(size=size), [{"ev": "log_cut", "ok": False, "size": size, "expected": head.size}]
-
-    def _counted(self, folder: Path, head: Head, why: str | None) -> tuple[Head, list[Event]]:
-        """Go on from *head* over the lines that a writer had no time to count."""
-        with (folder / head.file).open("r+b") as file:
-            file.seek(head.size)
-            data = file.read()
-            found: list[Event] = [{"ev": why, "ok": False}] if why else []
-            if data and not data.endswith(b"\n"):
-                # A writer died in the middle of a line: it is ended, and stays.
-                found.append({"ev": "line_torn", "ok": False})
-                file.seek(0, os.SEEK_END)
-                file.write(b"\n")
-        for line in data.split(b"\n"):
-            if line:
-                head = head.replaced(n=_number(line, head.n + 1), last=digest(line))
-        return head, found
+        if size < head.size:
+            cut = {"ev": "log_cut", "ok": False, "size": size, "expected": head.size}
+            return head.replaced(size=size), [cut]
+        chain, wrong, ended = Chain(head.n, head.last), False, True
+        name = head.file
+        for name in [head.file, *(each for each in _segments(folder) if each > head.file)]:
+            with os.fdopen(os.open(folder / name, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600), "r+b") as file:
+                file.seek(head.size if name == head.file else 0)
+                data = file.read()
+                ended = not data or data.endswith(b"\n")
+                if not ended:  # a writer died in the middle of a line: it is ended, and stays
+                    file.write(b"\n")
+            for line in filter(None, data.split(b"\n")):
+                wrong |= chain.take(line) is not None or (keys is not None and not proved(line, keys))
+        found: list[Event] = [{"ev": "line_torn", "ok": False}] if chain.torn or not ended else []
+        found += [{"ev": "log_changed", "ok": False}] if wrong and keys is not None else []
+        return Head(chain.n, chain.last, name), found
 
 
-def _number(line: bytes, default: int) -> int:
-    try:
-        return int(json.loads(line)["n"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return default
+def _segments(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if is_segment(path.name))
 
 
+_END_SIZE: Final = 320  # bytes
 _FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)

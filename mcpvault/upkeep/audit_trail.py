@@ -8,16 +8,22 @@ Spec: SPEC §18.1.
 
 from __future__ import annotations
 
-import hmac
-import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from mcpvault.state.audit import HEAD, START, digest, head_in, is_segment, split
+from mcpvault.state.audit_lines import (
+    END,
+    HEAD,
+    Chain,
+    Event,
+    Keys,
+    believed_end,
+    event_in,
+    is_segment,
+    proved,
+    split,
+)
 from mcpvault.state.store import StateStore
 from vault_schema.record import Record
-
-Event = Mapping[str, Any]
 
 
 class Fault(Record):
@@ -32,11 +38,18 @@ class Fault(Record):
 
 
 class Verdict(Record):
-    """What ``verified`` found: how many lines there are, how many of them are signed, and what is wrong."""
+    """
+    What ``verified`` found.
+
+    ``signed`` lines hold under the vault's key, ``since`` is the time of the first line. Nobody can tell whether lines
+    before ``covered_from`` are all that were written: an earlier version of mcpvault or an earlier key has.
+    """
 
     lines: int
     signed: int
     faults: tuple[Fault, ...]
+    covered_from: int = 1
+    since: str = ""
 
 
 def lines_of(store: StateStore) -> Iterator[tuple[str, int, bytes]]:
@@ -51,78 +64,61 @@ def lines_of(store: StateStore) -> Iterator[tuple[str, int, bytes]]:
 def events(store: StateStore) -> Iterator[Event]:
     """Yield what every line says, in order; what is no event is left out, ``verified`` reports it."""
     for _, _, line in lines_of(store):
-        if (told := _told(line)) is not None:
+        if (told := event_in(line)) is not None:
             yield told
 
 
-def verified(store: StateStore, sign: Callable[[bytes], str]) -> Verdict:
+def verified(store: StateStore, keys: Keys) -> Verdict:
     """
-    Follow the chain from its first line to its end.
+    Follow the chain from its first line to its end, and compare it with the end that was signed.
 
     Args:
         store: The state of the vault.
-        sign: Makes the ``mac`` of a line. Lines that were signed under an earlier key of the vault do not match it;
-            they are vouched for by the first line after them that does.
+        keys: The vault's.
 
     Returns:
         With faults where a line was changed, moved, taken away or put in; the log itself may say so too, in events
-        that a writer wrote when it saw it.
+        that a writer wrote when it saw it. What cannot be seen: that failed attempts to unlock are gone from behind
+        the end that was signed, and that the whole state folder was put back as it was before.
     """
-    faults: list[Fault] = []
-    last, count, signed = START, 0, 0
+    end, problem = believed_end(store.read(END), keys)  # before the lines: others may be writing more of them
+    faults = [Fault(END, 0, "is gone, damaged or forged: lines may be missing")] if problem in ("lost", "new") else []
+    chain, signed, covered_from, since = Chain(), 0, 1, ""
     unproved: list[Fault] = []
-    torn: Fault | None = None  # explained if the next line is a writer's word about it
-    place = (HEAD, 0)
-    for name, number, line in lines_of(store):
-        place, count = (name, number), count + 1
-        told = _told(line)
-        if torn is not None and not (told is not None and told["ev"] == "line_torn" and told.get("prev") == last):
-            faults.append(torn)
-        torn = Fault(name, number, "is no event") if told is None else None
-        if told is None:
-            pass
-        elif told.get("prev") != last:
-            faults.append(Fault(name, number, "does not follow the line before it: one was changed or taken away"))
-        elif told.get("n") != count:
-            faults.append(Fault(name, number, f"is number {told.get('n')}, expected {count}"))
-            count = told["n"] if isinstance(told.get("n"), int) else count
-        elif told["ev"] in _MARKS:
-            faults.append(Fault(name, number, _MARKS[told["ev"]]))
-        body, mac = split(line)
-        if mac and hmac.compare_digest(mac.encode(), sign(body).encode()):
+    number, place, reached = 0, Fault(END, 0, ""), False
+    for name, at, line in lines_of(store):
+        number, place = number + 1, Fault(name, at, "")
+        told = event_in(line) or {}
+        since = since or str(told.get("t", ""))
+        said = _MARKS.get(str(told.get("ev")))
+        if (what := chain.take(line) or said) is not None:
+            faults.append(place.replaced(what=what))
+        if told.get("ev") == "log_adopted":
+            covered_from = number
+        if not proved(line, keys):
+            unproved.append(place.replaced(what="its signature does not hold under the vault's key"))
+        elif split(line)[1]:
             signed += 1
+            if end is None:
+                unproved.clear()  # whoever has the key has seen them
+        if end is not None and not reached and chain.n >= end.head.n:
+            reached = True
             unproved.clear()
-        elif mac:
-            unproved.append(Fault(name, number, "its signature does not hold under the vault's key"))
-        last = digest(line)
-    faults += [torn] if torn is not None else []
-    faults += [] if signed and not unproved else unproved
-    faults += _about_end(store, last, count, place)
-    return Verdict(lines=count, signed=signed, faults=tuple(faults))
+            if (chain.n, chain.last) != (end.head.n, end.head.last):
+                faults.append(place.replaced(what="is not the line that was written last"))
+    if chain.torn:
+        faults.append(place.replaced(what="is no event"))
+    if end is not None and not reached:
+        gone = end.head.n - chain.n
+        faults.append(place.replaced(what=f"the log ends here, and {gone} lines that were written are gone"))
+    faults += unproved
+    covered_from = covered_from if end is not None else number + 1
+    return Verdict(lines=number, signed=signed, faults=tuple(faults), covered_from=covered_from, since=since)
 
 
 _MARKS = {
     "log_cut": "a writer found that lines before this one had been taken away",
-    "head_lost": "a writer found that audit.head was gone; what came before is as it was found",
+    "log_changed": "a writer found lines before this one that nobody with the key had written",
+    "anchor_lost": f"a writer found that {END} was gone, damaged or forged: lines before this one may be missing",
+    "head_lost": f"a writer found that {HEAD} was gone; what came before is as it was found",
 }
-
-
-def _about_end(store: StateStore, last: str, count: int, place: tuple[str, int]) -> Iterator[Fault]:
-    data = store.read(HEAD)
-    head = head_in(data) if data else None
-    if head is None:
-        if count:
-            yield Fault(HEAD, 0, "is gone or damaged: lines at the end may have been taken away")
-        return
-    if head.n > count:
-        yield Fault(place[0], place[1], f"the log ends here, and {head.n - count} lines that were written are gone")
-    elif head.n == count and head.last != last:
-        yield Fault(place[0], place[1], "is not the line that was written last")
-
-
-def _told(line: bytes) -> Event | None:
-    try:
-        told = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return told if isinstance(told, dict) and isinstance(told.get("ev"), str) else None

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcpvault.audit_keys import LogKeys
 from mcpvault.upkeep.audit_trail import verified
 from mcpvault.upkeep.findings import Check, Finding, fail, ok, warn
 from mcpvault.vault.references import references_in
 from mcpvault.vault.slots import KDF_DEFAULT
-from mcpvault.vault.state_sealing import audit_mac
 from vault_schema import is_sensitive_name
 from vault_schema.forms import without_references
 
@@ -140,7 +140,7 @@ def log(vault: Vault) -> Check[None]:
         hint = 'set audit = "on" below [vault], then: mcpvault sign'
         yield warn("audit.log", "vault.audit: off; nothing that is done with the vault is written down", hint)
         return
-    verdict = verified(vault.state, lambda data: audit_mac(vault.file.keys.vault_key, data))
+    verdict = verified(vault.state, LogKeys(vault.state, vault.file))
     for fault in verdict.faults:
         hint = f"keep a copy of {vault.state.path}, and find out who could write there: mcpvault audit verify"
         yield fail("audit.log", f"{vault.state.path}: {fault}", hint, code=6)

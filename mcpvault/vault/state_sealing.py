@@ -7,6 +7,7 @@ Spec: SPEC §9.6.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from mcpvault.errors import TamperedError
 from mcpvault.vault import primitives
@@ -45,6 +46,11 @@ def unseal_state(vault_key: bytes, line: str, associated_data: bytes) -> bytes:
     raise TamperedError("the sealed state does not open: it was altered, moved, or sealed under another key")
 
 
-def audit_mac(vault_key: bytes, line: bytes) -> str:
-    """Return what a line of the audit log is signed with (SPEC §18.1)."""
-    return primitives.encode(primitives.mac(primitives.hkdf(vault_key, b"", "mcpvault/1/audit"), line))
+def audit_macs(vault_key: bytes) -> tuple[Callable[[bytes], str], Callable[[bytes], str]]:
+    """Return what signs a line of the audit log, and what signs its end (SPEC §18.1)."""
+
+    def of(purpose: str) -> Callable[[bytes], str]:
+        key = primitives.hkdf(vault_key, b"", purpose)
+        return lambda data: primitives.encode(primitives.mac(key, data))
+
+    return of("mcpvault/1/audit"), of("mcpvault/1/audit-end")

@@ -198,6 +198,26 @@ def anchor_record(header: Header, keys: Unlocked) -> dict[str, str | int]:
     }
 
 
+def log_record(keys: Unlocked, log: str, epoch: int) -> dict[str, str | int]:
+    """Return what this host should remember of its audit log, beside the record of the file (SPEC §18.1)."""
+    return {"log": log, "log_epoch": epoch, "log_tag": _log_tag(keys, log, epoch)}
+
+
+def log_in(keys: Unlocked, record: Mapping[str, str | int]) -> tuple[str, int] | None:
+    """Return name and epoch of the audit log that a record says, None if it says none that is ours."""
+    log, epoch = str(record.get("log", "")), record.get("log_epoch")
+    if type(epoch) is not int or not primitives.same(
+        _log_tag(keys, log, epoch).encode(), str(record.get("log_tag")).encode()
+    ):
+        return None
+    return log, epoch
+
+
+def _log_tag(keys: Unlocked, log: str, epoch: int) -> str:
+    key = primitives.hkdf(keys.private, keys.vault_id, "mcpvault/1/anchor")
+    return primitives.encode(primitives.mac(key, pae("mcpvault/1/anchor-log", keys.vault_id, keys.slot.id, log, epoch)))
+
+
 def anchored_serial(keys: Unlocked, anchor: AnchorStore | None) -> int:
     """Return the serial that this host remembers for the slot, 0 if none or if the record is not ours."""
     record = anchor.seen(keys.slot.id) if anchor is not None else None

@@ -171,7 +171,7 @@ class Home:
         return {
             str(path.relative_to(self.home)): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
             for path in self.home.rglob("*")
-            if path.is_file() and path.suffix != ".lock" and not path.name.startswith("audit")
+            if path.is_file() and path.suffix != ".lock" and "audit" not in path.name
         }
 
     @property

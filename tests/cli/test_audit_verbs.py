@@ -65,7 +65,7 @@ def test_what_is_done_is_written_down(house: House) -> None:
 def test_a_change_names_the_fields_and_no_value(house: House) -> None:
     """Whichever verb it was: ``add``, ``set``, ``import``, ``edit``, ``rotate`` or ``sign``."""
     home, secret = house.home, "new-token-of-this-test-7Qp"
-    house.server.tokens[secret] = None
+    house.server.tokens[secret] = house.server.tokens[f"{secret}-3"] = None
     (home / "editor").write_text('#!/bin/sh\nsed s/the-blue-ones/the-red-ones/ "$1" > "$1.new" && mv "$1.new" "$1"\n')
     (home / "editor").chmod(0o700)
     (home / "mcp.json").write_text(json.dumps({"mcpServers": {"taken": {"url": house.server.url}}}))
@@ -75,7 +75,7 @@ def test_a_change_names_the_fields_and_no_value(house: House) -> None:
         (("set", "demo", "auth.token", "--stdin"), f"{secret}\n"),
         (("import", str(home / "mcp.json")), None),
         (("edit", "demo"), None),
-        (("rotate", "demo", "--stdin"), f"{secret}\n"),
+        (("rotate", "demo", "--stdin"), f"{secret}-3\n"),
         (("set", "*", "policy.max_age", "90d"), None),
     ]
     told = []

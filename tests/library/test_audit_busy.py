@@ -9,7 +9,7 @@ import pytest
 from library_house import House
 
 from mcpvault import auditing
-from mcpvault.state.audit import HEAD
+from mcpvault.state.audit_lines import HEAD
 from mcpvault.upkeep.audit_trail import events
 
 EVENTS = 8

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import session_crew
 from threat_house import Victim
 
+from mcpvault.audit_keys import LogKeys
 from mcpvault.state.record import TokenRecord
 from mcpvault.testing import FakeAuthorizationServer, FakeMcpServer
 from mcpvault.testing.listener import Recorded
 from mcpvault.upkeep import audit_trail
-from mcpvault.vault.state_sealing import audit_mac
 
 LONGEST = 60  # seconds
 _TOKEN = re.compile(r"\b(?:access|refresh)-[\w-]{20,}")  # of the fake servers
@@ -145,7 +145,7 @@ class Troubled:
         assert {"ok", "refreshing", "ambiguous", "dead"} >= {self.record(name).status for name in self.sites}
         assert None is _TOKEN.search(self._log.read_text() + json.dumps(said))
         vault = self.victim.vault
-        verdict = audit_trail.verified(vault.state, lambda data: audit_mac(vault.file.keys.vault_key, data))
+        verdict = audit_trail.verified(vault.state, LogKeys(vault.state, vault.file))
         assert () == verdict.faults
         for name in self.sites:
             assert self.refreshes(name) == sorted({*self.refreshes(name)})

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcpvault.errors import PermissionsError
-from mcpvault.state.audit import HEAD, AuditLog
+from mcpvault.state.audit import AuditLog
+from mcpvault.state.audit_lines import END, HEAD, Known
 from mcpvault.state.files import StateDirectory
 from mcpvault.upkeep.audit_trail import Verdict, events, verified
 
@@ -31,6 +32,40 @@ def sign(line: bytes, key: bytes = KEY) -> str:
     return hmac.new(key, line, hashlib.sha256).hexdigest()
 
 
+class Ring:
+    """Keys by epoch, the last of them the vault's; what the host knows of its log is kept beside the state."""
+
+    def __init__(self, state: StateDirectory, *keys: bytes | None) -> None:
+        self.keys = dict(enumerate(keys or (KEY,), 1))
+        self.place = state.path.with_name("known")
+
+    @property
+    def epoch(self) -> int:
+        """The newest."""
+        return max(self.keys)
+
+    def sign(self, body: bytes) -> str:
+        """Sign a line."""
+        return sign(body, self.keys[self.epoch] or b"")
+
+    def proves(self, body: bytes, mac: str) -> bool:
+        """Tell whether a key that is kept made it."""
+        return mac in [sign(body, key) for key in self.keys.values() if key is not None]
+
+    def of_end(self, body: bytes, epoch: int) -> Sequence[str]:
+        """Sign an end."""
+        key = self.keys.get(epoch)
+        return [sign(body, b"end" + key)] if key is not None else []
+
+    def known(self) -> Known | None:
+        """Return what was remembered."""
+        return Known(*json.loads(self.place.read_text())) if self.place.exists() else None
+
+    def remember(self, known: Known) -> None:
+        """Remember it."""
+        self.place.write_text(json.dumps(known))
+
+
 @pytest.fixture
 def state(tmp_path: Path) -> StateDirectory:
     """A state folder that is not there yet."""
@@ -39,7 +74,7 @@ def state(tmp_path: Path) -> StateDirectory:
 
 def log(state: StateDirectory, now: Callable[[], float] = lambda: NOVEMBER) -> AuditLog:
     """Return a writer with the key."""
-    return AuditLog(state, sign, now=now)
+    return AuditLog(state, Ring(state), now=now)
 
 
 def written(state: StateDirectory, *names: str) -> None:
@@ -50,7 +85,13 @@ def written(state: StateDirectory, *names: str) -> None:
 
 def verdict(state: StateDirectory) -> Verdict:
     """Verify with the key."""
-    return verified(state, sign)
+    return verified(state, Ring(state))
+
+
+def whole(found: Verdict) -> tuple[int, int, int]:
+    """Return how many lines there are, how many are signed, and from where on they are covered; nothing is wrong."""
+    assert () == found.faults
+    return found.lines, found.signed, found.covered_from
 
 
 def segment(state: StateDirectory) -> Path:
@@ -68,17 +109,17 @@ def test_lines_are_chained_and_signed(state: StateDirectory) -> None:
     told = json.loads(second)
     assert ["n", "t", "ev", "server", "ok", "prev", "mac"] == [*told]
     assert (2, hashlib.sha256(first).hexdigest()[:32]) == (told["n"], told["prev"])
-    assert Verdict(lines=2, signed=2, faults=()) == verdict(state)
+    assert (2, 2, 1) == whole(verdict(state))
     assert 0o600 == segment(state).stat().st_mode & 0o777
 
 
 def test_the_chain_goes_through_the_months(state: StateDirectory) -> None:
     """Each month has its file; a clock that is set back stays in the newest: the files are in the chain's order."""
     for moment in (NOVEMBER, DECEMBER, NOVEMBER):
-        AuditLog(state, sign, now=lambda moment=moment: moment).append([{"ev": "unlock", "ok": True}])  # type: ignore[misc]
+        AuditLog(state, Ring(state), now=lambda moment=moment: moment).append([{"ev": "unlock", "ok": True}])  # type: ignore[misc]
 
     assert ("audit-202611.jsonl", "audit-202612.jsonl") == tuple(n for n in state.names() if n.endswith("jsonl"))
-    assert Verdict(lines=3, signed=3, faults=()) == verdict(state)
+    assert (3, 3, 1) == whole(verdict(state))
 
 
 @given(at=st.integers(0, 10_000), byte=st.integers(0, 255))
@@ -110,19 +151,48 @@ def test_no_line_can_be_taken_away(state: StateDirectory, gone: int) -> None:
 
 def test_a_log_of_another_key_is_no_log(state: StateDirectory) -> None:
     """Somebody without the vault's key cannot write a whole log anew."""
-    AuditLog(state, lambda line: sign(line, b"x" * 32)).append([{"ev": "unlock", "ok": True}])
+    AuditLog(state, Ring(state, b"x" * 32)).append([{"ev": "unlock", "ok": True}])
 
-    assert ["its signature does not hold under the vault's key"] == [each.what for each in verdict(state).faults]
+    assert [
+        "is gone, damaged or forged: lines may be missing",
+        "its signature does not hold under the vault's key",
+    ] == [each.what for each in verdict(state).faults]
 
 
-def test_a_change_of_key_vouches_for_what_came_before(state: StateDirectory) -> None:
-    """Lines under the old key stand where a line under the new one follows; a change in them shows all the same."""
-    AuditLog(state, lambda line: sign(line, b"old" * 11)).append([{"ev": "unlock", "ok": True}])
-    written(state, "rekey")
-    assert Verdict(lines=2, signed=1, faults=()) == verdict(state)
+@pytest.mark.parametrize(("kept", "covered"), [(b"old" * 11, 1), (None, 2)])
+def test_a_change_of_key_vouches_for_what_came_before(state: StateDirectory, kept: bytes | None, covered: int) -> None:
+    """With the old key nothing is lost; without, what was there is not covered; a change in it shows all the same."""
+    AuditLog(state, Ring(state, b"old" * 11)).append([{"ev": "unlock", "ok": True}])
+    AuditLog(state, after := Ring(state, kept, KEY)).append([{"ev": "rekey", "ok": True}])
+    assert covered == whole(verified(state, after))[2]
 
     segment(state).write_bytes(segment(state).read_bytes().replace(b'"unlock","ok":true', b'"unlock","ok":null'))
-    assert () != verdict(state).faults
+    assert () != verified(state, after).faults
+
+
+def test_an_end_in_the_name_of_a_lost_key_is_no_end(state: StateDirectory) -> None:
+    """Once this host has written with the new key, nobody can claim that the end was signed with the old one."""
+    AuditLog(state, Ring(state, b"old" * 11)).append([{"ev": "unlock", "ok": True}])
+    old = (state.path / END).read_bytes()
+    after = Ring(state, None, KEY)
+    AuditLog(state, after).append([{"ev": "rekey", "ok": True}, {"ev": "reveal", "ok": True}])
+    (state.path / END).write_bytes(old)
+
+    assert ["is gone, damaged or forged: lines may be missing"] == [each.what for each in verified(state, after).faults]
+
+
+def test_a_process_with_the_earlier_key_leaves_the_end_alone(state: StateDirectory) -> None:
+    """It opened the vault before a rekey: its line is vouched for by the next writer that has the new key."""
+    after = Ring(state, b"old" * 11, KEY)
+    AuditLog(state, after).append([{"ev": "rekey", "ok": True}])
+    end = (state.path / END).read_bytes()
+
+    AuditLog(state, Ring(state, b"old" * 11)).append([{"ev": "resolve", "ok": True}])
+
+    assert end == (state.path / END).read_bytes()
+    assert (2, 2, 1) == whole(verified(state, after))
+    (state.path / END).write_bytes(end.replace(b'"epoch":2', b'"epoch":9'))
+    assert () != verified(state, after).faults
 
 
 def test_a_torn_line_is_ended_and_said(state: StateDirectory) -> None:
@@ -134,7 +204,7 @@ def test_a_torn_line_is_ended_and_said(state: StateDirectory) -> None:
     written(state, "three")
 
     assert ["one", "line_torn", "three"] == [event["ev"] for event in events(state)]
-    assert Verdict(lines=4, signed=3, faults=()) == verdict(state)
+    assert (4, 3, 1) == whole(verdict(state))
 
 
 def test_lines_that_nobody_counted_are_counted(state: StateDirectory) -> None:
@@ -146,20 +216,70 @@ def test_lines_that_nobody_counted_are_counted(state: StateDirectory) -> None:
 
     written(state, "three")
 
-    assert Verdict(lines=3, signed=3, faults=()) == verdict(state)
+    assert (3, 3, 1) == whole(verdict(state))
 
 
 @pytest.mark.parametrize("damage", [lambda head: head.unlink(), lambda head: head.write_bytes(b"nonsense")])
-def test_a_lost_head_is_said(state: StateDirectory, damage: Callable[[Path], object]) -> None:
-    """Without it nobody can tell whether lines are missing at the end: that stays in the log for good."""
+def test_a_lost_head_is_made_again(state: StateDirectory, damage: Callable[[Path], object]) -> None:
+    """It only says where to go on: what counts is the end that is signed."""
     written(state, "one")
     damage(state.path / HEAD)
-    assert 1 == len(verdict(state).faults)
-
     written(state, "two")
 
-    assert ["one", "head_lost", "two"] == [event["ev"] for event in events(state)]
-    assert ["a writer found that audit.head was gone; what came before is as it was found"] == [
+    assert (2, 2, 1) == whole(verdict(state))
+
+
+def test_a_log_of_an_earlier_version_is_taken_over(state: StateDirectory) -> None:
+    """It has no end that is signed: its lines are followed, what came after them is covered, and that is said."""
+    written(state, "one", "two")
+    (state.path / END).unlink()
+    Ring(state).place.unlink()
+    assert (2, 2, 3) == whole(verdict(state))
+
+    written(state, "three")
+
+    assert ["one", "two", "log_adopted", "three"] == [event["ev"] for event in events(state)]
+    assert (4, 4, 3) == whole(verdict(state))
+
+
+def test_an_earlier_version_may_write_in_between(state: StateDirectory) -> None:
+    """It signs its lines and leaves the end where it was: the next writer follows them, and covers them."""
+    written(state, "one")
+    end = (state.path / END).read_bytes()
+    written(state, "two", "three")
+    (state.path / END).write_bytes(end)
+    assert (3, 3, 1) == whole(verdict(state))
+
+    written(state, "four")
+
+    assert (4, 4, 1) == whole(verdict(state))
+
+
+def test_what_failed_without_a_key_is_vouched_for(state: StateDirectory) -> None:
+    """Nobody signs a failed unlock, in this month or the next; the next writer with the key does so for all of them."""
+    written(state, "one")
+    for moment in (NOVEMBER, NOVEMBER, DECEMBER):
+        AuditLog(state, now=lambda moment=moment: moment).append([{"ev": "unlock", "ok": False}])  # type: ignore[misc]
+    assert (4, 1, 1) == whole(verdict(state))
+
+    written(state, "five")
+
+    assert (5, 2, 1) == whole(verdict(state))
+    path = state.path / "audit-202612.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
+    assert () != verdict(state).faults
+
+
+def test_a_line_that_nobody_signed_is_found_for_good(state: StateDirectory) -> None:
+    """Only a failed unlock may be unsigned: anything else that stands behind the end is said in the log itself."""
+    written(state, "one")
+    AuditLog(state).append([{"ev": "reveal", "ok": True}])
+    assert ["is not signed"] == [each.what for each in verdict(state).faults]
+
+    written(state, "three")
+
+    assert ["one", "reveal", "log_changed", "three"] == [event["ev"] for event in events(state)]
+    assert ["is not signed", "a writer found lines before this one that nobody with the key had written"] == [
         each.what for each in verdict(state).faults
     ]
 
@@ -180,7 +300,7 @@ def test_many_processes_write_one_chain(state: StateDirectory) -> None:
         each.join(60)
 
     assert [0] * 4 == [each.exitcode for each in crew]
-    assert Verdict(lines=100, signed=100, faults=()) == verdict(state)
+    assert (100, 100, 1) == whole(verdict(state))
 
 
 def test_a_writer_that_is_killed_leaves_a_whole_log(state: StateDirectory) -> None:
@@ -214,4 +334,4 @@ def test_a_full_disk_leaves_no_half_line(state: StateDirectory) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
 
-    assert (size, Verdict(lines=1, signed=1, faults=())) == (segment(state).stat().st_size, verdict(state))
+    assert (size, (1, 1, 1)) == (segment(state).stat().st_size, whole(verdict(state)))
