@@ -1,9 +1,9 @@
 """
 The rotator ``client-secret``: the authorization server makes a new secret when the registration is updated (RFC 7592).
 
-Most servers end the old secret in that moment, and some the registration access token too: what they answer is kept
-before anything else happens. If the answer is lost, the registration is read again, which tells the new secret; where
-that is refused, only a new registration helps, and the error says so.
+Most servers end the old secret in that moment, and some the registration access token with each request: what they
+answer is kept before anything else happens. If the answer is lost, or is none, the registration is read again, which
+tells the new secret; where that is refused, only a new registration helps, and the error says so.
 
 Spec: RFC 7592 §2.1, §2.2, §3.
 """
@@ -14,7 +14,13 @@ import json
 from typing import Any
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import ConfigurationError, McpVaultError, PolicyError, ServerUnavailableError
+from mcpvault.errors import (
+    ConfigurationError,
+    McpVaultError,
+    PolicyError,
+    RequestLostError,
+    ServerUnavailableError,
+)
 from mcpvault.oauth.token_response import error_of
 from mcpvault.oauth.wire import Answer, Ask, json_object, unavailable
 from mcpvault.rotation.rotator import Case, Minted, Plan
@@ -52,7 +58,7 @@ class ClientSecret:
         Raises:
             PolicyError: The server gives no other secret.
             ConfigurationError: The registration cannot be managed any more.
-            ServerUnavailableError: It did not decide; the next attempt looks first.
+            ServerUnavailableError, RequestLostError: Nobody knows whether it made one; the next attempt looks first.
         """
         outcome = _minted(case, deadline)
         if isinstance(outcome, McpVaultError):
@@ -73,16 +79,14 @@ class ClientSecret:
 
 def _minted(case: Case, deadline: Deadline) -> Minted | McpVaultError:
     """Return the new secret or what went wrong: an error that is raised here would carry the server's words."""
-    token, uri = case.open(RAT), case.entry.auth.registration_client_uri or ""
-    read = _send(case, "GET", uri, token, None, deadline)
+    read = _send(case, "GET", case.open(RAT), None, deadline)
     if isinstance(read, McpVaultError):
         return read
-    current = case.secrets["current"]
-    told, held = read, read.get("client_secret")
-    if isinstance(held, str) and Secret(held) != current:
-        return _new(case, told)  # an earlier attempt whose answer was lost
+    held = read.get("client_secret")
+    if isinstance(held, str) and Secret(held) != case.secrets["current"]:
+        return _new(case, read)  # an earlier attempt whose answer was lost
     document = {name: value for name, value in read.items() if name not in _NOT_SENT}
-    updated = _send(case, "PUT", uri, token, document, deadline)
+    updated = _send(case, "PUT", case.open(RAT), document, deadline)
     if isinstance(updated, McpVaultError):
         return updated
     return _new(case, updated)
@@ -90,9 +94,7 @@ def _minted(case: Case, deadline: Deadline) -> Minted | McpVaultError:
 
 def _new(case: Case, told: dict[str, Any]) -> Minted | McpVaultError:
     name = case.entry.name
-    secret, token, end = (
-        told.get(each) for each in ("client_secret", "registration_access_token", "client_secret_expires_at")
-    )
+    secret, end = (told.get(each) for each in ("client_secret", "client_secret_expires_at"))
     if not isinstance(secret, str) or not secret or Secret(secret) == case.secrets["current"]:
         return PolicyError(
             f"{case.place}: the authorization server gives no other secret when a registration is updated",
@@ -101,9 +103,20 @@ def _new(case: Case, told: dict[str, Any]) -> Minted | McpVaultError:
         )
     from mcpvault.durations import stamp
 
-    renewed = {RAT: Secret(token)} if isinstance(token, str) and token else {}
     until = stamp(end) if isinstance(end, int) and 0 < end < 253_402_300_799 else None
-    return Minted(secret=Secret(secret), not_after=until, secrets=renewed)
+    return Minted(secret=Secret(secret), not_after=until)
+
+
+def _kept(case: Case, told: dict[str, Any]) -> McpVaultError | None:
+    """Keep the access token that has replaced the one that was shown; return what went wrong, or None."""
+    token = told.get("registration_access_token")
+    if not isinstance(token, str) or not token or Secret(token) == case.open(RAT):
+        return None
+    try:
+        case.keep(RAT, Secret(token))
+    except McpVaultError as error:
+        return error.with_traceback(None)
+    return None
 
 
 def disowned(answer: Answer) -> bool:
@@ -112,9 +125,9 @@ def disowned(answer: Answer) -> bool:
 
 
 def _send(
-    case: Case, method: str, uri: str, token: Secret, document: dict[str, Any] | None, deadline: Deadline
+    case: Case, method: str, token: Secret, document: dict[str, Any] | None, deadline: Deadline
 ) -> dict[str, Any] | McpVaultError:
-    name, place = case.entry.name, f"{case.place}: client registration"
+    name, place, uri = case.entry.name, f"{case.place}: client registration", case.entry.auth.registration_client_uri
     headers = {"Accept": "application/json", "Authorization": f"Bearer {token.reveal()}"}
     if document is not None:
         headers["Content-Type"] = "application/json"
@@ -122,7 +135,8 @@ def _send(
     assert case.reach is not None  # noqa: S101  an OAuth entry's has one
     try:
         with case.reach(deadline) as ask:
-            answer: Answer = ask(Ask(method=method, url=uri, purpose="client registration", headers=headers, body=body))
+            request = Ask(method=method, url=uri or "", purpose="client registration", headers=headers, body=body)
+            answer: Answer = ask(request)
     except McpVaultError as error:
         return error.with_traceback(None)
     if problem := unavailable(answer, place):
@@ -135,6 +149,11 @@ def _send(
             hint=f"register a new client: mcpvault rotate {name} {case.field} --abort, then --rotator registration",
             server=name,
         )
-    if answer.status not in (200, 201) or told is None:
-        return PolicyError(f"{place}: {method} was answered with {answer.status}", server=name)
-    return told
+    if answer.status in (200, 201) and told is not None:
+        return _kept(case, told) or told
+    wrong = f"{place}: {method} was answered with {answer.status} and no registration"
+    carried_out = answer.status // 100 == 2 if method == "PUT" else case.attempt > 1
+    if not carried_out:
+        return PolicyError(wrong, server=name)
+    hint = f"read it again: mcpvault rotate {name} --resume"
+    return RequestLostError(f"{wrong}; the secret may have been replaced", hint=hint, server=name)

@@ -119,8 +119,14 @@ class Ground:
             command=journal.command,
             env=self.vault.env,
             open=partial(self.vault.file.secret, self.name),
+            keep=self._keep,
             **oauth,
         )
+
+    def _keep(self, field: str, secret: Secret) -> None:
+        self.vault.file.reread()
+        with self.vault.change() as change:
+            change.set_secret(self.name, field, secret)
 
     def refuse_known(self, field: str, secret: Secret, client_id: str | None = None) -> None:
         """

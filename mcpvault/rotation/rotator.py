@@ -50,6 +50,7 @@ class Case(Record):
         env: The environment.
         reach: Who carries out requests to the authorization server, within a deadline.
         open: Opens another sealed field of the entry, at a stage.
+        keep: Seals another field's new secret at once, where asking for the one has replaced the other.
         discover: Returns what the authorization server says of itself.
     """
 
@@ -64,6 +65,7 @@ class Case(Record):
     env: Mapping[str, str] = MappingProxyType({})
     reach: Callable[[Deadline], Asker] | None = None
     open: Callable[..., Secret] = _nothing
+    keep: Callable[[str, Secret], None] = _nothing
     discover: Callable[[Deadline], AuthorizationServer] = _nothing
 
     @property
@@ -89,7 +91,7 @@ class Minted(Record):
     A new secret, and what the vault is to keep with it.
 
     ``client_id``, ``key_id`` and ``client_uri`` (``registration_client_uri``) come into use with the secret, and so
-    does what is in ``staged``, by field; what is in ``secrets`` has replaced the old in this moment.
+    does what is in ``staged``, by field.
     """
 
     secret: Secret
@@ -98,7 +100,6 @@ class Minted(Record):
     key_id: str | None = None
     client_uri: str | None = None
     staged: Mapping[str, Secret] = MappingProxyType({})
-    secrets: Mapping[str, Secret] = MappingProxyType({})
 
 
 @runtime_checkable
