@@ -15,6 +15,7 @@ import time
 from typing import IO
 from weakref import WeakSet
 
+from mcpvault.mcp.forks import renew_in_children
 from mcpvault.secret import redact
 
 _CHUNK = 64 * 1024  # bytes
@@ -43,14 +44,13 @@ class Stderr:
         self._thread: tuple[threading.Thread, IO[bytes]] | None = None  # and what ends it when it is closed
         os.set_blocking(pipe.fileno(), False)
         _HERE.add(self)
+        renew_in_children(self)
         self.go_on()
 
     @property
     def tail(self) -> str:
         """The last that came, with what is in the pipe at this moment; live secrets masked."""
-        for _ in range(_MOST_READS):
-            if not self._read():
-                break
+        self._read_all()
         # Cut after it is redacted: half a secret at the edge would not be known again.
         return redact(self._last.decode("utf-8", "replace"))[-_SHOWN:]
 
@@ -60,8 +60,13 @@ class Stderr:
             if self._open and self._thread is None:
                 woken, ends = os.pipe()
                 thread = threading.Thread(target=self._follow, args=(woken,), name=self._name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # there are too many
+                    os.close(woken)
+                    os.close(ends)
+                    raise
                 self._thread = thread, os.fdopen(ends, "wb", buffering=0)
-                thread.start()
 
     def rest(self) -> None:
         """Read no more until told to; the thread is gone."""
@@ -73,8 +78,9 @@ class Stderr:
             thread.join(_MOMENT)
 
     def close(self) -> None:
-        """Be done; what has come stays."""
+        """Be done; what has come stays, to the last word."""
         self.rest()
+        self._read_all()
         with self._lock:
             self._open = False
             self._pipe.close()
@@ -94,6 +100,11 @@ class Stderr:
                     time.sleep(_BREATH)
         finally:
             os.close(woken)
+
+    def _read_all(self) -> None:
+        for _ in range(_MOST_READS):
+            if not self._read():
+                break
 
     def _read(self) -> bool:
         """Take a piece of what is there; tell whether anything was."""
@@ -124,10 +135,5 @@ def _after_fork() -> None:
         each.go_on()
 
 
-def _in_child() -> None:
-    for each in list(_HERE):
-        each.forked()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork)

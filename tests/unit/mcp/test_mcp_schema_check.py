@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,10 @@ def kill_the_next(ended: threading.Event) -> None:
     while not ended.is_set() and time.monotonic() < ends:
         for children in Path("/proc/self/task").glob("*/children"):
             for pid in children.read_text().split():
-                if b"fault_in" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(int(pid), signal.SIGKILL)
-                    return
+                with suppress(OSError):  # it may have ended
+                    if b"fault_in" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        os.kill(int(pid), signal.SIGKILL)
+                        return
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")

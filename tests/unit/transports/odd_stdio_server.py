@@ -248,6 +248,13 @@ def listens(*, agrees: bool = True) -> None:
             write(line({"id": message["id"], "result": discovered(message)}))
 
 
+def farewell() -> None:
+    """Say something on stderr when stdin ends."""
+    serve(proper)
+    err.write(b"e" * 50_000 + b"\ngood bye\n")
+    err.flush()
+
+
 def stay() -> None:
     """Ignore the end of stdin and SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -286,6 +293,7 @@ HABITS: dict[str, Callable[..., None]] = {
     "late-answer": late_answer,
     "listens": listens,
     "never-agrees": lambda: listens(agrees=False),
+    "farewell": farewell,
     "stay": stay,
 }
 

@@ -538,6 +538,15 @@ def test_stderr_outlives_the_process(run: Run) -> None:
     assert TOKEN not in f"{caught.value!r}{vars(caught.value)}"
 
 
+def test_the_last_words_of_a_server_are_heard(run: Run) -> None:
+    """What it says when its stdin ends is there after the session was closed."""
+    for _ in range(5):
+        server = run("farewell")
+        server.echo()
+        server.session.close()
+        assert server.session.stderr_tail.endswith("e\ngood bye\n")
+
+
 def test_secrets_go_into_the_environment_and_nowhere_else(run: Run) -> None:
     """The child has the secret in its environment, not in its arguments, and our own environment is not changed."""
     server = run("proper", env={"TOKEN": TOKEN})
