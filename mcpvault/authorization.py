@@ -119,14 +119,13 @@ class EntryAuthorization:
                 hint=f"pass redirect_uri=…, or run: mcpvault set {self.settings.server} auth.redirect_uri https://…",
                 server=self.settings.server,
             )
-        store = self._remembered.store
         found = self._remembered.grants.discover(self.source.seen, deadline)
         client = self._remembered.grants.client(found, self._remembered.known(), (target,), deadline, scope)
         url, pending = self._remembered.grants.begin(found, client, target, scope)
         assert client.registration is not None  # noqa: S101  a person's client is registered
         key = client.proof_key.jwk() if client.proof_key else None
         registered = client.registration.kept
-        remember_client(store, server=client.server, registration=registered, dpop_key=key)
+        remember_client(self.store, server=client.server, registration=registered, dpop_key=key)
         self._waiting().keep(pending.state, as_begun(origin_of(self.settings.url), pending, client, registered, key))
         return url
 
@@ -225,6 +224,7 @@ class EntryAuthorization:
         """Forget the tokens, then revoke them at the authorization server as well as it goes (RFC 7009)."""
         from mcpvault.state.grants import withdraw
 
+        lent = self.store.inherited  # the process that forked this one goes on using it
         record = self._remembered.read() if dry_run else withdraw(self._remembered.store)
         self.source.hold(None)
         if record is None or record.tokens is None:
@@ -232,8 +232,9 @@ class EntryAuthorization:
         if not dry_run:
             self._remembered.tell("logout", gen=record.generation, durable=True)
         held = [name for name in ("refresh_token", "access_token") if getattr(record.tokens, name)]
-        if dry_run:
-            return [Revoked(name, "would be revoked") for name in held]
+        if dry_run or lent:
+            said = "would be forgotten here" if lent else "would be revoked"
+            return [Revoked(name, said if dry_run else "forgotten here; another process uses it") for name in held]
         return self.give_back(record, timeout=timeout)
 
     def give_back(self, record: TokenRecord, *, timeout: float) -> list[Revoked]:

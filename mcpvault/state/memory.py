@@ -14,16 +14,20 @@ class MemoryState:
     """Files that live as long as this object. A forked child has its own copy, and no lock of its parent's."""
 
     def __init__(self) -> None:
-        self._files: dict[str, bytes] = {}
+        self._files: dict[str, tuple[int, bytes]] = {}  # with the process that wrote each
         self._locks: dict[tuple[int, str], threading.Lock] = {}
 
     def read(self, name: str) -> bytes | None:
         """Return the content of the file *name*, or None if there is none."""
-        return self._files.get(name)
+        return self._files[name][1] if name in self._files else None
+
+    def inherited(self, name: str) -> bool:
+        """Tell whether the file *name* is the copy of one that an ancestor of this process may still change."""
+        return name in self._files and self._files[name][0] != os.getpid()
 
     def replace(self, name: str, data: bytes, *, room: object = None) -> None:
         """Put *data* into the file *name*."""
-        self._files[name] = data
+        self._files[name] = os.getpid(), data
 
     def room(self, name: str, size: int) -> AbstractContextManager[None]:
         """Hold nothing: there is no disk that others could fill."""

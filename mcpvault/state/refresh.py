@@ -14,6 +14,8 @@ a redemption without an answer        while the old access token lives, it is us
                                       token is redeemed once more
 two of these in a row                 dead: a person logs in
 the grant of another host             nothing is sent: a person logs in, or adopts it
+a copy, made by a fork, of what is    nothing is sent: the process that forked this one redeems it,
+in a process's memory alone           and this one logs in for itself
 ====================================  =============================================================
 
 Decides exactly this. Leaves one redemption to ``redemption``, and waiting for others to ``flight``.
@@ -32,6 +34,7 @@ from mcpvault.state.record import GIVEN_UP, TokenRecord
 from mcpvault.state.redemption import Exchange, redeem
 from mcpvault.state.tokens import TokenStore
 
+LOGIN_AFTER_FORK = 'log in after the fork, or keep the tokens on disk: in a vault, with persist "refresh" or "all"'
 _HUNG = 30.0  # seconds; a server that let a redemption time out is left alone for so long
 
 
@@ -194,6 +197,14 @@ def obstacle(store: TokenStore, record: TokenRecord | None) -> McpVaultError | N
         return login_needed(store, _epitaph(record))
     if record is None or record.tokens is None:
         return login_needed(store, "nobody has logged in")
+    if store.inherited:
+        error = login_needed(
+            store,
+            "its access token has ended or is refused, and the tokens are in the memory of the process that forked "
+            "this one: two processes that redeem one refresh token lose it",
+        )
+        error.hint, error.login_command = LOGIN_AFTER_FORK, None
+        return error
     if record.host != store.host:
         where = record.host_name or "another host"
         error = login_needed(store, f"its grant belongs to {where}; two hosts cannot share a refresh token")

@@ -108,6 +108,11 @@ class TokenStore:
             self._seen = seen = (data, self._fitting(record))
         return self._with_unwritten(seen[1])
 
+    @property
+    def inherited(self) -> bool:
+        """Whether the record was copied by a fork, out of the memory of a process that may refresh it meanwhile."""
+        return isinstance(self._store, MemoryState) and self._store.inherited(file_of(self.credential))
+
     def room(self) -> AbstractContextManager[Room | None]:
         """
         Hold room on the disk for the next ``write`` but one, as large as the record is now.
