@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mcpvault.errors import ConfigurationError
 from mcpvault.interop.targets import TARGETS, Target, Tree
 from mcpvault.vault.references import split
-from vault_schema import Document, ServerEntry
+from vault_schema import Document, ServerEntry, origin_of
 from vault_schema.fields import OAUTH_KINDS
 from vault_schema.record import Record
 
@@ -110,8 +111,8 @@ def _holds_secret(entry: ServerEntry) -> bool:
 def _helped(entry: ServerEntry, target: Target) -> Tree:
     if entry.auth.dpop:
         raise _Unsaid("each of its requests needs a proof of its own (DPoP)")
-    return {**_http(entry.replaced(headers={}, auth=type(entry.auth)()), target),
-            "headersHelper": f"mcpvault headers {entry.name}"}  # fmt: skip
+    asks = f"mcpvault headers {entry.name} --for {shlex.quote(origin_of(str(entry.url)))}"
+    return {**_http(entry.replaced(headers={}, auth=type(entry.auth)()), target), "headersHelper": asks}
 
 
 def _stdio(entry: ServerEntry, target: Target) -> Tree:

@@ -7,6 +7,7 @@ not touched unless that was said. Leaves the text to ``editing``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -98,7 +99,8 @@ def _changes(
 
 
 def _is_ours(old: Mapping[str, Any], name: str) -> bool:
-    if old.get("headersHelper") == f"mcpvault headers {name}":
+    helper = old.get("headersHelper")
+    if isinstance(helper, str) and re.fullmatch(rf"mcpvault headers {re.escape(name)}( --for \S+)?", helper):
         return True
     command = old.get("command")
     return isinstance(command, str) and PurePath(command).name == "mcpvault" and old.get("args") == ["stdio", name]

@@ -35,6 +35,14 @@ def test_headers_are_one_json_object(home: Home) -> None:
     assert expected == json.loads(home.run("headers", "demo", "--for", f"{ORIGIN}/other", "--json").stdout)
 
 
+def test_claude_code_says_where_headers_go(home: Home) -> None:
+    """Its helper is told the URL of the server: where a project names another, the headers stay here, exit 8."""
+    assert TOKEN in home.run("headers", "demo", CLAUDE_CODE_MCP_SERVER_URL=f"{ORIGIN}/elsewhere").stdout
+    for url, words in (("https://evil.example/mcp", ()), (f"http{ORIGIN[5:]}/mcp", ("--for", ORIGIN))):
+        done = home.run("headers", "demo", *words, CLAUDE_CODE_MCP_SERVER_URL=url, code=8)
+        assert ("", True) == (done.stdout, "its credential is for" in done.stderr)
+
+
 def test_a_token_is_printed_bare(home: Home) -> None:
     """One line; with ``--json`` beside the server and when it ends."""
     assert f"{TOKEN}\n" == home.run("token", "demo").stdout

@@ -103,7 +103,11 @@ def test_a_sealed_secret_is_never_written(vault: Vault, client: str) -> None:
 
     server = tree_of(made, client)[TARGETS[client].root]["s"]
     if client == "claude-code":
-        assert {"type": "http", "url": URL, "headersHelper": "mcpvault headers s"} == server
+        assert {
+            "type": "http",
+            "url": URL,
+            "headersHelper": "mcpvault headers s --for https://api.example.com:443",
+        } == server
     else:
         assert {**TARGETS[client].stdio, **STDIO} == server
     assert {"helper" if client == "claude-code" else "stdio"} == {each.form for each in made.entries}

@@ -103,8 +103,13 @@ def test_force_takes_its_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "ours",
-    [ASKS, {**ASKS, "command": "/opt/bin/mcpvault"}, {"url": URL, "headersHelper": "mcpvault headers linear"}],
-    ids=["stdio", "by its path", "headersHelper"],
+    [
+        ASKS,
+        {**ASKS, "command": "/opt/bin/mcpvault"},
+        {"url": URL, "headersHelper": "mcpvault headers linear"},
+        {"url": URL, "headersHelper": "mcpvault headers linear --for https://old.example"},
+    ],
+    ids=["stdio", "by its path", "headersHelper", "headersHelper for an origin"],
 )
 def test_what_asks_this_vault_is_brought_up_to_date(tmp_path: Path, ours: dict[str, Any]) -> None:
     """What its user has added stays with it."""

@@ -123,7 +123,7 @@ def test_a_login_comes_in_and_is_the_vaults(
 
     [done] = made.entries
     if client == "claude-code":
-        asks = {"type": "http", "url": URL, "headersHelper": "mcpvault headers s"}
+        asks = {"type": "http", "url": URL, "headersHelper": "mcpvault headers s --for https://api.example.com:443"}
     else:
         asks = {**TARGETS[client].stdio, **STDIO}
         assert done.why in ("its credential is of kind oauth", "the client knows no HTTP servers")
