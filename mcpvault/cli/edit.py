@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -82,7 +79,7 @@ def _edited(text: str) -> str:
     """
     editor = _editor()
     problem = "leaves no UTF-8 text behind"
-    with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="mcpvault-", dir=_private_place()) as private:
+    with tempfile.TemporaryDirectory(prefix="mcpvault-", dir=_private_place()) as private:
         file = Path(private) / "vault.toml"
         try:
             file.touch(mode=0o600)
@@ -121,19 +118,3 @@ def _private_place() -> str | None:
 def _environment() -> dict[str, str]:
     hidden = ("MCPVAULT_KEY", "CREDENTIALS_DIRECTORY")
     return {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """A closed terminal or a kill ends the block like ctrl-C does: what it made is removed."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ("SIGHUP", "SIGTERM") if hasattr(signal, name)]
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

@@ -139,7 +139,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(50_000)  # a short process: collecting while it imports costs more than it frees
     _open_closed_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    code = report.run(lambda: group.main(words, prog_name="mcpvault", standalone_mode=False), words)
+
+    def act() -> int:
+        return report.run(lambda: group.main(words, prog_name="mcpvault", standalone_mode=False), words)
+
+    if words and words[0] in VERBS:
+        from mcpvault.cli.termination import in_order
+
+        code = in_order(act)
+    else:
+        code = act()
     if arguments is None:
         gc.freeze()  # the process ends: what it leaves behind need not be looked through for cycles
     return code

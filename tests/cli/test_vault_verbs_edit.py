@@ -213,9 +213,16 @@ def test_on_a_terminal_one_can_give_up(home: Home, typed: str, code: int) -> Non
     assert before == home.vault.read_bytes()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_leaves_no_text_behind(home: Home, number: int) -> None:
-    """Killed while the editor is open, it removes the file with what was typed, and is exit 130."""
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [
+        (signal.SIGTERM, -signal.SIGTERM, b"mcpvault: ended by SIGTERM\n"),
+        (signal.SIGHUP, -signal.SIGHUP, b"mcpvault: ended by SIGHUP\n"),
+        (signal.SIGINT, 130, b"mcpvault: interrupted\n"),
+    ],
+)
+def test_a_signal_leaves_no_text_behind(home: Home, number: int, code: int, told: bytes) -> None:
+    """Killed while the editor is open, it removes the file with what was typed, and ends as it was told to."""
     script = editor(home, f"""echo '{TYPED}' >>"$1"; echo up; read -r line""")
     command, env = home.command(("edit",), {"EDITOR": script, "XDG_RUNTIME_DIR": str(home.home / "run")})
     process = subprocess.Popen(
@@ -228,7 +235,7 @@ def test_a_signal_leaves_no_text_behind(home: Home, number: int) -> None:
         process.send_signal(number)
         _, said = process.communicate(timeout=LONGEST)
 
-    assert (130, b"mcpvault: interrupted\n") == (process.returncode, said.lstrip(b"\n"))
+    assert (code, told) == (process.returncode, said.lstrip(b"\n"))
     assert [] == [*(home.home / "run").iterdir()]
 
 
