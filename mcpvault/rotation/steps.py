@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mcpvault.durations import moment, seconds, stamp
-from mcpvault.errors import McpVaultError, PolicyError
+from mcpvault.errors import DeadlineExceededError, McpVaultError, PolicyError, ServerError, TransportError
 from mcpvault.rotation import verification
 from mcpvault.rotation.ground import COMPANIONS, Ground
 from mcpvault.rotation.rotator import Case, Minted, rotator
@@ -22,6 +22,7 @@ from mcpvault.vault import stages
 from vault_schema import Rotation
 
 if TYPE_CHECKING:
+    from mcpvault.stages import Stage
     from mcpvault.vault.change import Change
 
 _LATEST = 253_402_300_799  # the last second of the year 9999
@@ -88,7 +89,7 @@ def confirm(on: Ground, journal: Rotation) -> bool:
     journal = on.write(journal, "promoted", attempt=journal.attempt + 1)
     outcome = on.look("current")
     if isinstance(outcome, McpVaultError):
-        if not verification.refused(outcome):
+        if not _refused(on, outcome, "current", beside="previous"):
             raise outcome
         undo(on, journal, f"refused when it was in use: {outcome.message}")
         raise PolicyError(f"{on.name}: {outcome.message}; rolled back", server=on.name)
@@ -133,8 +134,7 @@ def see_it_dead(on: Ground, journal: Rotation) -> bool:
             return _alive(on, journal)
         time.sleep(min(left, _PAUSES[min(tries, len(_PAUSES) - 1)]))
         tries += 1
-    # A program that is given a dead secret may fail in any way.
-    if not verification.refused(outcome) and on.entry.kind == "http":
+    if not _refused(on, outcome, "previous", beside="current"):
         raise outcome
     _forget_old(on, journal)
     return False
@@ -218,7 +218,7 @@ def _try(on: Ground, journal: Rotation) -> str | None:
     """Compare what the new secret sees with what the old one does; return what is wrong with it, or None."""
     new = on.look("pending")
     if isinstance(new, McpVaultError):
-        if verification.decided(new):
+        if verification.decided(new) or _refused(on, new, "pending", beside="current"):
             return new.message
         raise new
     old = on.look("current")
@@ -234,6 +234,20 @@ def _try(on: Ground, journal: Rotation) -> str | None:
         on.remark(f"accepted: the new one lacks {', '.join(lost)}")
         return None
     return f"lacks {', '.join(lost)} (--accept-changes takes it)"
+
+
+def _refused(on: Ground, outcome: McpVaultError, stage: Stage, *, beside: Stage) -> bool:
+    """
+    Tell whether *outcome* is about the secret of *stage*.
+
+    A program that is given a dead secret may fail in any way, and so may one that cannot start: it is the secret
+    where the one *beside* works meanwhile.
+    """
+    if verification.refused(outcome) or on.entry.kind == "http":
+        return verification.refused(outcome)
+    if isinstance(outcome, DeadlineExceededError) or not isinstance(outcome, TransportError | ServerError):
+        return False
+    return not isinstance(on.look(beside), McpVaultError) and isinstance(on.look(stage), McpVaultError)
 
 
 def _end_of(secret: Secret) -> str | None:
