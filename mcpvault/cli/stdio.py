@@ -33,8 +33,9 @@ def command(server: str, timeout: float | None, as_json: bool) -> None:
     """
     Be the server NAME on stdin and stdout: requests go to its URL, with the vault's credential, and answers come back.
 
-    Works with clients and servers of either era. A missing grant is an error that names the command to run; no
-    browser is ever opened. An entry with a command becomes that command, with its secrets in its environment.
+    Works with clients and servers of either era. What was asked before stdin ended is still answered. A missing grant
+    is an error that names the command to run; no browser is ever opened. An entry with a command becomes that
+    command, with its secrets in its environment.
     """
     vault = app.open_vault()
     entry = vault.resolve(server)
@@ -49,6 +50,7 @@ def command(server: str, timeout: float | None, as_json: bool) -> None:
             if len(line) > _LONGEST:
                 raise UsageError(f"stdin: a line is longer than {_LONGEST} bytes")
             bridge.take(line)
+        bridge.finish()
 
 
 def _write(message: bytes) -> None:

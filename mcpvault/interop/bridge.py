@@ -2,8 +2,9 @@
 A stdio MCP server in front of an HTTP entry of the vault: any MCP client works with no secret in its configuration.
 
 Decides which messages go where, under which ids, and what is called off. Leaves the eras' differences to
-``bridge_eras``, and credentials, connections and the server's era to the transport. Nothing of the client's but
-methods and parameters goes on: it has no headers, and its ids stay here. No browser is ever opened.
+``bridge_eras``, what the client is asked to ``bridge_questions``, and credentials, connections and the server's era
+to the transport. Nothing of the client's but methods and parameters goes on: it has no headers, and its ids stay
+here. No browser is ever opened.
 
 Spec: MCP 2026-07-28 and 2025-11-25 "stdio", "Cancellation"; 2025-03-26 "Batching".
 """
@@ -11,30 +12,27 @@ Spec: MCP 2026-07-28 and 2025-11-25 "stdio", "Cancellation"; 2025-03-26 "Batchin
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
-import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, RemoteProtocolError, RpcError
 from mcpvault.interop import bridge_eras
 from mcpvault.interop.bridge_eras import Facts
+from mcpvault.interop.bridge_questions import Questions
 from mcpvault.interop.interruptible import CalledOff, Interruptible
 from mcpvault.mcp import era, jsonrpc
-from mcpvault.mcp.callbacks import Callbacks
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.rounds import carried_on
 from mcpvault.mcp.wire import Json, Transport
 
-if TYPE_CHECKING:
-    from mcpvault.mcp.elicitation import FormElicitation, UrlElicitation
-
 LOG = logging.getLogger("mcpvault.bridge")
 MOST_AT_ONCE = 64
+_LAST_WORDS = 2.0  # seconds; a request whose time is over is called off at the server before that is told
+Request = tuple[Any, str, Json | None]  # id, method, parameters
 _PARSE_ERROR, _INVALID_REQUEST = -32700, -32600
 
 
@@ -65,14 +63,16 @@ class Bridge:
         self._timeout = timeout
         self._write = write
         self._writing = threading.Lock()
-        self._ids = itertools.count(1)
         self._running: dict[str, threading.Event] = {}  # the client's requests, by id
-        self._asked: dict[str, queue.SimpleQueue[Json | None]] = {}  # ours to the client, by id
+        self._lasting: set[str] = set()  # those that have no end of their own
+        self._questions = Questions(self._send, timeout)
         self._workers = ThreadPoolExecutor(MOST_AT_ONCE, "bridge")
+        self._work: set[Future[None]] = set()
         self._known = False  # what the server is has been asked
         self._facts: Facts = ({}, {}, None)
         self._opening = threading.Lock()
         self._listener: threading.Thread | None = None
+        self._ended = threading.Event()  # the client says nothing more
         self._over = threading.Event()
 
     def take(self, line: bytes) -> None:
@@ -83,55 +83,74 @@ class Bridge:
         if isinstance(message, RemoteProtocolError):
             self._send({"id": None, "error": {"code": _PARSE_ERROR, "message": "parse error"}})
         elif isinstance(message, list) and message:  # 2025-03-26
-            self._workers.submit(self._batch, message)
-        else:
-            self._dispatch(message, self._send)
+            answers: list[Json] = []
+            if asked := [request for each in message if (request := self._accepted(each, answers.append))]:
+                self._begin(self._batch, asked, answers)
+            elif answers:
+                self._out_batch(answers)
+        elif (request := self._accepted(message, self._send)) is not None:
+            self._begin(self._answer, request, self._send)
+
+    def finish(self) -> None:
+        """Answer what has been asked, within little more than the time of one; the client says nothing more."""
+        self._ended.set()
+        self._questions.end()
+        for key in [*self._lasting]:
+            self._call_off(key)
+        wait([*self._work], None if self._timeout is None else self._timeout + _LAST_WORDS)
 
     def close(self) -> None:
         """Call everything off, and end the session with the server as well as it goes."""
         self._over.set()
         for event in [*self._running.values()]:
             event.set()
-        for waiting in [*self._asked.values()]:
-            waiting.put(None)
+        self._questions.end()
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._transport.close()
 
-    def _dispatch(self, message: Any, send: Callable[[Json], None], *, here: bool = False) -> None:
+    def _begin(self, answer: Callable[..., None], *words: Any) -> None:
+        work = self._workers.submit(answer, *words)
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
+
+    def _accepted(self, message: Any, send: Callable[[Json], None]) -> Request | None:
+        """Do at once what waits for no server, however many calls are under way; return a request that does."""
         if not isinstance(message, dict):
             send({"id": None, "error": {"code": _INVALID_REQUEST, "message": "invalid request"}})
-            return
+            return None
         id_, method, params = message.get("id"), message.get("method"), message.get("params")
         if method is None:
-            if (waiting := self._asked.get(str(id_))) is not None:
-                waiting.put(message)
+            self._questions.answered(message)
         elif not isinstance(method, str) or not isinstance(params, dict | None):
             send({"id": id_, "error": {"code": _INVALID_REQUEST, "message": "invalid request"}})
         elif "id" not in message:
             self._notified(method, params or {})
-        elif here:
-            self._answer(id_, method, params, send)
+        elif method == "ping" and not bridge_eras.is_modern(params):
+            send({"id": id_, "result": {}})
         else:
             self._running[repr(id_)] = threading.Event()
-            self._workers.submit(self._answer, id_, method, params, send)
+            return id_, method, params
+        return None
 
-    def _batch(self, messages: list[Any]) -> None:
-        answers: list[Json] = []
-        for message in messages:
-            self._dispatch(message, answers.append, here=True)
+    def _batch(self, asked: list[Request], answers: list[Json]) -> None:
+        for request in asked:
+            self._answer(request, answers.append)
         if answers:
-            self._out([{"jsonrpc": "2.0", **answer} for answer in answers])
+            self._out_batch(answers)
+
+    def _call_off(self, key: str) -> None:
+        if (event := self._running.get(key)) is not None:
+            event.set()
 
     def _notified(self, method: str, params: Json) -> None:
         if method == "notifications/cancelled":
-            event = self._running.get(repr(params.get("requestId")))
-            if event is not None:
-                event.set()
+            self._call_off(repr(params.get("requestId")))
         elif method == "notifications/initialized" and self._listener is None:
             self._listener = threading.Thread(target=self._listen, name="bridge-listener", daemon=True)
             self._listener.start()
 
-    def _answer(self, id_: Any, method: str, params: Json | None, send: Callable[[Json], None]) -> None:
+    def _answer(self, request: Request, send: Callable[[Json], None]) -> None:
+        id_, method, params = request
         called_off = self._running.setdefault(repr(id_), threading.Event())
         if called_off.is_set():
             self._running.pop(repr(id_), None)
@@ -158,10 +177,8 @@ class Bridge:
         modern = bridge_eras.is_modern(params)
         if modern and (refusal := bridge_eras.unsupported(params)) is not None:
             raise RpcError(refusal["message"], code=refusal["code"], data=refusal["data"])
-        if method == "ping" and not modern:
-            return {}
         if method == "initialize":
-            self._introduce(params or {})
+            self._transport.client = ClientSide(self._name, self._questions.callbacks(params or {}))
             self._open(deadline)
             return bridge_eras.initialize_result(
                 (params or {}).get("protocolVersion"), self._transport.era, self._facts
@@ -209,55 +226,19 @@ class Bridge:
                 self._facts = self._transport.server_info, self._transport.capabilities, self._transport.instructions
             self._known = True
 
-    def _introduce(self, params: Json) -> None:
-        """Declare to the server what the client can be asked for."""
-        can = params.get("capabilities")
-        can = can if isinstance(can, dict) else {}
-        modes = can.get("elicitation")
-        modes = modes if isinstance(modes, dict) else {"none": {}}
-
-        def elicit(asked: FormElicitation | UrlElicitation) -> Json | None:
-            return self._of_client("elicitation/create", asked.raw)
-
-        def sample(asked: Json) -> Json | None:
-            return self._of_client("sampling/createMessage", asked)
-
-        self._transport.client = ClientSide(
-            self._name,
-            Callbacks(
-                # "an empty capabilities object is equivalent to declaring support for form mode only" -- 2025-11-25
-                on_elicitation=elicit if not modes or "form" in modes else None,
-                on_url=elicit if "url" in modes else None,
-                on_sampling=sample if "sampling" in can else None,
-                roots=self._roots if "roots" in can else None,
-            ),
-        )
-
-    def _roots(self) -> list[Any]:
-        roots = (self._of_client("roots/list", None) or {}).get("roots")
-        return roots if isinstance(roots, list) else []
-
-    def _of_client(self, method: str, params: Json | None) -> Json | None:
-        """Ask the client; None where it says no, or has gone."""
-        id_ = f"mcpvault-{next(self._ids)}"
-        waiting = self._asked[id_] = queue.SimpleQueue()
-        try:
-            self._send({"id": id_, "method": method, **({} if params is None else {"params": params})})
-            told = None
-            with contextlib.suppress(queue.Empty):
-                told = None if self._over.is_set() else waiting.get(timeout=self._timeout)
-        finally:
-            del self._asked[id_]
-        result = (told or {}).get("result")
-        return result if isinstance(result, dict) else None
-
     def _subscribed(self, id_: Any, params: Json) -> Json:
         """Carry a subscription; the client knows it by its own request."""
-        for message in self._transport.listen(params, Deadline(None)):
-            facts = message.get("params")
-            facts = facts if isinstance(facts, dict) else {}
-            meta = {**(facts.get("_meta") or {}), era.META_SUBSCRIPTION: id_}
-            self._heard(str(message.get("method")), {**facts, "_meta": meta})
+        self._lasting.add(repr(id_))
+        try:
+            if self._ended.is_set():
+                raise CalledOff
+            for message in self._transport.listen(params, Deadline(None)):
+                facts = message.get("params")
+                facts = facts if isinstance(facts, dict) else {}
+                meta = {**(facts.get("_meta") or {}), era.META_SUBSCRIPTION: id_}
+                self._heard(str(message.get("method")), {**facts, "_meta": meta})
+        finally:
+            self._lasting.discard(repr(id_))
         return {"resultType": "complete"}
 
     def _listen(self) -> None:
@@ -282,6 +263,9 @@ class Bridge:
 
     def _send(self, message: Json) -> None:
         self._out({"jsonrpc": "2.0", **message})
+
+    def _out_batch(self, answers: list[Json]) -> None:
+        self._out([{"jsonrpc": "2.0", **answer} for answer in answers])
 
     def _out(self, message: Any) -> None:
         data = jsonrpc.encode(message)

@@ -16,6 +16,7 @@ import pytest
 from house import LONGEST, TOKEN, Home, new_vault
 from oauth_house import oauth_house
 
+from mcpvault.interop.bridge import MOST_AT_ONCE
 from mcpvault.testing import FakeMcpServer
 
 META = {
@@ -213,6 +214,51 @@ def test_a_request_is_called_off(tmp_path: Path, era: str) -> None:
                     bridge.ask("ping")
 
 
+def test_what_was_asked_before_the_end_is_answered(tmp_path: Path, server: FakeMcpServer) -> None:
+    """A pipe of requests gets all its answers, a slow one's too; then the bridge ends."""
+    params = {"protocolVersion": "2025-06-18", "capabilities": CAPABILITIES, "clientInfo": {"name": "t"}}
+    slow = {"name": "slow", "arguments": {"seconds": 0.3}}
+    bridge = Client(new_vault(tmp_path, server.url), "demo")
+    asked = [bridge.begin("initialize", params)]
+    bridge.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+    asked += [bridge.begin("tools/list"), bridge.begin("tools/call", slow), bridge.begin("ping")]
+
+    out, said = bridge.process.communicate(timeout=LONGEST)
+    bridge.watchdog.cancel()
+
+    answers = [message for message in map(json.loads, out.splitlines()) if "id" in message]
+    assert asked == sorted(answer["id"] for answer in answers)
+    assert [True] * len(asked) == ["result" in answer for answer in answers]
+    assert (0, b"") == (bridge.process.returncode, said)
+
+
+def test_what_has_no_end_of_its_own_does_not_outlast_the_client(tmp_path: Path) -> None:
+    """A subscription, and a call that waits for the client's word, end with stdin; what times out is an error."""
+    with FakeMcpServer(era="modern", token=TOKEN, interactive=True) as server:
+        home = new_vault(tmp_path, server.url)
+        bridge = Client(home, "demo", modern=True)
+        bridge.begin("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+        assert "notifications/subscriptions/acknowledged" == bridge.line()["method"]
+        out, said = bridge.process.communicate(timeout=LONGEST)
+        bridge.watchdog.cancel()
+        assert (0, b"", b"") == (bridge.process.returncode, out, said)
+
+        asking = Client(home, "demo")
+        asking.initialize()
+        id_ = asking.begin("tools/call", {"name": "ask", "arguments": {}})
+        assert "elicitation/create" == asking.line()["method"]
+        out, said = asking.process.communicate(timeout=LONGEST)
+        asking.watchdog.cancel()
+        assert (0, id_, b"") == (asking.process.returncode, json.loads(out)["id"], said)
+
+        waiting = Client(home, "demo", "--timeout", "0.5")
+        id_ = waiting.begin("tools/call", {"name": "slow", "arguments": {"seconds": 600}})
+        out, said = waiting.process.communicate(timeout=LONGEST)
+        waiting.watchdog.cancel()
+        assert (0, id_, b"") == (waiting.process.returncode, json.loads(out)["id"], said)
+        assert 4 == json.loads(out)["error"]["data"]["exitCode"]
+
+
 WRONG = [
     (b"nonsense", -32700, None),
     (b"7", -32600, None),
@@ -233,6 +279,27 @@ def test_a_wrong_message_ends_nothing(tmp_path: Path, line: bytes, code: int, id
         told = bridge.line()
         assert (code, id_) == (told["error"]["code"], told["id"])
         assert {} == bridge.ask("ping")
+
+
+def test_ping_and_a_call_off_wait_for_no_call(tmp_path: Path) -> None:
+    """With as many calls under way as there can be: alone and in a batch, and a call that has not begun never does."""
+    slow = {"name": "slow", "arguments": {"seconds": 600}}
+    with (
+        FakeMcpServer(token=TOKEN, interactive=True) as server,
+        client(new_vault(tmp_path, server.url), "demo") as bridge,
+    ):
+        bridge.initialize()
+        begun = [bridge.begin("tools/call", slow) for _ in range(MOST_AT_ONCE)]
+        while len(server.called("tools/call")) < MOST_AT_ONCE:
+            assert {} == bridge.ask("ping")
+        begun.append(bridge.begin("tools/call", slow))
+        ping = {"jsonrpc": "2.0", "id": "p", "method": "ping"}
+        bridge.send([ping, *({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id_}}
+                             for id_ in begun)])  # fmt: skip
+        assert [{"jsonrpc": "2.0", "id": "p", "result": {}}] == bridge.line()
+        assert "echo" in {tool["name"] for tool in bridge.ask("tools/list")["tools"]}
+
+    assert MOST_AT_ONCE == len(server.called("tools/call"))
 
 
 def test_a_batch_gets_a_batch(tmp_path: Path) -> None:
