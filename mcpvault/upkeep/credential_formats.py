@@ -14,6 +14,7 @@ from mcpvault.errors import ConfigurationError, UsageError
 from mcpvault.opened import Live
 
 _GROUP = "client.authentication.k8s.io"
+_NO_HOST = frozenset("/?#@%\\")
 _VERSIONS = (f"{_GROUP}/v1", f"{_GROUP}/v1beta1")
 
 
@@ -37,7 +38,7 @@ def git_request(text: str) -> GitRequest:
 
     Raises:
         UsageError: A line is no ``key=value``, or holds a character that would begin another; or no host is named:
-            what git means is not known then (CVE-2020-11008).
+            what git means is not known then (CVE-2020-11008); or what is named is more than a scheme and a host.
     """
     told: dict[str, str] = {}
     capabilities = []
@@ -50,6 +51,9 @@ def git_request(text: str) -> GitRequest:
         if key == "capability[]":
             capabilities.append(value)
         told[key] = value
+    # git decodes "%2f" in a URL's host: what follows the slash would pass for a path here, and is a host to git.
+    if not _NO_HOST.isdisjoint(told.get("protocol", "") + told.get("host", "")):
+        raise UsageError("stdin: expected a host and no more in git's host")
     url = f"{told['protocol']}://{told['host']}/" if told.get("protocol") and told.get("host") else told.get("url")
     if not url:
         raise UsageError("stdin: expected git's protocol and host")

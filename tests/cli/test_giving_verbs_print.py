@@ -67,6 +67,20 @@ def test_git_asks_for_a_credential(home: Home) -> None:
         assert "" == home.run("token", "basic", operation, "--format", "git", stdin="x").stdout
 
 
+def test_git_is_not_led_elsewhere_by_a_slash_in_a_host(home: Home) -> None:
+    """Git decodes ``%2f`` in a URL's host, and would send the password to what stands behind it: it gets none."""
+    command, env = home.command(("token", "basic", "--format", "git"), {})
+    (home.home / ".gitconfig").write_text(f'[credential]\nhelper = "!{" ".join(command)}"\n')
+
+    for host in ("mcp.example.com%2f.evil.example", "mcp.example.com%3f.evil.example"):
+        done = subprocess.run(
+            ["git", "credential", "fill"], input=f"url=https://{host}/repo.git\n\n",
+            env=env | {"GIT_TERMINAL_PROMPT": "0"},
+            cwd=home.home, capture_output=True, text=True, timeout=LONGEST, check=False,
+        )  # fmt: skip
+        assert (128, "", True) == (done.returncode, done.stdout, "expected a host and no more" in done.stderr)
+
+
 def test_git_gets_a_scheme_when_it_can_take_one(home: Home) -> None:
     """``capability[]=authtype`` makes a bearer token one; without it the token is a password."""
     asked = "protocol=https\nhost=mcp.example.com\n"
@@ -101,6 +115,11 @@ REFUSED = [
     (2, "expected git's protocol and host", "", ["token", "demo", "get", "--format", "git"]),
     (2, "expected git's protocol and host", "host=mcp.example.com\n\n", ["token", "demo", "get", "--format", "git"]),
     (2, "expected git's protocol and host", "protocol=https\nhost=\n\n", ["token", "demo", "get", "--format", "git"]),
+    *((2, "expected a host and no more", f"protocol=https\nhost={host}\n\n",
+       ["token", "demo", "get", "--format", "git"])
+      for host in ("mcp.example.com/evil", "mcp.example.com?.evil", "mcp.example.com#e", "u@mcp.example.com")),
+    (2, "expected a host and no more", "protocol=https://mcp.example.com/\nhost=evil.example\n\n",
+     ["token", "demo", "get", "--format", "git"]),
     (2, "expected git's lines", "nonsense\n", ["token", "demo", "get", "--format", "git"]),
     (2, "is no http or https URL", "", ["headers", "demo", "--for", "mcp.example.com"]),
     (8, "is a stdio server", "", ["headers", "local"]),
