@@ -38,17 +38,18 @@ def plan(on: Ground) -> Plan:
     Say what would be done.
 
     Raises:
-        ConfigurationError: The entry keeps no tokens, or the old ones would lie where another entry's are.
+        ConfigurationError: The entry keeps no tokens, or an entry that shares them rotates them already.
     """
     main = on.vault.authorization(on.name)
     if main.settings.persist == "none":
         raise ConfigurationError(f"{on.name}: has no tokens that are kept", server=on.name)
-    beside = {main.store.beside(part).credential for part in (BEFORE, GIVEN_UP)}
     for name in on.vault.names():
-        if (on.vault.entry(name).credential or name) in beside:
+        other = on.vault.entry(name)
+        shared = name != on.name and (other.credential or name) == main.store.credential
+        if shared and other.rotation is not None and other.rotation.open and other.rotation.rotator == ROTATOR:
             raise ConfigurationError(
-                f"{on.name}: its old tokens would lie where those of {name} are",
-                hint=f"give that another: mcpvault set {name} credential NAME",
+                f"{on.name}: shares its tokens with {name}, whose rotation is open",
+                hint=f"run: mcpvault rotate {name} --resume",
                 server=on.name,
             )
     first = "a person logs in" if main.settings.needs_person else "the entry obtains another token in its own name"
@@ -121,7 +122,8 @@ def revoke(on: Ground, journal: Rotation) -> bool:
     record = _old(main)
     for each in main.give_back(record, timeout=on.conditions.timeout) if record is not None else ():
         on.remark(None if each.outcome == "revoked" else f"the old {each.token}: {each.outcome}")
-    on.write(journal, "revoked", problem=None, ended=stamp(on.now()))
+    lost = "the old tokens were not found, and not revoked" if record is None else None
+    on.write(journal, "revoked", problem=lost, ended=stamp(on.now()))
     return True
 
 
@@ -130,6 +132,8 @@ def see_it_dead(on: Ground, journal: Rotation) -> bool:
     main = on.vault.authorization(on.name)
     record, ended = _old(main), moment(journal.ended or journal.updated)
     problem = None
+    if record is None:
+        problem = journal.problem or "the old tokens were not found, and nobody has seen them refused"
     while record is not None:
         outcome = _see(on, record)
         if isinstance(outcome, McpVaultError):

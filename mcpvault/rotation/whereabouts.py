@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mcpvault.errors import VaultError
 from mcpvault.rotation.ground import Ground
-from mcpvault.state.grants import BEFORE
+from mcpvault.state.grants import BEFORE, withdraw
 from mcpvault.state.host import host_name
 from mcpvault.state.journal import plain
 from vault_schema import Rotation
@@ -34,6 +35,7 @@ class Elsewhere(NamedTuple):
 
 def begun(on: Ground, rotation: str) -> dict[str, str]:
     """Note the rotation of that id in this state, before anybody else hears of it; return what its journal says."""
+    _take_over(on)
     on.vault.state.replace(_mark(on), rotation.encode())
     return {"host": plain(host_name())}
 
@@ -80,10 +82,34 @@ def _was_begun_here(on: Ground, main: EntryAuthorization, journal: Rotation) -> 
     """Take over what an older version began, which left no note: its tokens are here, or nobody has touched any."""
     if journal.host is not None:
         return False
+    _take_over(on)
     here = journal.step == "planned" or any(held(main.store.beside(part)) is not None for part in (BEFORE, GIVEN_UP))
     if here:
         begun(on, journal.id)
     return here
+
+
+def _take_over(on: Ground) -> None:
+    """Move what an older version kept under a name that another credential may have; whose it is, the record says."""
+    main = on.vault.authorization(on.name).store
+    users: dict[str, set[str]] = {}
+    for name in on.vault.names():
+        users.setdefault(on.vault.entry(name).credential or name, set()).add(name)
+    for part in (BEFORE, GIVEN_UP):
+        former = main.named(f"{main.credential[: 62 - len(part)]}-{part}")
+        try:
+            record = held(former)
+        except VaultError as error:
+            on.remark(f"{former.credential}: what an older version may have kept of it there: {error.message}")
+            continue
+        of = set(record.entries) if record is not None else set()
+        if record is None or not of & users[main.credential] or of & users.get(former.credential, set()):
+            continue
+        kept = main.beside(part)
+        with kept.exclusive():
+            if held(kept) is None:
+                kept.write(record)
+        withdraw(former)
 
 
 def _mark(on: Ground) -> str:

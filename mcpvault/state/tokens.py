@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("mcpvault.state")
 Persist = Literal["all", "refresh", "none"]
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?:\.(?:before|given-up))?"  # the dot: see ``TokenStore.beside``
 _POLL = 0.025  # seconds
 _NOTHING = Secret("")
 
@@ -41,7 +41,7 @@ class TokenStore:
 
     Args:
         store: The state folder.
-        credential: Its name; entries may share one.
+        credential: Its name; entries may share one. ``beside`` makes others.
         vault_id: Sealed with it.
         seal: Seals data, bound to associated data, into one line.
         unseal: Opens such a line, or raises a ``VaultError``.
@@ -190,10 +190,18 @@ class TokenStore:
         )
 
     def beside(self, part: str) -> TokenStore:
-        """Return the store of what a rotation keeps of this credential, beside it: ``before``, ``given-up``."""
+        """
+        Return the store of what a rotation keeps of this credential, beside it: ``before``, ``given-up``.
+
+        There is a dot in its name, which no credential's has (SPEC §10.1).
+        """
+        return self.named(f"{self.credential}.{part}")
+
+    def named(self, credential: str) -> TokenStore:
+        """Return the store of another name, for the same entry."""
         return TokenStore(
             self._store,
-            f"{self.credential[: 62 - len(part)]}-{part}",
+            credential,
             vault_id=self.vault_id,
             seal=self._seal,
             unseal=self._unseal,
@@ -275,7 +283,7 @@ def sealed_in(store: StateStore, credential: str) -> int | None:
 
 
 def credentials(store: StateStore) -> tuple[str, ...]:
-    """Return the names of all credentials that have a record here."""
+    """Return the names of all records that are here: of credentials, and of what rotations keep beside them."""
     found = (re.fullmatch(rf"token-({_NAME})\.toml", name) for name in store.names())
     return tuple(match[1] for match in found if match)
 
