@@ -62,7 +62,7 @@ class TakesProgram(click.Command):
 @click.option("--accept-changes", is_flag=True, help="Take a new secret that sees fewer tools or scopes.")
 @click.option("--require-dead", is_flag=True, help="Fail if the old secret is accepted after it was ended.")
 @click.option("--wait", type=durations.DURATION, default="5m", show_default=True, metavar="5m",
-              help="How long the old secret may still be accepted then.")  # fmt: skip
+              help="How long an issuer may take to know a published key, and to refuse an old secret.")  # fmt: skip
 @app.timeout_option
 @app.dry_run_option
 @app.json_option
@@ -188,6 +188,8 @@ def _conditions(given: Secret | None, options: dict[str, Any]) -> Conditions:
         require_dead=options["require_dead"],
         force=options["force"],
         dead_within=options["wait"],
+        known_within=options["wait"],
+        tell=output.note,
         given=given,
     )
 

@@ -35,12 +35,21 @@ COMPANIONS = {"client_id": "client_id", "key_id": "key_id", "client_uri": "regis
 STAGED = ("auth.registration_access_token",)
 
 
+PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between looks at what an issuer is yet to learn; then the last again
+
+
+def _nobody_listens(text: str) -> None:
+    return None
+
+
 class Conditions(Record):
     """
     What a person allows, and how long things may take; seconds.
 
     ``dead_within``: how long after it was ended the old secret may still be accepted; ``require_dead``: what is
     accepted for longer keeps the rotation open; ``force``: it ends, whatever cannot be ended or brought back.
+    ``known_within``: how long an issuer may take to know a key that was published; ``tell`` is called with what people
+    should know meanwhile.
     """
 
     timeout: float = 60.0
@@ -48,6 +57,8 @@ class Conditions(Record):
     require_dead: bool = False
     force: bool = False
     dead_within: float = 300.0
+    known_within: float = 300.0
+    tell: Callable[[str], None] = _nobody_listens
     given: Secret | None = None
 
 

@@ -28,6 +28,7 @@ class PrivateKey:
         where += [f"by {case.command[0]!r}"] if case.command else []
         return Plan(
             keeps_old=True,
+            settles=True,
             steps=(
                 "a key is made here; it never leaves the vault",
                 f"both public keys are published: {' and '.join(where) or 'nowhere yet'}",

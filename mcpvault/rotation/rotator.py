@@ -79,11 +79,13 @@ class Plan(Record):
     What a rotator would do, in sentences for people.
 
     ``keeps_old``: the old secret stays good until it is ended, so that a rotation can be rolled back at any step.
+    ``settles``: the issuer learns of the new one by itself, and may take a while: it is asked again.
     """
 
     keeps_old: bool
     steps: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    settles: bool = False
 
 
 class Minted(Record):

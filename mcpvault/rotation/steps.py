@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from mcpvault.durations import moment, seconds, stamp
 from mcpvault.errors import DeadlineExceededError, McpVaultError, PolicyError, ServerError, TransportError
-from mcpvault.rotation import verification
-from mcpvault.rotation.ground import COMPANIONS, Ground
+from mcpvault.rotation import settling, verification
+from mcpvault.rotation.ground import COMPANIONS, PAUSES, Ground
 from mcpvault.rotation.rotator import Case, Minted, rotator
 from mcpvault.secret import Secret
 from mcpvault.state.fallbacks import counted
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from mcpvault.vault.change import Change
 
 _LATEST = 253_402_300_799  # the last second of the year 9999
-_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between looks at a secret that is to be dead; then the last again
 
 
 def mint(on: Ground, journal: Rotation) -> bool:
@@ -57,11 +56,13 @@ def verify(on: Ground, journal: Rotation) -> bool:
     journal = on.write(journal, "stored", attempt=journal.attempt + 1)
     case = on.case(journal, "pending")
     maker.publish(case.replaced(attempt=journal.attempt), on.deadline())
-    lost = _try(on, journal)
+    plan = maker.plan(case)
+    journal, new = settling.look(on, journal, "pending") if plan.settles else (journal, on.look("pending"))
+    lost = _wanting(on, new)
     if lost is None:
         on.write(journal, "verified", problem=None)
         return True
-    if maker.plan(case).keeps_old or not isinstance(on.look("current"), McpVaultError):
+    if plan.keeps_old or not isinstance(on.look("current"), McpVaultError):
         undo(on, journal, lost)
         told, hint = "rolled back", "the old one is in use as before"
     else:
@@ -87,7 +88,8 @@ def promote(on: Ground, journal: Rotation) -> bool:
 def confirm(on: Ground, journal: Rotation) -> bool:
     """Use the new secret as everybody does from now on; if that fails, go back while there is a way."""
     journal = on.write(journal, "promoted", attempt=journal.attempt + 1)
-    outcome = on.look("current")
+    settles = rotator(journal.rotator).plan(on.case(journal, "current")).settles
+    journal, outcome = settling.look(on, journal, "current") if settles else (journal, on.look("current"))
     if isinstance(outcome, McpVaultError):
         if not _refused(on, outcome, "current", beside="previous"):
             raise outcome
@@ -132,7 +134,7 @@ def see_it_dead(on: Ground, journal: Rotation) -> bool:
         left = ended + on.conditions.dead_within - on.now()
         if left <= 0:
             return _alive(on, journal)
-        time.sleep(min(left, _PAUSES[min(tries, len(_PAUSES) - 1)]))
+        time.sleep(min(left, PAUSES[min(tries, len(PAUSES) - 1)]))
         tries += 1
     if not _refused(on, outcome, "previous", beside="current"):
         raise outcome
@@ -188,8 +190,11 @@ def give_up(on: Ground, journal: Rotation) -> bool:
     """End the secret that did not come into use, then forget it."""
     case = on.case(journal, "pending")
     if "pending" in case.secrets and not _in_use(case, "pending", journal.pending_client_id):
+        maker = rotator(journal.rotator)
         try:
-            on.remark(rotator(journal.rotator).withdraw(case, on.deadline()))
+            on.remark(maker.withdraw(case, on.deadline()))
+            if maker.plan(case).settles:
+                settling.see_old_one_known(on, journal)
         except McpVaultError as error:
             if not on.conditions.force:
                 raise
@@ -214,9 +219,8 @@ STEPS = {
 }
 
 
-def _try(on: Ground, journal: Rotation) -> str | None:
+def _wanting(on: Ground, new: verification.Seen | McpVaultError) -> str | None:
     """Compare what the new secret sees with what the old one does; return what is wrong with it, or None."""
-    new = on.look("pending")
     if isinstance(new, McpVaultError):
         if verification.decided(new) or _refused(on, new, "pending", beside="current"):
             return new.message

@@ -36,7 +36,7 @@ class RotationHouse:
         import time
 
         given = Secret(secret) if secret is not None else None
-        told = Conditions(given=given, **{"dead_within": 0.0, **conditions})
+        told = Conditions(given=given, **{"dead_within": 0.0, "known_within": 0.0, **conditions})
         return Machine(self.open(), name, told, now=lambda: time.time() + self.shift)
 
     def rotate(self, secret: str = NEW, **conditions: Any) -> Rotation:

@@ -15,7 +15,7 @@ from urllib.parse import unquote_plus
 
 from mcpvault.testing.authorization.clients import SECRET_METHODS, Client
 from mcpvault.testing.authorization.parameters import Parameters
-from mcpvault.testing.authorization.reply import OAuthRefusal
+from mcpvault.testing.authorization.reply import Json, OAuthRefusal
 from mcpvault.testing.listener import Recorded
 
 if TYPE_CHECKING:
@@ -97,13 +97,25 @@ def _claimed(parameters: Parameters) -> str:
     return subject
 
 
+def _candidates(issuer: Issuer, client: Client, kid: object) -> list[Json]:
+    """Return the client's keys that a JWT may be signed with, as far as the server knows them just now."""
+    if issuer.now() >= client.fetched_until:
+        client.fetched, client.fetched_until = client.keys, issuer.now() + issuer.policy.jwks_cache
+    rule, known = issuer.policy.kid, client.fetched
+    if rule == "first":
+        return known[:1]
+    if rule == "needed" and kid is None and len(known) > 1:
+        return []
+    return [key for key in known if rule == "ignored" or kid in (None, key.get("kid"))]
+
+
 def _check_assertion(issuer: Issuer, client: Client, parameters: Parameters) -> None:
     from mcpvault.testing.authorization.jose import Jws
 
     if parameters.needed("client_assertion_type") != ASSERTION_TYPE:
         raise _unknown("private_key_jwt", f"client_assertion_type is to be {ASSERTION_TYPE}")
     assertion = Jws.parse(parameters["client_assertion"])
-    keys = [key for key in client.keys if assertion.header.get("kid") in (None, key.get("kid"))]
+    keys = _candidates(issuer, client, assertion.header.get("kid"))
     faults = []
     for key in keys:
         try:

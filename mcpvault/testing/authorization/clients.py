@@ -36,6 +36,8 @@ class Client:
     old_secret_ends_at: float = 0  # Unix seconds
     access_token: str | None = None  # RFC 7592
     used_jti: set[str] = field(default_factory=set)
+    fetched: list[Json] = field(default_factory=list)  # its keys, believed until fetched_until
+    fetched_until: float = 0  # Unix seconds
 
     @property
     def auth_method(self) -> str:

@@ -35,6 +35,10 @@ class Policy:
         grant_types: The grants that the token endpoint knows.
         auth_methods: The ways in which clients may authenticate.
         assertion_audience: What ``aud`` of a client's JWT must be: ``"issuer"``, ``"token_endpoint"`` or ``"either"``.
+        jwks_cache: Seconds for which the public keys of a client are believed once they were fetched.
+        kid: What becomes of the ``kid`` of such a JWT: ``"chosen"`` picks the key, and where there is none each is
+            tried; ``"ignored"``: each is tried; ``"first"``: the first key is taken; ``"needed"``: as ``"chosen"``,
+            but without one there may be one key only.
         assertion_algorithms: The signature algorithms of such JWTs.
         registration: Whether clients may register themselves (RFC 7591).
         registration_management: Whether they get an address to manage that (RFC 7592).
@@ -85,6 +89,8 @@ class Policy:
     grant_types: Sequence[str] = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, DEVICE_CODE)
     auth_methods: Sequence[str] = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
     assertion_audience: Literal["issuer", "token_endpoint", "either"] = "issuer"
+    jwks_cache: float = 0
+    kid: Literal["chosen", "ignored", "first", "needed"] = "chosen"
     assertion_algorithms: Sequence[str] = ("ES256", "RS256", "PS256", "EdDSA")
     registration: bool = True
     registration_management: bool = True
