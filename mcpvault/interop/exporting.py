@@ -20,6 +20,13 @@ from vault_schema import Document, ServerEntry, origin_of
 from vault_schema.fields import OAUTH_KINDS
 from vault_schema.record import Record
 
+# What a client's own words say of the way to a server: another way does not have them. The rest holds for any.
+_FORM = frozenset({"type", "transport"})
+_REACHED_BY = _FORM | {
+    *("command", "args", "env", "env_vars", "envFile", "cwd", "url", "serverUrl", "httpUrl", "headers", "oauth"),
+    *("auth", "authProviderType", "targetAudience", "targetServiceAccount", "oauth_resource", "scopes"),
+    *("bearer_token_env_var", "http_headers", "env_http_headers", "sse_read_timeout", "experimental_environment"),
+}
 _INPUT = re.compile(r"\$\{input:([^}]+)\}")
 
 
@@ -69,10 +76,13 @@ def export(document: Document, names: Iterable[str], client: str, *, ask_vault: 
         own = dict(held.get(f"x-{client}", {}))
         asked = _asked(own.pop("inputs", None)) if client == "vscode" else {}
         server, done = _server(document.server(name), _asking(target, asked), ask_vault=ask_vault)
-        if done.form != "stdio":
-            kept = {**_timeout(held, target), **own}
-            server = {**server, **{key: value for key, value in kept.items() if key not in server}}
-        servers[name] = server
+        if done.form == "stdio":
+            losses = [f"{key}: kept below x-{client}, and means nothing where the vault is asked"
+                      for key in own if key in _REACHED_BY and key not in _FORM]  # fmt: skip
+            own = {key: value for key, value in own.items() if key not in _REACHED_BY}
+            done = done.replaced(losses=tuple(losses))
+        kept = {**_timeout(held, target), **own}
+        servers[name] = server = {**server, **{key: value for key, value in kept.items() if key not in server}}
         told.append(done)
         known = {each["id"] for each in inputs}
         inputs += [each for each in _inputs(server, asked) if client == "vscode" and each["id"] not in known]

@@ -148,6 +148,22 @@ def test_what_a_client_is_not_told_is_reported(vault: Vault) -> None:
     ].losses
 
 
+@pytest.mark.parametrize("ask_vault", [True, False])
+def test_what_a_client_alone_understands_holds_in_any_form(vault: Vault, *, ask_vault: bool) -> None:
+    """Switches, tools that need no asking, time for a call; what belongs to another way to the server is reported."""
+    own = {"alwaysAllow": ["x"], "disabled": True, "type": "http", "oauth": {"clientId": "c"}}
+    with vault.change() as change:
+        change.add_server("s", {"url": URL, "auth": {"kind": "bearer"}, "timeout": {"total": 9}, "x-gemini": own})
+        change.set_secret("s", "auth.token", Secret(TOKEN))
+
+    made = export(vault.document, ["s"], "gemini", ask_vault=ask_vault)
+
+    expected = {**STDIO, "timeout": 9000, "alwaysAllow": ["x"], "disabled": True}
+    assert expected == tree_of(made, "gemini")["mcpServers"]["s"]
+    [done] = made.entries
+    assert ("oauth: kept below x-gemini, and means nothing where the vault is asked",) == done.losses
+
+
 def test_vscode_asks_for_a_header_once(vault: Vault) -> None:
     """An input of type password, once for each variable."""
     with vault.change() as change:
