@@ -59,11 +59,12 @@ def command(path: Path, client: str | None, move: bool, dry_run: bool, as_json: 
 def _became(row: Row, *, dry_run: bool) -> str:
     if not row.added:
         return f"left out: {row.why}"
-    words = [f"{'would be added' if dry_run else 'added'}: {row.kind}, {row.leads_to}"]
+    became = "there already, and the same" if row.there else "would be added" if dry_run else "added"
+    words = [f"{became}: {row.kind}, {row.leads_to}"]
     if row.sealed:
         words.append(f"sealed {', '.join(row.sealed)}")
     if row.references:
         words.append(f"refers to {', '.join(row.references)}")
-    if row.kind == "stdio":
+    if row.kind == "stdio" and not row.there:
         words.append(f"look at it, then: mcpvault approve {row.name}")
     return "; ".join(words)

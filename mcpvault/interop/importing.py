@@ -2,13 +2,15 @@
 ``import``: a foreign file's servers become entries of the vault, its literals sealed.
 
 Decides the order: read and judge, then write the vault in one change, then rewrite the source.
-What exists in the vault already is never overwritten; what is there with the same address and secrets can be moved.
+What exists in the vault already is never overwritten; what the vault says of a server in all that the file says can be
+moved.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 from mcpvault.connect import Vault
 from mcpvault.errors import ConfigurationError, McpVaultError
 from mcpvault.interop import moving
-from mcpvault.interop.clients import CLIENTS
+from mcpvault.interop.clients import CLIENTS, Place, at
 from mcpvault.interop.editing import check_writable
 from mcpvault.interop.entry import ImportedEntry
 from mcpvault.interop.source import Source
@@ -25,7 +27,11 @@ from mcpvault.interop.sources import Imported, read
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What became of one server: added, or why not; then what to do, and what was lost. No values."""
+    """
+    What became of one server: added, or why not; then what to do, and what was lost. No values.
+
+    ``there``: nothing was added, for the vault says of it all that the file does.
+    """
 
     name: str
     source_name: str
@@ -38,6 +44,7 @@ class Row:
     todo: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     moved: bool = False
+    there: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return the row for ``--json``."""
@@ -105,8 +112,9 @@ def import_file(
             try:
                 change.add_server(entry.name, entry.tree)
             except ConfigurationError as error:
-                if not (move and _held(vault, entry)):
-                    refused[entry.name] = error.message
+                differing = _differing(vault, entry)
+                if not move or differing is None or differing:
+                    refused[entry.name] = error.message + _told(differing)
                 held.add(entry.name)
                 continue
             for field, secret in entry.secrets:
@@ -119,19 +127,34 @@ def import_file(
     return _report(source.path, found, refused, moved, held, dry_run=dry_run, move=move)
 
 
-def _held(vault: Vault, entry: ImportedEntry) -> bool:
-    """Tell whether the vault has the entry already, for the same address and with the same secrets."""
+def _differing(vault: Vault, entry: ImportedEntry) -> list[str] | None:
+    """Return the fields of *entry* of which the vault's entry says something else, or nothing; None if it has none."""
     if entry.name not in vault.names():
-        return False
+        return None
     table = vault.file.table(entry.name)
-    if any(table.get(key) != entry.tree.get(key) for key in ("url", "command", "args")):
-        return False
-    try:
-        return bool(entry.secrets) and all(
-            vault.file.secret(entry.name, field) == secret for field, secret in entry.secrets
-        )
-    except McpVaultError:
-        return False
+    found = [
+        ".".join(path) for path, value in _leaves(entry.tree) if path != ("approved",) and at(table, path) != value
+    ]
+    for field, secret in entry.secrets:
+        same = False
+        with suppress(McpVaultError):
+            same = vault.file.secret(entry.name, field) == secret
+        found += [] if same else [field]
+    return found
+
+
+def _told(differing: list[str] | None) -> str:
+    if not differing:
+        return ""
+    return f"; it differs in {', '.join(differing)}: set that there, or take it out of the file"
+
+
+def _leaves(tree: Mapping[str, Any], above: Place = ()) -> Iterator[tuple[Place, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
 
 
 def _report(
@@ -170,4 +193,5 @@ def _row(entry: ImportedEntry, refused: str | None, *, moved: bool, move: bool, 
         todo=entry.todo if refused is None and not held else (),
         losses=losses if refused is None else (),
         moved=moved,
+        there=held and refused is None,
     )

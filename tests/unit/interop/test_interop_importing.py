@@ -220,6 +220,35 @@ def test_a_server_that_did_not_come_in_is_not_moved(place: Place) -> None:
     assert any("not moved: the source holds a secret" in loss for row in report.rows for loss in row.losses)
 
 
+def test_what_is_there_and_the_same_is_moved(place: Place) -> None:
+    """The vault says all that the file says, and more: nothing is added, and the file asks it."""
+    place.take({"web": {**WEB, "timeout": 5}, "tool": TOOL}, kind="cursor")
+    with place.vault.change() as change:
+        change.set_plain("web", "headers.X-More", "of the vault's")
+
+    report = place.take({"web": {**WEB, "timeout": 5}, "tool": TOOL}, kind="cursor", move=True)
+
+    assert [(True, True, True)] * 2 == [(row.there, row.moved, row.added) for row in report.rows]
+    left = json.loads((place.folder / "mcp.json").read_text())["mcpServers"]
+    assert [["stdio", "web"], ["stdio", "tool"]] == [left[name]["args"] for name in left]
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_what_differs_from_the_vault_is_named_and_stays(place: Place, move: bool) -> None:
+    """Header, key of the client, address, secret: by field and without values, and the file keeps them."""
+    place.take({"web": {**WEB, "timeout": 5}}, kind="cursor")
+    other = {"url": f"{URL}/2", "headers": {"Authorization": f"Bearer {RANDOM}", "X-Tenant": "acme"}, "timeout": 9}
+    before = place.text
+
+    report = place.take({"web": other}, kind="cursor", move=move)
+
+    [row] = report.rows
+    assert (False, False, False) == (row.added, row.moved, row.there)
+    assert "differs in url, headers.X-Tenant, x-cursor.timeout, auth.token: set that there" in (row.why or "")
+    assert [] == [value for value in ("acme", RANDOM, "9") if value in json.dumps(report.as_json()["servers"])]
+    assert (before, {"mcpServers": {"web": other}}) == (place.text, json.loads((place.folder / "mcp.json").read_text()))
+
+
 def test_a_renamed_server_asks_for_its_new_name(place: Place) -> None:
     """The source keeps its own."""
     place.take({"my server": WEB}, move=True)
