@@ -8,7 +8,6 @@ Spec: MCP 2026-07-28 "Caching"; T64.
 
 from __future__ import annotations
 
-import copy
 import json
 import threading
 import time
@@ -18,6 +17,7 @@ from mcpvault.figures import finite
 from mcpvault.mcp.wire import Json
 
 _MOST = 512  # results
+_MOST_BYTES = 16 * 1024 * 1024  # of JSON, of all of them; one alone may have a quarter
 _LONGEST = 24 * 3600.0  # seconds
 _STALE = {
     "notifications/tools/list_changed": ("tools/list",),
@@ -27,29 +27,34 @@ _STALE = {
 
 
 class ResultCache:
-    """Results by method and parameters, each for as long as its server said."""
+    """Results by method and parameters, each as JSON text, for as long as its server said."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._held: dict[tuple[str, str], tuple[float, Json]] = {}
+        self._held: dict[tuple[str, str], tuple[float, str]] = {}
         self._lock = threading.Lock()
 
     def get(self, method: str, params: Json | None) -> Json | None:
         """Return a copy of the result that is still fresh, or None."""
         with self._lock:
-            ends, result = self._held.get(_key(method, params), (0.0, {}))
-        return _copy(result) if self._clock() < ends else None
+            ends, text = self._held.get(_key(method, params), (0.0, ""))
+        if self._clock() >= ends:
+            return None
+        result: Json = json.loads(text)
+        return result
 
     def put(self, method: str, params: Json | None, result: Json) -> None:
-        """Keep *result* for its ``ttlMs``; nothing without a positive one, and none that is nested too deeply."""
+        """Keep *result* for its ``ttlMs``; nothing without a positive one, and none that is too deep or too large."""
         ttl = finite(result.get("ttlMs"))
-        if ttl is None or ttl <= 0 or (kept := _copy(result)) is None:
+        if ttl is None or ttl <= 0 or (text := _text(result)) is None or len(text) > _MOST_BYTES // 4:
             return
         ends = self._clock() + min(ttl / 1000, _LONGEST)
         with self._lock:
-            if len(self._held) >= _MOST:
-                self._held.pop(next(iter(self._held)))
-            self._held[_key(method, params)] = (ends, kept)
+            self._held.pop(_key(method, params), None)
+            left = _MOST_BYTES - len(text) - sum(len(kept) for _, kept in self._held.values())
+            while self._held and (left < 0 or len(self._held) >= _MOST):
+                left += len(self._held.pop(next(iter(self._held)))[1])
+            self._held[_key(method, params)] = (ends, text)
 
     def heard(self, method: str, params: Json) -> None:
         """Forget what a notification makes stale."""
@@ -66,11 +71,11 @@ class ResultCache:
             self._held = {key: kept for key, kept in self._held.items() if methods and key[0] not in methods}
 
 
-def _copy(result: Json) -> Json | None:
-    """Return a copy; None where the result is nested so deeply that it could be read but not be copied."""
+def _text(result: Json) -> str | None:
+    """Return *result* as JSON; None where it is nested so deeply that it could be read but not be written."""
     try:
-        return copy.deepcopy(result)
-    except RecursionError:
+        return json.dumps(result)
+    except (RecursionError, ValueError):
         return None
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mcpvault.errors import LoginNeededError, McpVaultError, RemoteProtocolError, RpcError, UsageError
-from mcpvault.mcp import types
 from mcpvault.mcp.callbacks import NOBODY, Callbacks, LogMessage
 from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.era import own_meta
 from mcpvault.mcp.forks import renew_in_children
+from mcpvault.mcp.paging import all_items
 from mcpvault.mcp.standing import AuthState, Standing
 
 if TYPE_CHECKING:
@@ -24,11 +26,9 @@ if TYPE_CHECKING:
     from mcpvault.mcp.caching import ResultCache
     from mcpvault.mcp.wire import Authorization, Json, TaskMemory, Transport
 
-MOST_PAGES = 1_000
 MOST_VISITS = 5  # rounds of pages that a person must see before one request
-_INVALID_PARAMS = -32602
-_URL_REQUIRED = -32042
-_RESERVED = "io.modelcontextprotocol/"
+_INVALID_PARAMS, _URL_REQUIRED = -32602, -32042
+_OURS = ("initialize", "server/discover", "subscriptions/listen")
 _TRACE = ("traceparent", "tracestate", "baggage")
 
 
@@ -163,6 +163,31 @@ class Conversation(Standing):
         if self._transport.era == "legacy" and "logging" in self.capabilities:
             self._request("logging/setLevel", {"level": level}, deadline)
 
+    def request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        retry: Literal["never", "safe"] = "never",
+    ) -> Json:
+        """
+        Return the result of a request that only an extension knows; ``Callbacks.extensions`` declares it.
+
+        ``_meta`` is added to *params*. *timeout* and *retry* are those of ``call_tool``.
+
+        Raises:
+            UsageError: The method, or a key of ``_meta``, is the protocol's own; nothing was sent.
+            RpcError: The server does not know it, or answers with an error.
+            McpVaultError: See ``call_tool``.
+        """
+        if method in _OURS or method.startswith("notifications/"):
+            raise UsageError(f"request: {method!r} is the session's own")
+        own_meta((params or {}).get("_meta"))
+        deadline = self._deadline(timeout)
+        self._open(deadline)
+        return self._request(method, dict(params or {}), deadline, safe=retry == "safe")
+
     def _request(
         self,
         method: str,
@@ -280,41 +305,16 @@ class Conversation(Standing):
         deadline = self._deadline(timeout)
         self._open(deadline)
         cached = self._cache is not None
+
+        def pages() -> list[Json]:
+            ask = partial(self._request, method, deadline=deadline, keep=True)
+            return all_items(ask, method, key=key, required=required, server=self.name)
+
         try:
-            return self._pages(method, key, required, deadline)
+            return pages()
         except RpcError as error:
             # "If a cursor becomes invalid … the client SHOULD discard all cached pages and re-fetch"
             if error.code != _INVALID_PARAMS or not cached or self._cache is None:
                 raise
             self._cache.forget(method)
-        return self._pages(method, key, required, deadline)
-
-    def _pages(self, method: str, key: str, required: str, deadline: Deadline) -> list[Json]:
-        found: list[Json] = []
-        seen: set[str] = set()
-        params: Json | None = None
-        for _ in range(MOST_PAGES):
-            result = self._request(method, params, deadline, keep=True)
-            found += types.items(result, key, required, method=method, server=self.name)
-            # "an empty string is a valid cursor": only its absence ends the list (T63).
-            cursor = result.get("nextCursor")
-            if cursor is None:
-                return found
-            if not isinstance(cursor, str) or cursor in seen:
-                raise RemoteProtocolError(f"{method}: the server's cursors go in a circle", server=self.name)
-            seen.add(cursor)
-            params = {"cursor": cursor}
-        raise RemoteProtocolError(f"{method}: more than {MOST_PAGES} pages", server=self.name)
-
-
-def own_meta(meta: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """
-    Return the caller's *meta* if it leaves the protocol's own keys alone.
-
-    Raises:
-        UsageError: It does not.
-    """
-    for key in meta or ():
-        if key.startswith(_RESERVED) or key == "progressToken":
-            raise UsageError(f"meta: {key!r} is the protocol's own")
-    return meta
+        return pages()

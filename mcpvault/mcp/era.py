@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcpvault._version import VERSION
 from mcpvault.credentials import is_field_value
-from mcpvault.errors import RemoteProtocolError, ServerError, UnsupportedVersionError
+from mcpvault.errors import RemoteProtocolError, ServerError, UnsupportedVersionError, UsageError
 from mcpvault.quoting import quote
 from vault_schema.record import Record
 
@@ -208,3 +208,16 @@ def facts_of(result: Json) -> tuple[Json, Json, str | None]:
         capabilities if isinstance(capabilities, dict) else {},
         instructions if isinstance(instructions, str) else None,
     )
+
+
+def own_meta(meta: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """
+    Return the caller's *meta* if it leaves the protocol's own keys alone.
+
+    Raises:
+        UsageError: It does not.
+    """
+    for key in meta or ():
+        if key.startswith(_PREFIX) or key == "progressToken":
+            raise UsageError(f"meta: {key!r} is the protocol's own")
+    return meta

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from mcpvault.deadline import Deadline
 from mcpvault.errors import RemoteProtocolError, UnknownToolError, UsageError
 from mcpvault.mcp import types
-from mcpvault.mcp.conversation import Conversation, own_meta
+from mcpvault.mcp.conversation import Conversation
+from mcpvault.mcp.era import own_meta
 from mcpvault.mcp.standing import AuthState as AuthState
 
 if TYPE_CHECKING:

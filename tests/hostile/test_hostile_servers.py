@@ -106,6 +106,7 @@ ROWS = [
     Row("unknown-result-type", RemoteProtocolError, 5),
     Row("cursor-loop", RemoteProtocolError, 5, on="tools/list"),
     Row("endless-pages", RemoteProtocolError, 5, on="tools/list"),
+    Row("endless-pages", MessageTooLargeError, 5, {"padding": 5_000_000}, on="tools/list"),
     Row("batch", RemoteProtocolError, 5),
     # not JSON, not MCP, not HTTP
     Row("broken-gzip", RemoteProtocolError, 5),

@@ -97,11 +97,12 @@ def cursor_loop(x: Exchange) -> None:
 
 
 @behaviour
-def endless_pages(x: Exchange) -> None:
-    """A list that never ends, with a new cursor each time."""
-    proper = proper_answer(x)
+def endless_pages(x: Exchange, padding: int = 0) -> None:
+    """A list that never ends, with a new cursor each time; *padding*: bytes that one of its items has more."""
     cursor = (x.message.get("params") or {}).get("cursor") or "0"
-    x.answer({**proper, "result": {**proper.get("result", {}), "nextCursor": str(int(cursor) + 1)}})
+    tool = {"name": f"tool-{cursor}", "description": "x" * padding, "inputSchema": {"type": "object"}}
+    result = {"resultType": "complete", "tools": [tool], "nextCursor": str(int(cursor) + 1)}
+    x.answer({"jsonrpc": "2.0", "id": x.message["id"], "result": result})
 
 
 @behaviour

@@ -15,6 +15,17 @@ from mcpvault.testing import FakeMcpServer
 Talk = Callable[..., tuple[FakeMcpServer, Session]]
 
 
+MIB = 1024 * 1024
+
+
+def nested(depth: int) -> list[Any]:
+    """Return a list in a list, and so on."""
+    deep: list[Any] = []
+    for _ in range(depth):
+        deep = [deep]
+    return deep
+
+
 def asked(server: FakeMcpServer, method: str) -> int:
     """Return how often *method* was asked for."""
     return len(server.called(method))
@@ -120,23 +131,47 @@ def test_a_cursor_that_is_no_longer_good_drops_the_pages(kept: tuple[FakeMcpServ
         session.list_tools()
 
 
-@pytest.mark.parametrize(("depth", "times"), [(100, 1), (900, 2)])
-def test_a_result_that_is_too_deep_to_be_copied_is_not_kept(
-    kept: tuple[FakeMcpServer, Session], depth: int, times: int
-) -> None:
-    """What could be read is handed out as it came, and asked for again if it must be."""
+@pytest.mark.parametrize("depth", [100, 900])
+def test_a_deep_result_is_handed_out_as_it_came(kept: tuple[FakeMcpServer, Session], depth: int) -> None:
+    """The first time and the second, whether it could be kept or not."""
     server, session = kept
-    deep: list[Any] = []
-    for _ in range(depth):
-        deep = [deep]
-    server.offer.tools[:] = [{"name": "deep", "inputSchema": {"type": "object", "x-own": deep}}]
+    server.offer.tools[:] = [{"name": "deep", "inputSchema": {"type": "object", "x-own": nested(depth)}}]
 
     for _ in range(2):
         found, levels = session.list_tools()[0].input_schema["x-own"], 0
         while found:
             found, levels = found[0], levels + 1
         assert depth == levels
-    assert times == asked(server, "tools/list")
+
+
+def test_a_result_that_is_too_deep_is_not_kept() -> None:
+    """One that cannot be written as JSON is nobody's error."""
+    cache = ResultCache()
+    cache.put("tools/list", None, {"tools": [nested(100_000)], "ttlMs": 60_000})
+
+    assert cache.get("tools/list", None) is None
+
+
+def test_results_that_are_too_large_are_not_kept() -> None:
+    """All of them together have 16 MiB, one alone four; the oldest goes first."""
+    cache = ResultCache()
+    for number in range(10):
+        cache.put("resources/read", {"uri": str(number)}, {"text": "x" * (3 * MIB), "ttlMs": 60_000})
+    cache.put("resources/read", {"uri": "too large"}, {"text": "x" * (4 * MIB), "ttlMs": 60_000})
+
+    held = [uri for uri in [*map(str, range(10)), "too large"] if cache.get("resources/read", {"uri": uri})]
+    assert ["5", "6", "7", "8", "9"] == held
+
+
+def test_a_result_that_is_had_anew_takes_the_place_of_the_old_one() -> None:
+    """However often it is asked for, it counts once."""
+    cache = ResultCache()
+    cache.put("resources/read", {"uri": "other"}, {"text": "y", "ttlMs": 60_000})
+    for number in range(10):
+        cache.put("resources/read", {"uri": "one"}, {"text": f"{number}" * (3 * MIB), "ttlMs": 60_000})
+
+    assert {"text": "9" * (3 * MIB), "ttlMs": 60_000} == cache.get("resources/read", {"uri": "one"})
+    assert {"text": "y", "ttlMs": 60_000} == cache.get("resources/read", {"uri": "other"})
 
 
 def test_time_passes() -> None:

@@ -269,6 +269,40 @@ def test_extensions_are_declared_and_read(era: str, talk: Talk) -> None:
     assert all_of_them == declared(server)[-1]
 
 
+@ERAS
+def test_a_request_of_an_extension(era: str, talk: Talk) -> None:
+    """It goes out as it is, under an id of its own, and its result comes back; a server that knows none says so."""
+    server, session = talk(era, Callbacks(extensions={"com.example/weather": {}}))
+    server.misbehave("result-of-wrong-shape", on="com.example/forecast", result={"sun": 3}, times=1)
+
+    assert {"sun": 3} == session.request("com.example/forecast", {"city": "Bern", "_meta": {"own": 1}})
+    [asked] = server.called("com.example/forecast")
+    assert ("Bern", 1) == (asked.message["params"]["city"], asked.message["params"]["_meta"]["own"])
+    with pytest.raises(RpcError) as caught:
+        session.request("com.example/forecast")
+    assert -32601 == caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("initialize", {}),
+        ("server/discover", None),
+        ("subscriptions/listen", None),
+        ("notifications/cancelled", {"requestId": 1}),
+        ("com.example/forecast", {"_meta": {"io.modelcontextprotocol/protocolVersion": "1"}}),
+    ],
+)
+def test_a_request_cannot_be_the_protocols_own(method: str, params: Any, talk: Talk) -> None:
+    """Nothing is sent that would change the conversation itself."""
+    server, session = talk("modern")
+    before = len(server.requests)
+    with pytest.raises(UsageError, match="the (session|protocol)'s own"):
+        session.request(method, params)
+
+    assert before == len(server.requests)
+
+
 @pytest.mark.parametrize("extensions", [None, [], {}, {"a.b/c": None}, {"a.b/c": None, "a.b/d": {"n": 1}}], ids=str)
 def test_an_extension_that_is_declared_wrongly_is_none(extensions: Any, talk: Talk) -> None:
     """What a server declares without settings counts as absent, and costs nothing else."""
