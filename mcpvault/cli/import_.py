@@ -45,7 +45,7 @@ def command(path: Path, client: str | None, move: bool, dry_run: bool, as_json: 
     else:
         for row in report.rows:
             print(f"{row.name}\t{_became(row, dry_run=dry_run)}")
-            for step in row.todo:
+            for step in row.steps:
                 output.note(f"{row.name}: to do: {step}")
             for loss in row.losses:
                 output.warn(f"{row.name}: {loss}")
@@ -65,6 +65,4 @@ def _became(row: Row, *, dry_run: bool) -> str:
         words.append(f"sealed {', '.join(row.sealed)}")
     if row.references:
         words.append(f"refers to {', '.join(row.references)}")
-    if row.kind == "stdio" and not row.there:
-        words.append(f"look at it, then: mcpvault approve {row.name}")
     return "; ".join(words)

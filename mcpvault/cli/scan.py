@@ -72,8 +72,10 @@ def command(
         leaks += scan.processes() if processes else ()
         leaks += _literals(vault, theirs, leaks)
         told |= {"places": len(leaks), "fp": {leak.field: leak.fingerprint for leak in leaks}}
-    fixed = _fix(vault, theirs, leaks, dry_run=dry_run) if fix else []
-    left = leaks if dry_run else [leak for leak in leaks if leak.path not in fixed]
+    moved = _fix(vault, theirs, leaks, dry_run=dry_run) if fix else []
+    still = [] if dry_run else _still(vault, moved)
+    fixed = [path for path in moved if not any(leak.path == path for leak in still)]
+    left = leaks if dry_run else [*(leak for leak in leaks if leak.path not in moved), *still]
     _report(scan, sought.short, leaks, fixed, dry_run=dry_run, as_json=as_json)
     if left:
         raise PolicyError(f"found in clear: {_counted(left)}", hint=_remedy(vault, left))
@@ -107,7 +109,7 @@ def _literals(vault: Vault, files: Sequence[Path], known: Sequence[Leak]) -> Ite
 
 
 def _fix(vault: Vault, clients: Iterable[Path], leaks: Sequence[Leak], *, dry_run: bool) -> list[str]:
-    """Move the literals of the files that are clients' into the vault; return those that hold none any more."""
+    """Move the literals of the files that are clients' into the vault; return the files whose servers ask it now."""
     from mcpvault.interop.importing import import_file
     from mcpvault.upkeep.known_files import by_hand
 
@@ -127,9 +129,31 @@ def _fix(vault: Vault, clients: Iterable[Path], leaks: Sequence[Leak], *, dry_ru
         for row in report.rows:
             if not row.moved:
                 output.warn(f"{path}: {row.source_name}: not moved: {row.why or '; '.join(row.losses)}")
+                continue
+            for step in row.steps:
+                output.note(f"{row.name}: to do: {step}")
+            for loss in row.losses:
+                output.warn(f"{row.name}: {loss}")
         if all(row.moved or not row.sealed for row in report.rows) and report.complete:
             fixed.append(path)
     return fixed
+
+
+def _still(vault: Vault, moved: Sequence[str]) -> list[Leak]:
+    """Return what is left in clear in the files that were moved: elsewhere in them, or in a comment."""
+    from mcpvault.upkeep.scan import Scan
+    from mcpvault.upkeep.sought import Sought
+
+    if not moved:
+        return []
+    paths, again = [Path(path) for path in moved], Scan(Sought(vault), os.environ)
+    found = [leak for path in paths for leak in again.below(path)]
+    found += _literals(vault, paths, found)
+    for leak in found:
+        output.warn(
+            f"{leak.where}: its servers were moved; {leak.field} still stands there in clear: take it out by hand"
+        )
+    return found
 
 
 def _report(

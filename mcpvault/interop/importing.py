@@ -46,6 +46,12 @@ class Row:
     moved: bool = False
     there: bool = False
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What a person does before it works: all that is to do, and looking at a command that was added."""
+        look = f"look at it, then: mcpvault approve {self.name}"
+        return (*self.todo, look) if self.added and self.kind == "stdio" and not self.there else self.todo
+
     def as_json(self) -> dict[str, Any]:
         """Return the row for ``--json``."""
         return {field: _plain(getattr(self, field)) for field in self.__dataclass_fields__}

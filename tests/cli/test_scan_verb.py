@@ -169,6 +169,38 @@ def test_clients_files_are_moved_in(house: Home) -> None:
     assert [] == scanned(house, "--clients", code=0)["found"]
 
 
+def test_what_moving_leaves_behind_is_still_found(house: Home) -> None:
+    """The file is looked at again: elsewhere in it and in a comment the token stays, is told by line, and is exit 9."""
+    entry = {"url": "https://mcp.example.com/mcp", "headers": {"Authorization": f"Bearer {TOKEN}"}}
+    elsewhere, comment = house.home / ".cursor/mcp.json", house.home / ".vscode/mcp.json"
+    for file in (elsewhere, comment):
+        file.parent.mkdir()
+    elsewhere.write_text(json.dumps({"mcpServers": {"demo": entry}, "backup": {"old": TOKEN}}, indent=1))
+    comment.write_text(json.dumps({"servers": {"demo": entry}}, indent=1) + f"\n// was {TOKEN}\n")
+
+    done = house.run("scan", "--clients", "--fix", code=9)
+
+    assert [1, 1] == [file.read_text().count(TOKEN) for file in (elsewhere, comment)]
+    assert 2 == done.stderr.count("its servers were moved; demo.auth.token still stands there in clear")
+    assert "demo.auth.token in 2 places" in done.stderr
+    assert "into the vault" not in done.stderr
+    assert {False} == {each["fixed"] for each in scanned(house, "--clients", "--fix")["found"]}
+
+
+def test_fixing_tells_what_is_to_be_done(house: Home) -> None:
+    """A command that was moved waits for approval: without a word its client would end with exit 8."""
+    file = house.home / ".cursor/mcp.json"
+    file.parent.mkdir()
+    tool = {"command": "tool", "args": ["--token", "ghp_0aB1cD2eF3gH4iJ5kL6m"], "x": 1.5}
+    file.write_text(json.dumps({"mcpServers": {"tool": tool}}))
+
+    done = house.run("scan", "--clients", "--fix")
+
+    for said in ("mcpvault approve tool", "tool: to do: args[1]: held a secret", "tool: x: means nothing to mcpvault"):
+        assert said in done.stderr
+    assert ["stdio", "tool"] == json.loads(file.read_text())["mcpServers"]["tool"]["args"]
+
+
 def test_a_file_that_is_never_rewritten_stays_found(house: Home) -> None:
     """``~/.claude.json`` is left alone, with what to do by hand, and the exit code stays 9."""
     file = house.home / ".claude.json"
