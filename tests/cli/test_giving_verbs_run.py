@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 from house import LONGEST, TOKEN, Home, new_vault
@@ -137,6 +138,34 @@ def test_the_longer_of_two_secrets_is_masked_whole(end: str, shown: bytes) -> No
 
     assert b"" == masker(b"the-beginning")
     assert shown == masker(end.encode()) + masker.rest()
+
+
+def written(secret: str) -> dict[str, bytes]:
+    """Return how programs print a secret, alone and within more text."""
+    more = f'it\'s "{secret}"'
+    return {
+        "json": json.dumps({"token": secret}).encode(),
+        "json as it is": json.dumps([more], ensure_ascii=False).encode(),
+        "json of PHP": json.dumps(secret).replace("/", "\\/").encode(),
+        "repr": repr({"token": secret}).encode(),
+        "repr of text with both quotes": repr(more).encode(),
+        "repr of text with an apostrophe": repr(f"'{secret}").encode(),
+        "repr of bytes": repr([secret.encode(), more.encode()]).encode(),
+        "URL": f"?a={quote(secret, safe='')}&b={quote_plus(secret)}".encode(),
+        "as it is": more.encode(),
+    }
+
+
+@pytest.mark.parametrize("sign", ["/", "'", '"', "\\", "\\'", "'\\\"", "\t", "\x1b[0m", "\x7f", "ö", "€ ", "😀"])
+@pytest.mark.parametrize("form", [*written("")])
+def test_a_secret_is_masked_as_programs_print_it(sign: str, form: str) -> None:
+    """In JSON, in Python's ``repr`` and in URLs, whatever signs it has: neither end of it is left."""
+    said = written(f"Zq81{sign}mVx0")[form]
+    masker = Masker([Secret(f"Zq81{sign}mVx0")])
+
+    shown = masker(said) + masker.rest()
+
+    assert (True, False, False) == (b"[redacted]" in shown, b"Zq81" in shown, b"mVx0" in shown)
 
 
 def test_a_password_is_masked_as_a_basic_credential_too(home: Home) -> None:
