@@ -52,7 +52,7 @@ def command(path: Path, client: str | None, move: bool, dry_run: bool, as_json: 
         for loss in report.losses:
             output.warn(loss)
     if not report.complete:
-        left = ", ".join(row.source_name for row in report.rows if not row.added)
+        left = ", ".join(row.source_name for row in report.rows if not (row.added or row.needless))
         raise ConfigurationError(f"{path}: not everything came in: {left}", hint="the reasons are above")
 
 

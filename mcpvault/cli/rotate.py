@@ -189,7 +189,7 @@ def _conditions(given: Secret | None, options: dict[str, Any]) -> Conditions:
         force=options["force"],
         dead_within=options["wait"],
         known_within=options["wait"],
-        tell=output.note,
+        tell=output.note if not click.get_current_context().params["as_json"] else (lambda _: None),
         given=given,
     )
 

@@ -44,14 +44,19 @@ class ImportedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """A server of the source that has no place in a vault, and why."""
+    """A server of the source that has no place in a vault, and why; ``needless``: it asks one already."""
 
     place: tuple[str, ...]
     why: str
+    needless: bool = False
 
 
 class Unfit(Exception):
     """The server cannot be imported; the text says why. Never leaves this package."""
+
+
+class Needless(Unfit):
+    """The server asks a vault already. Never leaves this package."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -30,7 +30,8 @@ class Row:
     """
     What became of one server: added, or why not; then what to do, and what was lost. No values.
 
-    ``there``: nothing was added, for the vault says of it all that the file does.
+    ``there``: nothing was added, for the vault says of it all that the file does; ``needless``: nor was this, as it
+    asks a vault already.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row:
     losses: tuple[str, ...] = ()
     moved: bool = False
     there: bool = False
+    needless: bool = False
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -71,7 +73,7 @@ class Report:
     @property
     def complete(self) -> bool:
         """Whether nothing was left out."""
-        return all(row.added for row in self.rows)
+        return all(row.added or row.needless for row in self.rows)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report for ``--json``."""
@@ -177,7 +179,10 @@ def _report(
         _row(entry, refused.get(entry.name), moved=entry.place in moved, move=move, held=entry.name in held)
         for entry in found.entries
     ]
-    rows += [Row(name=each.place[-1], source_name=each.place[-1], added=False, why=each.why) for each in found.skipped]
+    rows += [
+        Row(name=each.place[-1], source_name=each.place[-1], added=False, why=each.why, needless=each.needless)
+        for each in found.skipped
+    ]
     active = found.active if found.active not in refused else None
     return Report(path=path, client=found.kind, rows=tuple(rows), losses=found.losses, active=active, dry_run=dry_run)
 

@@ -16,7 +16,7 @@ from typing import Any
 from mcpvault.credentials import FORBIDDEN_HEADERS
 from mcpvault.interop import addresses, extras, literals, oauth, transport_words
 from mcpvault.interop.dialects import Dialect, translate, variable
-from mcpvault.interop.entry import Draft, ImportedEntry, Skipped, Unfit
+from mcpvault.interop.entry import Draft, ImportedEntry, Needless, Skipped, Unfit
 from mcpvault.interop.source import Written
 from mcpvault.secret import Secret
 from vault_schema import is_sensitive_name, spec_for
@@ -58,7 +58,7 @@ def imported(
     if name != place[-1]:
         draft.todo.append(f"name: {place[-1]!r} is called {name!r} here")
     keys = {key: value for key, value in table.items() if key not in ignored and value is not None}
-    why = None
+    unfit = None
     try:
         if _text(keys, "command") is not None:
             _stdio(draft, keys)
@@ -72,8 +72,8 @@ def imported(
         extras.keep(draft, kind, keys)
         extras.keep_inputs(draft, kind)
     except Unfit as error:
-        why = str(error)
-    return Skipped(place=place, why=why) if why is not None else draft.finished()
+        unfit = Skipped(place=place, why=str(error), needless=isinstance(error, Needless))
+    return unfit or draft.finished()
 
 
 def _text(keys: Mapping[str, Any], key: str) -> Written | None:
@@ -109,7 +109,7 @@ def _scalar(value: bool | int | float) -> str:
 def _stdio(draft: Draft, keys: dict[str, Any]) -> None:
     command = keys.pop("command").reveal()
     if command.rpartition("/")[2] == "mcpvault" and _asks(keys.get("args")):
-        raise Unfit("asks a vault already, by mcpvault stdio")
+        raise Needless("asks a vault already, by mcpvault stdio")
     if "${" in command:
         raise Unfit("command: holds a reference; write the program's name or path and add it by hand")
     if literals.is_token(command):

@@ -146,9 +146,13 @@ def login_needed(store: TokenStore, why: str, *, retry_after: float | None = Non
 
 
 def same_login(one: TokenRecord, other: TokenRecord) -> bool:
-    """Tell whether two records are generations of what a person granted in one login, as far as they say when."""
+    """
+    Tell whether two records are generations of what a person granted in one login.
+
+    Every login writes down when it was: where neither record says it, there has been none since they were made.
+    """
     logins = [each.lifetime.begun if each.lifetime is not None else None for each in (one, other)]
-    return None not in logins and logins[0] == logins[1]
+    return logins[0] == logins[1]
 
 
 def _set_aside_anew(aside: TokenStore, record: TokenRecord) -> None:

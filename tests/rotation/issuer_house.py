@@ -95,13 +95,14 @@ class IssuerHouse(RotationHouse):
         session.authenticate()
         session.close()
 
-    def age_login(self) -> None:
-        """Let the person's login be a minute older: it is told from the next one by when it was."""
+    def age_login(self, *, known: bool = True) -> None:
+        """Let the person's login be a minute older, or of nobody knows when: the next one is told from it by that."""
         store = self.open().authorization("person").store
         with store.exclusive():
             record = store.read()
             assert record is not None and record.lifetime is not None and record.lifetime.begun is not None
-            store.write(record.replaced(lifetime=record.lifetime.replaced(begun=record.lifetime.begun - 60)))
+            begun = record.lifetime.begun - 60 if known else None
+            store.write(record.replaced(lifetime=record.lifetime.replaced(begun=begun)))
 
     @property
     def client(self) -> Client:

@@ -111,13 +111,16 @@ def test_without_tokens_there_is_nothing_to_rotate(house: IssuerHouse) -> None:
         token(house, "person")
 
 
-def test_what_is_refreshed_before_a_login_is_what_comes_back(house: IssuerHouse) -> None:
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_refreshed_before_a_login_is_what_comes_back(known: bool, house: IssuerHouse) -> None:
     """The refresh token that was there at the beginning is spent: an issuer that sees it again would end the grant."""
     house.log_in()
-    house.age_login()
+    house.age_login(known=known)
     with pytest.raises(LoginNeededError):
         house.machine("person").start(FIELD, ROTATOR, grace="1h")
     refresh(house)
+    with pytest.raises(LoginNeededError):
+        house.machine("person").resume()
     refresh(house)
     house.log_in()
     assert "grace" == house.machine("person").resume().step

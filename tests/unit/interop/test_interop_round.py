@@ -151,9 +151,10 @@ def test_what_asks_a_vault_already_is_left_out(vault: Vault, home: Path) -> None
     path = home / "mcp.json"
     path.write_bytes(text_of("cursor", around("cursor", {"command": "/usr/bin/mcpvault", "args": ["stdio", "s"]})))
 
-    [row] = import_file(vault, path, kind="cursor").rows
+    report = import_file(vault, path, kind="cursor")
 
-    assert (False, "asks a vault already, by mcpvault stdio") == (row.added, row.why)
+    [row] = report.rows
+    assert (False, "asks a vault already, by mcpvault stdio", True) == (row.added, row.why, report.complete)
 
 
 def test_vscode_asks_in_the_words_it_came_with(vault: Vault, home: Path) -> None:
