@@ -87,7 +87,13 @@ def mint(on: Ground, journal: Rotation) -> bool:
 def verify(on: Ground, journal: Rotation) -> bool:
     """Try the new tokens, and compare what they see with what the old ones do."""
     journal = on.write(journal, "stored", attempt=journal.attempt + 1)
-    new, old = _see(on, None), _see(on, _old(on.vault.authorization(on.name)))
+    main = on.vault.authorization(on.name)
+    if (same := _shared(main.store.read(), _old(main))) is not None:  # to revoke one is to revoke the other
+        told = f"the authorization server gave the same {same} again"
+        on.write(journal, "aborted", problem=told)
+        withdraw(main.store.beside(BEFORE))
+        raise PolicyError(f"{on.name}: {told}; nothing was rotated", server=on.name)
+    new, old = _see(on, None), _see(on, _old(main))
     if isinstance(new, McpVaultError) and not verification.decided(new):
         raise new
     lost = new.message if isinstance(new, McpVaultError) else None
@@ -114,26 +120,28 @@ def confirm(on: Ground, journal: Rotation) -> bool:
 
 
 def revoke(on: Ground, journal: Rotation) -> bool:
-    """Revoke the old tokens, when the grace is over."""
+    """Revoke the old tokens, when the grace is over; what fails is tried again before anything else."""
     if stamp(on.now()) < (journal.until or ""):
         return False
     journal = on.write(journal, "grace", attempt=journal.attempt + 1)
-    main = on.vault.authorization(on.name)
-    record = _old(main)
-    for each in main.give_back(record, timeout=on.conditions.timeout) if record is not None else ():
-        on.remark(None if each.outcome == "revoked" else f"the old {each.token}: {each.outcome}")
-    lost = "the old tokens were not found, and not revoked" if record is None else None
-    on.write(journal, "revoked", problem=lost, ended=stamp(on.now()))
-    return True
+    record = _old(on.vault.authorization(on.name))
+    problem = _given_back(on, record) if record is not None else "the old tokens were not found, and not revoked"
+    on.write(journal, "revoked", problem=problem, ended=stamp(on.now()))
+    hopeless = record is None or record.server is None or record.server.revocation_endpoint is None
+    on.remark(None if hopeless else problem)
+    return problem is None or hopeless
 
 
 def see_it_dead(on: Ground, journal: Rotation) -> bool:
     """Look whether the old access token is refused, and forget it."""
     main = on.vault.authorization(on.name)
-    record, ended = _old(main), moment(journal.ended or journal.updated)
-    problem = None
+    record, ended, problem = _old(main), moment(journal.ended or journal.updated), journal.problem
     if record is None:
-        problem = journal.problem or "the old tokens were not found, and nobody has seen them refused"
+        problem = problem or "the old tokens were not found, and nobody has seen them refused"
+    elif problem is not None:
+        problem = _given_back(on, record)
+    if record is not None and record.tokens is not None and not record.tokens.access_token:  # persist = "refresh"
+        problem, record = problem or "the old access token is kept nowhere, and nobody has seen it refused", None
     while record is not None:
         outcome = _see(on, record)
         if isinstance(outcome, McpVaultError):
@@ -141,7 +149,7 @@ def see_it_dead(on: Ground, journal: Rotation) -> bool:
                 raise outcome
             break
         left = ended + on.conditions.dead_within - on.now()
-        if left <= 0:
+        if left <= 0 or problem is not None:
             problem = f"the old access token is still accepted, since {journal.ended or journal.updated}"
             break
         time.sleep(min(left, _PAUSE))
@@ -184,12 +192,12 @@ def give_up(on: Ground, journal: Rotation) -> bool:
     aside, given_up = main.store.beside(BEFORE), main.store.beside(GIVEN_UP)
     with main.store.exclusive():
         old, new, candidate = _old(main), main.store.read(), held(given_up)
-        if old is not None and new is not None and _is_candidate(main, new, old, candidate):
+        if old is not None and new is not None and _is_candidate(main, new, old, candidate) and not _shared(new, old):
             candidate = new
             _put(given_up, new)
             main.store.write(old.replaced(generation=new.generation + 1))
         elif candidate is None and journal.step not in ("planned", "minted"):
-            on.remark("nothing was found to give up: it was done before, or its tokens are on another host")
+            on.remark("nothing was found to give up")
         withdraw(aside)
     for each in main.give_back(candidate, timeout=on.conditions.timeout) if candidate is not None else ():
         on.remark(None if each.outcome == "revoked" else f"the new {each.token}: {each.outcome}")
@@ -209,6 +217,13 @@ STEPS = {
 }
 
 
+def _given_back(on: Ground, record: TokenRecord) -> str | None:
+    """Revoke the old tokens; return what could not be."""
+    outcomes = on.vault.authorization(on.name).give_back(record, timeout=on.conditions.timeout)
+    left = [f"{each.token.replace('_', ' ')}: {each.outcome}" for each in outcomes if each.outcome != "revoked"]
+    return f"the old {'; the old '.join(left)}" if left else None
+
+
 def _old(main: EntryAuthorization) -> TokenRecord | None:
     return held(main.store.beside(BEFORE))
 
@@ -216,6 +231,15 @@ def _old(main: EntryAuthorization) -> TokenRecord | None:
 def _is_another(grant: EntryAuthorization, new: TokenRecord, old: TokenRecord) -> bool:
     """Tell whether *new* holds another grant than *old*: a person's is the same one until there is another login."""
     return new.tokens != old.tokens and not (grant.settings.needs_person and same_login(new, old))
+
+
+def _shared(one: TokenRecord | None, other: TokenRecord | None) -> str | None:
+    """Return which token two records have in common, or None."""
+    for name in ("refresh_token", "access_token"):
+        held = [getattr(each.tokens, name) for each in (one, other) if each is not None and each.tokens is not None]
+        if len(held) == 2 and held[0] and held[0] == held[1]:
+            return name.replace("_", " ")
+    return None
 
 
 def _is_candidate(grant: EntryAuthorization, new: TokenRecord, old: TokenRecord, candidate: TokenRecord | None) -> bool:
@@ -233,6 +257,8 @@ def _ended(on: Ground, main: EntryAuthorization) -> str | None:
     """
     old, new = _old(main), main.store.read()
     if old is None or new is None or not main.settings.needs_person or not _is_another(main, new, old):
+        return None
+    if _shared(new, old) is not None:  # what would be redeemed is in use
         return None
     if not old.refreshable:
         seen = _see(on, old)
@@ -269,8 +295,6 @@ def _put(store: TokenStore, record: TokenRecord) -> None:
 def _see(on: Ground, old: TokenRecord | None) -> verification.Seen | McpVaultError:
     """Use the tokens that are in use, or those of *old*; return what they see, or why they do not."""
     try:
-        return verification.look_with_tokens(
-            on.vault, on.name, old.tokens if old is not None else None, timeout=on.conditions.timeout
-        )
+        return verification.look_with_tokens(on.vault, on.name, old, timeout=on.conditions.timeout)
     except McpVaultError as error:
         return error.with_traceback(None)

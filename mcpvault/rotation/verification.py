@@ -8,6 +8,7 @@ the state of a grant.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -27,14 +28,16 @@ from mcpvault.errors import (
 from mcpvault.mcp.session import Session
 from mcpvault.secret import Secret
 from mcpvault.state.memory import MemoryState
+from mcpvault.token_source import Signed
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
     from mcpvault.authorization import EntryAuthorization
     from mcpvault.connect import Vault
     from mcpvault.entries import Concrete
+    from mcpvault.oauth.dpop import ProofKey
     from mcpvault.stages import Stage
-    from mcpvault.tokens import TokenSet
+    from mcpvault.state.record import TokenRecord
 
 
 class Seen(Record):
@@ -90,42 +93,64 @@ def look(vault: Vault, name: str, stage: Stage, *, deadline: Deadline, probe_too
     return Seen(tools=tools, scope=grant.tokens().scope if grant is not None else None)
 
 
-def look_with_tokens(vault: Vault, name: str, held: TokenSet | None, *, timeout: float) -> Seen:
+def look_with_tokens(vault: Vault, name: str, held: TokenRecord | None, *, timeout: float) -> Seen:
     """
-    Use the tokens of an OAuth entry that are in use, or *held*, which nothing refreshes; return what they get to see.
+    Use the tokens of an OAuth entry that are in use, or those of *held*, which nothing refreshes; return what they see.
 
     Raises:
         LoginNeededError, ForbiddenError: They are refused.
         McpVaultError: The server could not be asked.
     """
     grant, entry = vault.authorization(name), vault.resolve(name)
-    tokens = held or grant.tokens()
-    if tokens.token_type == "DPoP" and held is not None:  # noqa: S105  a type
-        # Each request would need a proof of its own; the server that revoked it has been believed.
-        raise AuthorizationRequiredError(f"{name}: the old token is bound to a key", server=name)
-    source = grant.source if held is None else Held(tokens.access_token)
+    source = grant.source if held is None else Held(held, name)
+    tokens = held.tokens if held is not None else grant.tokens()
     transport = carriers.transport(entry, env=vault.env, state=vault.state, tokens=source)
     with closing(Session(transport, name=name, timeout=timeout)) as session:
         found = tuple(sorted(tool.name for tool in session.list_tools()))
-    return Seen(tools=found, scope=tokens.scope)
+    return Seen(tools=found, scope=tokens.scope if tokens is not None else None)
 
 
 class Held:
-    """A ``TokenSource`` of one access token that nothing replaces."""
+    """
+    A ``TokenSource`` of the access token of one record, which nothing replaces; with proofs where it is bound to a key.
 
-    def __init__(self, token: Secret) -> None:
-        self._sent = {"Authorization": Secret(f"Bearer {token.reveal()}")}
+    Raises:
+        AuthorizationRequiredError: It is not there, or the key that it is bound to is not: nobody can use it.
+    """
+
+    def __init__(self, record: TokenRecord, name: str) -> None:
+        assert record.tokens is not None  # noqa: S101  the caller looked
+        self._tokens = record.tokens
+        if not self._tokens.access_token:
+            raise AuthorizationRequiredError(f"{name}: the old access token is kept nowhere", server=name)
+        self._key: ProofKey | None = None
+        self._nonce: str | None = None
+        if self._tokens.token_type == "DPoP":  # noqa: S105  a type
+            from mcpvault.oauth.dpop import ProofKey
+
+            if record.dpop_key is None:
+                raise AuthorizationRequiredError(f"{name}: the key of the old token is not here", server=name)
+            self._key = ProofKey.from_jwk(record.dpop_key)
 
     def headers(self, method: str, url: str, deadline: Deadline) -> Mapping[str, Secret]:
-        """Return the token."""
-        return self._sent
+        """Return the token, and a proof for this one request."""
+        token, signed = self._tokens.access_token, Signed()
+        signed["Authorization"] = Secret(f"{self._tokens.token_type} {token.reveal()}")
+        if self._key is not None:
+            signed.nonce = self._nonce
+            proof = self._key.proof(method=method, url=url, now=time.time(), nonce=self._nonce, access_token=token)
+            signed["DPoP"] = Secret(proof)
+        return signed
 
     def rejected(self, sent: Mapping[str, Secret], status: int, headers: Mapping[str, str], deadline: Deadline) -> bool:
-        """Let the refusal stand."""
-        return False
+        """Let the refusal stand, unless the server wanted another nonce in the proof."""
+        return isinstance(sent, Signed) and "DPoP" in sent and self._nonce != sent.nonce
 
     def answered(self, headers: Mapping[str, str]) -> None:
-        """Do nothing."""
+        """Keep the nonce that the server wants in the next proof."""
+        from mcpvault.oauth.dpop import fresh_nonce
+
+        self._nonce = fresh_nonce({name.lower(): value for name, value in headers.items()}) or self._nonce
 
 
 def _prove_client(vault: Vault, entry: Concrete, grant: EntryAuthorization, deadline: Deadline) -> None:

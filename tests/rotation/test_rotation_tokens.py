@@ -152,3 +152,81 @@ def test_an_issuer_that_ends_the_old_grant_leaves_no_way_back(house: IssuerHouse
     house.shift = 3601
     assert "done" == house.machine("person").resume().step
     assert active(house, refresh(house))
+
+
+# whether the old token is dead
+
+
+def test_an_old_token_that_is_bound_to_a_key_is_asked_for(home: Path) -> None:
+    """With a proof, and the nonce that the server wants in it: what is still accepted is not called dead."""
+    with tokens_house(home, dpop="accepted", dpop_nonce=True) as house:
+        house.server.protection.dpop_nonce = True  # type: ignore[union-attr]
+        with house.open().change() as change:
+            change.set_plain("robot", "auth.dpop", True)
+        assert house.works()
+        old = token(house, "robot")
+        house.issuer.misbehave("bad-gateway", on="revoke")
+        house.machine("robot").start(FIELD, ROTATOR, grace="1h")
+        house.shift = 3601
+        assert "revoked" == house.machine("robot").resume().step
+
+        with pytest.raises(PolicyError, match="the old access token is still accepted"):
+            house.machine("robot", require_dead=True).resume()
+        assert active(house, old)
+
+        house.issuer.behave()
+        assert ("done", None) == (house.machine("robot").resume().step, house.robot.problem)
+
+
+def test_what_could_not_be_revoked_is_tried_again(house: IssuerHouse) -> None:
+    """The rotation stays open; a person's refresh token would outlive the access token, whose end is seen."""
+    house.log_in()
+    house.age_login()
+    with pytest.raises(LoginNeededError):
+        house.machine("person").start(FIELD, ROTATOR, grace="1h")
+    old = house.open().authorization("person").tokens().refresh_token
+    house.log_in()
+    house.machine("person").resume()
+    house.issuer.misbehave("bad-gateway", on="revoke")
+    house.shift = 3601
+
+    journal = house.machine("person").resume()
+    assert "revoked" == journal.step
+    assert "the old refresh token: forgotten here, but not revoked" in str(journal.problem)
+    with pytest.raises(PolicyError, match="the old"):
+        house.machine("person", require_dead=True).resume()
+
+    house.issuer.behave()
+    assert ("done", None) == (house.machine("person").resume().step, house.journal_of("person").problem)
+    assert old is not None
+    assert old.reveal() in [request.form["token"] for request in house.issuer.called("revoke")]
+
+
+def test_an_old_token_that_is_kept_nowhere_is_not_called_dead(house: IssuerHouse) -> None:
+    """With ``persist = "refresh"`` only the process that got it had it: nobody can see it refused, which is said."""
+    with house.open().change() as change:
+        change.set_plain("person", "auth.persist", "refresh")
+    house.log_in()
+    house.age_login()
+    with pytest.raises(LoginNeededError):
+        house.machine("person").start(FIELD, ROTATOR, grace="1h")
+    house.log_in()
+    house.machine("person").resume()
+    house.shift = 3601
+
+    journal = house.machine("person").resume()
+
+    assert "done" == journal.step
+    assert "the old access token is kept nowhere, and nobody has seen it refused" == journal.problem
+
+
+def test_an_issuer_that_gives_the_same_token_again_rotates_nothing(house: IssuerHouse) -> None:
+    """To revoke the old one would be to revoke the one in use: it stays as it is, exit 9."""
+    old = token(house, "robot")
+    house.issuer.misbehave("members", on="client_credentials", access_token=old)
+
+    with pytest.raises(PolicyError, match="gave the same access token again; nothing was rotated"):
+        house.machine("robot").start(FIELD, ROTATOR, grace="1h")
+
+    assert ("aborted", True) == (house.robot.step, active(house, old))
+    assert house.open().session("robot").list_tools()

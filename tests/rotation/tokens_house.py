@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from issuer_house import IssuerHouse, issuer_house
 
 
 @contextmanager
-def tokens_house(home: Path) -> Iterator[IssuerHouse]:
+def tokens_house(home: Path, **policy: Any) -> Iterator[IssuerHouse]:
     """Make a vault in *home* with a machine's entry and a person's, the first with tokens."""
-    with issuer_house(home) as made:
+    with issuer_house(home, **policy) as made:
         made.with_secret()
         assert made.works()
         with made.open().change() as change:
