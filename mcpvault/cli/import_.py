@@ -51,9 +51,12 @@ def command(path: Path, client: str | None, move: bool, dry_run: bool, as_json: 
                 output.warn(f"{row.name}: {loss}")
         for loss in report.losses:
             output.warn(loss)
-    if not report.complete:
-        left = ", ".join(row.source_name for row in report.rows if not (row.added or row.needless))
-        raise ConfigurationError(f"{path}: not everything came in: {left}", hint="the reasons are above")
+    left = [row.source_name for row in report.rows if not (row.added or row.needless)]
+    stayed = [row.source_name for row in report.rows if row.added and move and not row.moved]
+    if left or stayed:
+        told = [f"not everything came in: {', '.join(left)}"] if left else []
+        told += [f"not everything was moved: {', '.join(stayed)}"] if stayed else []
+        raise ConfigurationError(f"{path}: {'; '.join(told)}", hint="the reasons are above")
 
 
 def _became(row: Row, *, dry_run: bool) -> str:

@@ -78,6 +78,19 @@ def test_move_leaves_no_secret_behind(house: House) -> None:
     assert LITERAL not in path.read_text()
 
 
+def test_a_move_that_is_not_whole_is_exit_8(house: House) -> None:
+    """What came in and could not be moved is named, also by a dry run; the rest is moved."""
+    half = {"url": f"https://a.example/mcp?token={LITERAL}"}
+    path = source(house, {"mcpServers": {"half": half, "b": {"url": "https://b.example/mcp"}}})
+
+    for words in (("--dry-run",), ()):
+        done = house.run("import", str(path), "--move", *words, code=8)
+        assert "not everything was moved: half" in done.stderr
+
+    left = json.loads(path.read_text())["mcpServers"]
+    assert (half, ["stdio", "b"]) == (left["half"], left["b"]["args"])
+
+
 def test_an_imported_command_needs_approval(house: House) -> None:
     """A command from somebody's file runs nothing before an admin has seen all of it, and is a server afterwards."""
     ran, long = house.home / "ran", "--word=" + "y" * 3000
