@@ -32,7 +32,7 @@ def command(source: str, out: str | None, force: bool, reveal: bool, dry_run: bo
     Replace every ${vault:NAME} and ${vault:NAME.FIELD} in FILE, or in stdin, and nothing else.
 
     Without a FIELD it is the entry's credential. $${vault: stays as ${vault:. With --dry-run, or on an error, nothing
-    is written; all that cannot be filled in is named at once.
+    is written; all that cannot be filled in, or only begins like a reference, is named at once.
     """
     from mcpvault.upkeep import injection
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,9 @@ from mcpvault.errors import ConfigurationError, McpVaultError
 from mcpvault.opened import opened
 from mcpvault.secret import Secret
 
-_REFERENCE = re.compile(r"(\$?)\$\{vault:([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?:\.([^\s{}]{1,300}))?\}")
+# What begins like a reference is one, or was written wrongly: then its name is missing.
+_REFERENCE = re.compile(r"(\$?)\$\{vault:(?:([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?:\.([^\s{}]{1,300}))?\})?")
+_REST = re.compile(r"(?:[^}\n]{0,100}\})?")
 
 
 class Found(NamedTuple):
@@ -29,11 +30,26 @@ class Found(NamedTuple):
     field: str | None
 
 
-def references(text: str) -> Iterator[Found]:
-    """Yield the references in *text*, in order."""
-    for found in _REFERENCE.finditer(text):
-        if not found[1]:
-            yield Found(found[0], found[2], found[3])
+def references(text: str) -> list[Found]:
+    """
+    Return the references in *text*, in order.
+
+    Raises:
+        ConfigurationError: Some begin like one and are none; all of them are named, with their lines.
+    """
+    found, wrong = [], []
+    for each in _REFERENCE.finditer(text):
+        if each[2] is not None and not each[1]:
+            found.append(Found(each[0], each[2], each[3]))
+        elif not each[1]:
+            rest = _REST.match(text, each.end())
+            wrong.append(f"line {text.count(chr(10), 0, each.start()) + 1}: {each[0]}{rest[0] if rest else ''}")
+    if wrong:
+        raise ConfigurationError(
+            f"not a reference: {'; '.join(wrong)}",
+            hint="write ${vault:NAME} or ${vault:NAME.FIELD}; or $${vault: where it is to stay",
+        )
+    return found
 
 
 def filled(text: str, vault: Vault) -> Secret:

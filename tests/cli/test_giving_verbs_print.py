@@ -127,6 +127,11 @@ REFUSED = [
     (8, "did you mean 'demo'?", "", ["token", "dmo"]),
     (2, "no such file", "", ["inject", "nothing.in"]),
     (8, "servers.demo.auth.tken: is not set", "${vault:demo.auth.tken}", ["inject", "-"]),
+    *(
+        (8, f"not a reference: line 2: {wrong}", f"${{vault:demo}}\n{wrong}\n$${{vault:}}", ["inject", "-"])
+        for wrong in ("${vault:demo.}", "${vault:bad name}", "${vault:}", "${vault:.auth.token}", "${vault:")
+    ),
+    (8, "line 1: ${vault:demo.}; line 3: ${vault:}", "${vault:demo.}\n\n${vault:}", ["inject", "-", "--dry-run"]),
     (8, "${vault:nobody}", "${vault:nobody} ${vault:demo.auth.tken}", ["inject", "-"]),
 ]  # fmt: skip
 
@@ -157,8 +162,8 @@ def test_a_terminal_is_shown_nothing_unasked(home: Home, words: list[str]) -> No
     assert TOKEN in home.talk(*words, "--reveal")
 
 
-TEMPLATE = "a=${vault:demo.auth.token}\nb=${HOME} ${vault:basic}\nc=$${vault:demo} $${X} ${vault:}\n"
-FILLED = f"a={TOKEN}\nb=${{HOME}} pass-word-1\nc=${{vault:demo}} $${{X}} ${{vault:}}\n"
+TEMPLATE = "a=${vault:demo.auth.token}\nb=${HOME} ${vault:basic}\nc=$${vault:demo} $${X} $${vault:} ${vaults:a}\n"
+FILLED = f"a={TOKEN}\nb=${{HOME}} pass-word-1\nc=${{vault:demo}} $${{X}} ${{vault:}} ${{vaults:a}}\n"
 
 
 def test_only_the_vaults_references_are_filled_in(home: Home) -> None:
