@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcpvault.cli import app, durations, output, secret_input, standing
+from mcpvault.cli import app, durations, output, rotation_report, secret_input, standing
 from mcpvault.errors import McpVaultError, UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class TakesProgram(click.Command):
 )
 @click.option("--abort", is_flag=True, help="Give it up: the old secret is, or comes again into, use.")
 @click.option("--all", "everything", is_flag=True, help="With --resume: every rotation that is open.")
-@click.option("--force", is_flag=True, help="With --abort: end it, though one stays alive, or the old one is dead.")
+@click.option(
+    "--force", is_flag=True, help="With --resume or --abort: end it, though an old or new secret stays alive."
+)
 @click.option("--accept-changes", is_flag=True, help="Take a new secret that sees fewer tools or scopes.")
 @click.option("--require-dead", is_flag=True, help="Fail if the old secret is accepted after it was ended.")
 @click.option("--wait", type=durations.DURATION, default="5m", show_default=True, metavar="5m",
@@ -108,8 +110,12 @@ def _check(server: str | None, field: str | None, words: Sequence[str], **option
         raise UsageError("--exec wants a program behind --", hint="mcpvault rotate NAME --exec -- PROGRAM ARG…")
     if options["resume"] and options["abort"]:
         raise UsageError("--resume and --abort exclude each other")
-    if options["force"] and not options["abort"]:
-        raise UsageError("--force belongs to --abort", hint="mcpvault rotate NAME --abort --force")
+    if options["force"] and (server is None or not (options["resume"] or options["abort"])):
+        raise UsageError(
+            "--force belongs to --resume or --abort of one server", hint="mcpvault rotate NAME --resume --force"
+        )
+    if options["force"] and options["require_dead"]:
+        raise UsageError("--force and --require-dead exclude each other")
     if options["everything"] and not options["resume"]:
         raise UsageError("--all belongs to --resume", hint="mcpvault rotate --resume --all")
     if options["everything"] is (server is not None):
@@ -134,49 +140,62 @@ def _begin(
     machine = Machine(vault, server, _conditions(given, options))
     command = tuple(words) or entry.policy.command
     if _planned(options):
-        _tell_plan(machine, server, field, how, command, as_json=as_json, given=any(_ways(options)))
+        rotation_report.tell_plan(machine, server, field, how, command, as_json=as_json, given=any(_ways(options)))
         return
     if given is None and how == "manual" and app.on_terminal():
         machine = Machine(vault, server, _conditions(secret_input.from_prompt(f"New {field}"), options))
     try:
         journal = machine.start(field, how, grace=_grace(vault, server, options["grace"]), command=command)
     except McpVaultError:
-        _note_remarks(server, machine)
+        rotation_report.note_remarks(server, machine)
         raise
-    _tell([(server, machine, journal)], [], as_json=as_json)
+    rotation_report.tell([(server, machine, journal)], [], as_json=as_json)
 
 
 def _go_on(vault: Vault, names: Sequence[str], *, as_json: bool, **options: Any) -> None:
-    from mcpvault.rotation.machine import Machine
-
-    done: list[tuple[str, Machine, Rotation]] = []
-    failures: list[McpVaultError] = []
-    for name in names:
-        found = vault.entry(name).rotation
-        given = _given(found.field if found else "", options)
-        # What somebody wanted to be dead stays open for a timer, until it is; naming the entry ends it all the same.
-        wanted = options["everything"] and found is not None and found.step == "revoked" and bool(found.problem)
-        told = {**options, "require_dead": options["require_dead"] or wanted}
-        machine = Machine(vault, name, _conditions(given, told))
-        if _planned(options):
-            done.append((name, machine, machine.journal))
-            continue
-        try:
-            done.append((name, machine, _taken(machine, **options)))
-        except McpVaultError as error:
-            _note_remarks(name, machine)
-            if len(names) == 1:
-                raise
-            failures.append(error)
-    _tell(done, failures, as_json=as_json, forced=options["force"])
+    machines = {name: _machine(vault, name, options) for name in names}
+    outcomes = {name: _taken(machine, options) for name, machine in machines.items()}
+    for name, found in outcomes.items():
+        # What was ended just now may take a while to die: all are waited for together, not one after the other.
+        if options["everything"] and not _planned(options) and not isinstance(found, McpVaultError) and _dying(found):
+            outcomes[name] = _taken(machines[name], options | {"everything": False})
+    done = [(name, machines[name], found) for name, found in outcomes.items() if not isinstance(found, McpVaultError)]
+    failed = {name: found for name, found in outcomes.items() if isinstance(found, McpVaultError)}
+    for name, error in failed.items():
+        rotation_report.note_remarks(name, machines[name])
+        if len(names) == 1:
+            raise error
+    failures = [*failed.values()]
+    rotation_report.tell(done, failures, as_json=as_json, forced=options["force"])
     if failures:
         raise standing.worst(failures)
 
 
-def _taken(machine: Machine, **options: Any) -> Rotation:
-    if options["abort"]:
-        return machine.abort()
-    return machine.resume(leave=options["everything"])
+def _machine(vault: Vault, name: str, options: dict[str, Any]) -> Machine:
+    from mcpvault.rotation import tokens
+    from mcpvault.rotation.machine import Machine
+
+    found = vault.entry(name).rotation
+    given = _given(found.field if found else "", options)
+    # Tokens that somebody wanted to be dead stay open for a timer, until they are.
+    alive = found is not None and found.rotator == tokens.ROTATOR and found.step == "revoked" and bool(found.problem)
+    wanted = options["everything"] and alive
+    return Machine(vault, name, _conditions(given, options | {"require_dead": options["require_dead"] or wanted}))
+
+
+def _taken(machine: Machine, options: dict[str, Any]) -> Rotation | McpVaultError:
+    if _planned(options):
+        return machine.journal
+    try:
+        return machine.abort() if options["abort"] else machine.resume(leave=options["everything"])
+    except McpVaultError as error:
+        return error
+
+
+def _dying(journal: Rotation) -> bool:
+    from mcpvault.rotation import tokens
+
+    return journal.step == "revoked" and journal.problem is None and journal.rotator != tokens.ROTATOR
 
 
 def _conditions(given: Secret | None, options: dict[str, Any]) -> Conditions:
@@ -237,59 +256,3 @@ def _grace(vault: Vault, server: str, given: float | None) -> str:
 def _open_ones(vault: Vault) -> list[str]:
     found = {name: vault.entry(name).rotation for name in vault.names()}
     return [name for name, journal in found.items() if journal is not None and journal.open]
-
-
-def _tell_plan(
-    machine: Machine, server: str, field: str, how: str, words: Sequence[str], *, as_json: bool, given: bool
-) -> None:
-    plan = machine.plan(field, how, tuple(words))
-    needs = () if given else plan.needs
-    back = "until the old one is ended" if plan.keeps_old else "none once the issuer was asked: it replaces the old one"
-    facts = {
-        "server": server, "field": field, "rotator": how, "keeps_old": plan.keeps_old, "steps": [*plan.steps],
-        "needs": [*needs],
-    }  # fmt: skip
-    lines = [f"{server}.{field}, by {how}:", *(f"  {step}" for step in plan.steps), f"  a way back: {back}"]
-    lines += [f"  needs {need}" for need in needs]
-    output.say("\n".join(lines), as_json=as_json, json=facts)
-
-
-def _tell(
-    done: Sequence[tuple[str, Machine, Rotation]],
-    failures: Sequence[McpVaultError],
-    *,
-    as_json: bool,
-    forced: bool = False,
-) -> None:
-    if as_json:
-        told = [
-            {
-                "server": name, "field": journal.field, "rotator": journal.rotator, "id": journal.id,
-                "step": journal.step, "until": journal.until, "problem": journal.problem,
-                "remarks": [*machine.remarks],
-            }
-            for name, machine, journal in done
-        ]  # fmt: skip
-        told += [{"server": each.server, "error": each.kind, "message": each.message} for each in failures]
-        output.json(told)
-        return
-    for name, machine, journal in done:
-        output.raw(f"{name}.{journal.field}: {_said(journal, forced=forced)}")
-        _note_remarks(name, machine)
-    for error in failures:
-        output.note(error.message)
-
-
-def _note_remarks(name: str, machine: Machine) -> None:
-    for remark in machine.remarks:
-        output.note(f"{name}: {remark}")
-
-
-def _said(journal: Rotation, *, forced: bool) -> str:
-    if journal.step == "grace":
-        return f"the new one is in use, the old one good until {journal.until}"
-    if journal.step == "done":
-        return f"done{f': {journal.problem}' if journal.problem else ', the old one is dead'}"
-    if journal.step == "aborted":
-        return f"given up ({journal.problem})" + ("" if forced else "; the old one is in use")
-    return f"open, at {journal.step!r}"

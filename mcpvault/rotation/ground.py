@@ -68,6 +68,7 @@ class Ground:
 
     Attributes:
         remarks: What people are to be told at the end.
+        patient: Whether the death of an old secret is waited for; else whoever comes next looks again.
     """
 
     def __init__(self, vault: Vault, name: str, conditions: Conditions, now: Callable[[], float]) -> None:
@@ -76,6 +77,7 @@ class Ground:
         self.conditions = conditions
         self.now = now
         self.remarks: list[str] = []
+        self.patient = True
 
     @property
     def entry(self) -> ServerEntry:
@@ -216,5 +218,5 @@ class Ground:
 
     def remark(self, text: str | None) -> None:
         """Keep what people are to be told."""
-        if text:
+        if text and text not in self.remarks:
             self.remarks.append(text)

@@ -108,8 +108,10 @@ class Machine:
         """
         Take the open rotation as far as it goes now; return its journal.
 
-        With *leave*, one whose tokens are on another host stays as it is, with a remark. Raises as ``start`` else.
+        With *leave*, one whose tokens are on another host stays as it is, with a remark, and the death of an old
+        secret is not waited for. Raises as ``start`` else.
         """
+        self._on.patient = not leave
         with self._on.alone():
             if leave and (found := self.elsewhere()) is not None:
                 self._on.remark(f"{found.where}: {found.hint}")
@@ -136,9 +138,10 @@ class Machine:
             lost = ended and journal.step not in ("planned", "minted") and not on.conditions.force
             if journal.step == "revoked" or lost:
                 hint = f"run: mcpvault rotate {on.name} --resume"
+                hint += "" if of_tokens else ", or --abort --force" if lost else "; with --force it ends as it is"
                 raise ConfigurationError(
                     f"{on.name}: the old secret has been ended: there is no way back",
-                    hint=f"{hint}; --abort --force lets you set another by hand" if lost else hint,
+                    hint=hint,
                     server=on.name,
                 )
             (tokens if of_tokens else steps).undo(on, journal, why)

@@ -24,6 +24,7 @@ class Manual:
                 "a person ends the old one there, when the grace is over",
             ),
             needs=() if case.given is not None else ("the new secret: --stdin, --file PATH or --prompt",),
+            by_hand=_order(case),
         )
 
     def mint(self, case: Case, deadline: Deadline) -> Minted:
@@ -46,9 +47,13 @@ class Manual:
 
     def revoke(self, case: Case, deadline: Deadline) -> str | None:
         """Tell the person to."""
-        book = case.entry.runbook
-        return f"end the old secret at its issuer{f' (runbook: {book})' if book else ''}"
+        return _order(case)
 
     def withdraw(self, case: Case, deadline: Deadline) -> str | None:
         """Tell the person to."""
         return "end the new secret at its issuer, if it was made only for this"
+
+
+def _order(case: Case) -> str:
+    book = case.entry.runbook
+    return f"end the old secret at its issuer{f' (runbook: {book})' if book else ''}"

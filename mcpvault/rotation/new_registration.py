@@ -27,11 +27,13 @@ class NewRegistration:
 
     def plan(self, case: Case) -> Plan:
         """Name the issuer."""
-        deleted = case.entry.auth.registration_client_uri is not None
+        auth = case.entry.auth
+        deleted = auth.registration_client_uri is not None and auth.registration_access_token is not None
         end = "the old client is deleted" if deleted else "a person deletes the old client"
-        needs = () if case.entry.auth.kind == "client_credentials" else ("an entry of kind client_credentials",)
-        steps = (f"a new client is registered at {case.entry.auth.issuer}", f"{end}, when the grace is over")
-        return Plan(keeps_old=True, steps=steps, needs=needs)
+        needs = () if auth.kind == "client_credentials" else ("an entry of kind client_credentials",)
+        steps = (f"a new client is registered at {auth.issuer}", f"{end}, when the grace is over")
+        by_hand = None if deleted else f"delete the old client at {auth.issuer}"
+        return Plan(keeps_old=True, steps=steps, needs=needs, by_hand=by_hand)
 
     def mint(self, case: Case, deadline: Deadline) -> Minted:
         """

@@ -5,8 +5,8 @@ The program is run once for each act, without a shell and with a small environme
 ``{"version": 1, "action", "id", "attempt", "server", "field", "url", "current", "pending", "previous"}``: *action* is
 ``mint``, ``revoke`` (end *previous*) or ``withdraw`` (end *pending*); *id* is the same in every attempt at one
 rotation. On stdout it answers with one JSON object: ``{"secret", "not_after"}`` to ``mint``, to the others nothing, or
-``{"remark"}``. It ends with 0; 75 (EX_TEMPFAIL) means that it is worth trying again. Secrets are never among its words
-or variables; what it writes to stderr is not shown.
+``{"remark"}``, what a person still has to do. It ends with 0; 75 (EX_TEMPFAIL) means that it is worth trying again.
+Secrets are never among its words or variables; what it writes to stderr is not shown.
 """
 
 from __future__ import annotations

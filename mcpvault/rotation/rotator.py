@@ -80,12 +80,14 @@ class Plan(Record):
 
     ``keeps_old``: the old secret stays good until it is ended, so that a rotation can be rolled back at any step.
     ``settles``: the issuer learns of the new one by itself, and may take a while: it is asked again.
+    ``by_hand``: what a person is to do to end the old one, as an order, where nobody does that for them.
     """
 
     keeps_old: bool
     steps: tuple[str, ...]
     needs: tuple[str, ...] = ()
     settles: bool = False
+    by_hand: str | None = None
 
 
 class Minted(Record):
@@ -118,7 +120,7 @@ class Rotator(Protocol):
         """Make the pending secret good, where minting has not; called before it is tried."""
 
     def revoke(self, case: Case, deadline: Deadline) -> str | None:
-        """End the previous secret; return what a person still has to do, or None."""
+        """End the previous secret; return what a person still has to do, or None. That keeps the rotation open."""
 
     def withdraw(self, case: Case, deadline: Deadline) -> str | None:
         """End the secret that did not come into use, the rotation being given up; return as ``revoke``."""

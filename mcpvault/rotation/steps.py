@@ -96,6 +96,8 @@ def confirm(on: Ground, journal: Rotation) -> bool:
         undo(on, journal, f"refused when it was in use: {outcome.message}")
         raise PolicyError(f"{on.name}: {outcome.message}; rolled back", server=on.name)
     on.write(journal, "grace", problem=None)
+    order = rotator(journal.rotator).plan(on.case(journal, "previous")).by_hand
+    on.remark(f"when its grace is over, {journal.until}: {order}" if order else None)
     return True
 
 
@@ -114,8 +116,14 @@ def revoke(on: Ground, journal: Rotation) -> bool:
         return False
     if journal.previous_client_id is not None:
         _take_over_tokens(on)
-    on.remark(rotator(journal.rotator).revoke(case, on.deadline()))
-    on.write(journal, "revoked", problem=None, ended=stamp(on.now()))
+    try:
+        order = rotator(journal.rotator).revoke(case, on.deadline())
+    except McpVaultError as error:
+        if not on.conditions.force:
+            raise
+        order = f"the old {journal.field} was not ended: {error.message}"
+    on.remark(order)
+    on.write(journal, "revoked", problem=order, ended=stamp(on.now()))
     return True
 
 
@@ -127,18 +135,27 @@ def _take_over_tokens(on: Ground) -> None:
 
 
 def see_it_dead(on: Ground, journal: Rotation) -> bool:
-    """Look whether the old secret is refused, and forget it."""
+    """
+    Look whether the old secret is refused, and forget it.
+
+    What was ended here may take a while to die. What a person ends is looked at once, as often as anybody asks.
+    """
     ended = moment(journal.ended or journal.updated)
     tries = 0
     while not isinstance(outcome := on.look("previous"), McpVaultError):
         left = ended + on.conditions.dead_within - on.now()
-        if left <= 0:
+        if left <= 0 or journal.problem or on.conditions.force:
             return _alive(on, journal)
+        if not on.patient:
+            return False
         time.sleep(min(left, PAUSES[min(tries, len(PAUSES) - 1)]))
         tries += 1
-    if not _refused(on, outcome, "previous", beside="current"):
+    if _refused(on, outcome, "previous", beside="current"):
+        _forget_old(on, journal)
+    elif on.conditions.force:
+        on.write(journal, "done", problem=f"nobody has seen the old {journal.field} refused: {outcome.message}")
+    else:
         raise outcome
-    _forget_old(on, journal)
     return False
 
 
@@ -157,17 +174,24 @@ def _in_use(case: Case, stage: str, client_id: str | None) -> bool:
 
 
 def _alive(on: Ground, journal: Rotation) -> bool:
-    problem = f"the old {journal.field} is still accepted, since {journal.ended or journal.updated}"
+    """Report it; what somebody is to end, or is known to be alive, stays open until it is dead, or by ``force``."""
+    since, known = journal.ended or journal.updated, journal.problem
+    problem = f"the old {journal.field} is still accepted, since {since}"
+    if known:
+        problem = known if known.startswith(problem) else f"{problem}; {known}"
+    if on.conditions.force or not (known or on.conditions.require_dead):
+        on.remark(problem)
+        on.write(journal, "done", problem=problem)
+        return False
+    if known != problem:  # a timer looks again and again
+        on.write(journal, "revoked", problem=problem)
     if on.conditions.require_dead:
-        if journal.problem != problem:  # a timer looks again and again
-            on.write(journal, "revoked", problem=problem)
         raise PolicyError(
             f"{on.name}: {problem}",
             hint=f"end it at its issuer, then run: mcpvault rotate {on.name} --resume --require-dead",
             server=on.name,
         )
     on.remark(problem)
-    on.write(journal, "done", problem=problem)
     return False
 
 

@@ -47,7 +47,9 @@ def _refusal(name: str, field: str, journal: Mapping[str, Any]) -> Configuration
     go_on = f"end it first: mcpvault rotate {name} --resume"
     return ConfigurationError(
         f"servers.{name}.{field}: its rotation is open since {journal['started']}, at {journal['step']!r}",
-        hint=go_on if journal["step"] == "revoked" else f"{go_on}, or at once: --abort",
+        hint=f"{go_on}; with --force it ends as it is"
+        if journal["step"] == "revoked"
+        else f"{go_on}, or at once: --abort",
         server=name,
     )
 

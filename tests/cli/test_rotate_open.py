@@ -89,3 +89,41 @@ def test_a_journal_that_only_moves_is_a_step_of_the_rotation(house: House) -> No
         change.table("demo")["rotation"]["step"] = "promoted"
         change.set_secret("demo", "auth.token", Secret(LEAKED))
     assert LEAKED == held(house)["current"]
+
+
+def test_a_timer_waits_for_the_old_ones_together(house: House) -> None:
+    """All are ended before the first is waited for, so that many take no longer than one; each is told of."""
+    house.run("rotate", "demo", "--abort")
+    program = house.home / "mint.sh"
+    program.write_text(f"""#!/bin/sh\ngrep -q '"mint"' && echo '{{"secret": "{LEAKED}"}}'; exit 0\n""")
+    program.chmod(0o700)
+    house.server.tokens[LEAKED] = None
+    with house.open().change() as change:
+        change.add_server("twin", {"url": house.server.url, "auth": {"kind": "bearer"}})
+        change.set_secret("twin", "auth.token", Secret(TOKEN))
+    for name in ("demo", "twin"):
+        house.run("rotate", name, "--exec", "--", str(program))
+    with house.open().change() as change:
+        for name in ("demo", "twin"):
+            change.table(name)["rotation"]["until"] = "2026-01-01T00:00:00Z"
+
+    told = json.loads(house.run("rotate", "--resume", "--all", "--wait", "2s", "--json").stdout)
+    assert [("done", True)] * 2 == [(each["step"], "still accepted" in each["problem"]) for each in told]
+    lines = json.loads(house.run("audit", "show", "--json").stdout)
+    steps = [(each["server"], each["step"]) for each in lines if each.get("step") in ("revoked", "done")]
+    assert [("demo", "revoked"), ("twin", "revoked"), ("demo", "done"), ("twin", "done")] == steps
+
+
+def test_a_person_says_that_the_old_one_may_live(house: House) -> None:
+    """``--resume`` alone leaves it open, ``--resume --force`` ends it; then the next one can be brought."""
+    with house.open().change() as change:
+        change.table("demo")["rotation"]["until"] = "2026-01-01T00:00:00Z"
+    assert "demo.auth.token: open, at 'revoked'\n" == house.run("rotate", "demo", "--resume").stdout
+    said = house.refused("set", "demo", "auth.token", "--stdin", stdin="by-hand\n", code=8)
+    assert "rotate demo --resume; with --force it ends as it is" in said
+    house.refused("rotate", "--resume", "--all", "--force", code=2)
+    house.refused("rotate", "demo", "--resume", "--force", "--require-dead", code=2)
+
+    done = house.run("rotate", "demo", "--resume", "--force").stdout
+    assert done.startswith("demo.auth.token: done: the old auth.token is still accepted, since 20")
+    house.run("set", "demo", "auth.token", "--stdin", stdin="by-hand\n")

@@ -101,3 +101,16 @@ def test_a_token_that_dies_when_it_comes_into_use_is_rolled_back(house: Rotation
     with pytest.raises(PolicyError, match="rolled back"):
         house.machine(timeout=20.0).resume()
     assert {"current": OLD} == house.stages(path="env.API_TOKEN")
+
+
+def test_a_rotation_ends_by_force_though_nobody_could_look(house: RotationHouse) -> None:
+    """A program that does not start any more keeps it open, until somebody says that it may end as it is."""
+    known(house, OLD, NEW)
+    rotate(house)
+    house.shift = DAY + 1
+    network(house, up=False)
+    with pytest.raises(McpVaultError):
+        house.machine(timeout=20.0).resume()
+
+    journal = house.machine(timeout=20.0, force=True).resume()
+    assert ("done", True) == (journal.step, "nobody has seen the old env.API_TOKEN refused" in str(journal.problem))
