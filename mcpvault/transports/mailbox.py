@@ -8,6 +8,7 @@ Spec: MCP 2026-07-28 "stdio", "Subscriptions"; JSON-RPC 2.0 §5; S3.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
@@ -114,7 +115,11 @@ class Mailbox:
                     return
             # "If there was an error in detecting the id in the Request object, it MUST be Null."
             if message.get("id") is None and message.get("error") is not None:
-                reader.mail.append(message)
+                asking = [waiter for waiter in self._waiting if not waiter.listens]
+                if len(asking) == 1:
+                    asking[0].mail.append(message)
+                else:  # it may be anybody's: another's request must not be taken for refused
+                    logging.getLogger("mcpvault").warning("an error that names no request, with %d open", len(asking))
             return
         addressees = self._addressees(message) if "id" not in message else []
         if not addressees:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from mcpvault.deadline import Deadline
 from mcpvault.transports.mailbox import Mailbox, Waiter
@@ -39,3 +42,28 @@ def test_the_progress_of_a_slow_reader_is_not_kept_for_ever() -> None:
 
     assert 1_001 == len(slow.mail)
     assert [flood[0], ANSWER] == [slow.mail[0], slow.mail[-1]]
+
+
+NAMELESS = {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "cannot parse"}}
+
+
+@pytest.mark.parametrize("listening", [False, True])
+def test_an_error_without_an_id_is_the_only_ones(listening: bool) -> None:
+    """Where one request is open, an error that names none is its answer; who listens has asked nothing."""
+    mailbox = Mailbox(receive(NAMELESS))
+    if listening:
+        mailbox.expect(Waiter((7,), listens="subscription"))
+    one = mailbox.expect(Waiter((1,)))
+
+    assert NAMELESS == mailbox.next(one, Deadline(5), "x", server="s")
+
+
+def test_an_error_without_an_id_is_nobodys_among_several(caplog: pytest.LogCaptureFixture) -> None:
+    """Where several are open it may be anybody's: each waits for its own answer, and the log says what came."""
+    mailbox = Mailbox(receive(NAMELESS, {**ANSWER, "id": 2}, ANSWER))
+    one, two = mailbox.expect(Waiter((1,))), mailbox.expect(Waiter((2,)))
+
+    with caplog.at_level(logging.WARNING, "mcpvault"):
+        assert ANSWER == mailbox.next(one, Deadline(5), "x", server="s")
+    assert {**ANSWER, "id": 2} == mailbox.next(two, Deadline(5), "x", server="s")
+    assert ["an error that names no request, with 2 open"] == [record.getMessage() for record in caplog.records]
