@@ -7,8 +7,10 @@ import json
 
 import click
 
-from mcpvault.cli import app, output
+from mcpvault.cli import app, output, report
 from mcpvault.cli.render import one_line
+from mcpvault.errors import ServerError
+from mcpvault.quoting import quote
 
 EXAMPLE = """
 Example:
@@ -48,7 +50,8 @@ def command(
     Print a line for each change at SERVER: of these resources and of the lists that are named, else of all lists.
 
     It goes on until the server ends it, --timeout is over, --count is reached, or Ctrl-C. After a connection that
-    broke, whatever was listened for is told as "missed": nobody knows whether it changed. --json prints JSON Lines.
+    broke, whatever was listened for is told as "missed": nobody knows whether it changed. What the server does not tell
+    of is a warning, and where that is everything exit 5. --json prints JSON Lines.
     """
     everything = not (uris or tools or prompts or resources)
     with (
@@ -61,6 +64,11 @@ def command(
             timeout=timeout,
         ) as changes,
     ):
+        if declined := changes.declined:
+            what = f"{server}: the server does not tell of changes of {', '.join(map(quote, declined))}"
+            if len(declined) == len(uris) + (3 if everything else tools + prompts + resources):
+                raise ServerError(what, server=server)
+            report.warn(what)
         for change in itertools.islice(changes, count):
             what = change.uri or _SAID.get(change.method, change.method)
             if as_json:

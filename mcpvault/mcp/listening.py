@@ -112,6 +112,19 @@ class Listening:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    @property
+    def declined(self) -> list[str]:
+        """What the server did not agree to: ``tools``, ``prompts``, ``resources``, URIs of resources, ids of tasks."""
+        agreed = self.acknowledged
+        lists = [key for key in _LISTS if key in self._asked and agreed.get(key) is not True]
+        named = [
+            each
+            for key in ("resourceSubscriptions", "taskIds")
+            for each in self._asked.get(key, ())
+            if each not in _texts(agreed.get(key))
+        ]
+        return [*(key.removesuffix("ListChanged") for key in lists), *named]
+
     def close(self) -> None:
         """Stop listening."""
         self._changes.close()
@@ -178,8 +191,8 @@ class Listening:
 
     def _missed(self) -> list[Change]:
         lists = [Change(method, {}, True) for key, method in _LISTS.items() if self.acknowledged.get(key)]
-        uris = self.acknowledged.get("resourceSubscriptions")
-        missed = [*lists, *(Change(_UPDATED, {"uri": uri}, True) for uri in uris or ())]
+        uris = _texts(self.acknowledged.get("resourceSubscriptions"))
+        missed = [*lists, *(Change(_UPDATED, {"uri": uri}, True) for uri in uris)]
         for change in missed:
             self._session._hear(change.method, change.params)
         return missed
@@ -201,3 +214,7 @@ class Listening:
                 self._session._request("resources/unsubscribe", {"uri": self._subscribed.pop()}, deadline)
             except McpVaultError:
                 return
+
+
+def _texts(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []

@@ -103,7 +103,8 @@ def _ask(handler: Handler, streams: Streams, message: Json, name: str) -> None:
 
 
 def _listen(handler: Handler, streams: Streams, message: Json) -> None:
-    wanted = (message.get("params") or {}).get("notifications") or {}
+    asked = (message.get("params") or {}).get("notifications") or {}
+    wanted = {key: value for key, value in asked.items() if key not in streams.declines}
     stream = streams.new()
     stream.subscription = message["id"]
     meta = {_SUBSCRIPTION: message["id"]}

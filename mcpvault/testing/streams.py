@@ -62,6 +62,7 @@ class Streams:
 
     Attributes:
         agrees: Subscriptions are acknowledged.
+        declines: What of a subscription's filter is not: ``"toolsListChanged"`` and the like.
         aside: Requests to the client go to the stream that GET opens, as some servers send them.
         interrupt: Every stream of a POST ends after its first event; the rest is had by ``Last-Event-ID``.
         batches: Each message comes in an array, as 2025-03-26 allowed.
@@ -74,6 +75,7 @@ class Streams:
 
     def __init__(self) -> None:
         self.agrees = True
+        self.declines: set[str] = set()
         self.aside = False
         self.interrupt = False
         self.batches = False

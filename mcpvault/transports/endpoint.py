@@ -20,10 +20,11 @@ from mcpvault.mcp import jsonrpc, replies
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.transports.bodies import error_message, media_type, messages_of, problem_of
 from mcpvault.transports.outcomes import outcome_of, raised
-from mcpvault.transports.settled import NOTHING, Rejected, Settled
+from mcpvault.transports.settled import NOTHING, Rejected, Settled, session_of
 
 if TYPE_CHECKING:
     from mcpvault.mcp.wire import HttpAnswer, HttpExchange, Json, Meanwhile, Notify
+    from mcpvault.secret import Secret
     from mcpvault.transports.side_stream import SideStream
 
 _ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
@@ -75,12 +76,12 @@ class Endpoint:
         finally:
             answer.close()
 
-    def initialize(self, deadline: Deadline) -> tuple[Json | Rejected, str | None]:
+    def initialize(self, deadline: Deadline) -> tuple[Json | Rejected, Secret | None]:
         """Ask ``initialize``; return its outcome and the session id. It is never cancelled."""
         params = eras.initialize_params(capabilities=self.client.capabilities)
         asked = jsonrpc.Numbered(self._ids, "initialize", params)
         answer = self._send(asked, _ACCEPT, deadline, safe=True)
-        session_id = answer.headers.get("Mcp-Session-Id")
+        session_id = session_of(answer.headers)
         outcome: Json | Rejected | None = None
         try:
             self._check(answer, "initialize")
@@ -207,8 +208,7 @@ class Endpoint:
         """End a legacy session as well as it goes, and close the connections."""
         if self.side is not None:
             self.side.close()
-        settled = self.settled
-        self.settled = settled.replaced(session_id=None)
+        settled, self.settled = self.settled, self.settled.replaced(session_id=None)
         self.end(settled)
         self._exchange.close()
 

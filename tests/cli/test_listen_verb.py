@@ -55,6 +55,20 @@ def test_changes_are_lines_as_they_happen(house: House) -> None:
         assert 0 == child.wait(20)
 
 
+def test_what_the_server_declines_is_said(tmp_path: Path) -> None:
+    """A part of it is a warning; where nothing is left to wait for, the run ends (exit 5)."""
+    with furnished(tmp_path, interactive=True) as made:
+        streams = made.server.streams
+        assert streams is not None
+        streams.declines = {"toolsListChanged", "resourceSubscriptions"}
+        some = made.run("listen", "demo", URI, "--tools", "--prompts", "--timeout", "0.5")
+        nothing = made.run("listen", "demo", URI, "--tools", code=5)
+
+    told = "demo: the server does not tell of changes of tools, fake://text/greeting\n"
+    assert ("", f"mcpvault: warning: {told}") == (some.stdout, some.stderr)
+    assert ("", f"mcpvault: error: {told}") == (nothing.stdout, nothing.stderr)
+
+
 def test_json_lines(house: House) -> None:
     """``--json`` is an object a line; without names all lists are listened for."""
     streams = house.server.streams

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -325,3 +326,17 @@ def test_when_to_come_back_is_told(told: str, seconds: float | None, talk: Talk)
     with pytest.raises(ServerUnavailableError) as caught:
         session.call_tool("echo", {"message": "x"})
     assert seconds == caught.value.retry_after
+
+
+def test_a_session_id_that_a_server_repeats_is_masked(talk: Any) -> None:
+    """It is as good as a credential: neither the error nor what it came from shows it."""
+    server, session = talk("legacy")
+    session.call_tool("echo", {"message": "x"})
+    [session_id] = server.sessions
+    server.misbehave("rpc-error", on="tools/call", message=f"session {session_id} is bad", data={"id": session_id})
+
+    with pytest.raises(RpcError) as caught:
+        session.call_tool("echo", {"message": "x"})
+
+    assert "session [redacted] is bad" in caught.value.message
+    assert session_id not in "".join(traceback.format_exception(caught.value))
