@@ -141,7 +141,7 @@ def _differing(vault: Vault, entry: ImportedEntry) -> list[str] | None:
         return None
     table = vault.file.table(entry.name)
     found = [
-        ".".join(path) for path, value in _leaves(entry.tree) if path != ("approved",) and at(table, path) != value
+        ".".join(path) for path, value in _leaves(entry.tree) if at(table, path) != value and not _stays(path, value)
     ]
     for field, secret in entry.secrets:
         same = False
@@ -149,6 +149,11 @@ def _differing(vault: Vault, entry: ImportedEntry) -> list[str] | None:
             same = vault.file.secret(entry.name, field) == secret
         found += [] if same else [field]
     return found
+
+
+def _stays(path: Place, value: Any) -> bool:
+    """Tell whether *value* is not for the vault to say: approval, and a switch that moving leaves in place."""
+    return path == ("approved",) or (path[0].startswith("x-") and len(path) == 2 and isinstance(value, bool))
 
 
 def _told(differing: list[str] | None) -> str:

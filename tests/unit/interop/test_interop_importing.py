@@ -226,11 +226,12 @@ def test_what_is_there_and_the_same_is_moved(place: Place) -> None:
     with place.vault.change() as change:
         change.set_plain("web", "headers.X-More", "of the vault's")
 
-    report = place.take({"web": {**WEB, "timeout": 5}, "tool": TOOL}, kind="cursor", move=True)
+    report = place.take({"web": {**WEB, "timeout": 5, "disabled": True}, "tool": TOOL}, kind="cursor", move=True)
 
     assert [(True, True, True)] * 2 == [(row.there, row.moved, row.added) for row in report.rows]
     left = json.loads((place.folder / "mcp.json").read_text())["mcpServers"]
     assert [["stdio", "web"], ["stdio", "tool"]] == [left[name]["args"] for name in left]
+    assert left["web"]["disabled"] is True
 
 
 @pytest.mark.parametrize("move", [False, True])
