@@ -33,7 +33,8 @@ def install(dry_run: bool, as_json: bool) -> None:
     """
     Set up the git repository that the vault is in; once in every clone.
 
-    Adds the vault to .gitattributes and .gitignore beside it, and the two drivers to the configuration of this clone.
+    Adds the vault to .gitattributes, and what only this host needs beside it to .gitignore, and the two drivers to
+    the configuration of this clone. What git keeps already though it is ignored is named, with the command.
     """
     from mcpvault.places import locate
     from mcpvault.upkeep import git
@@ -43,7 +44,10 @@ def install(dry_run: bool, as_json: bool) -> None:
     program = ["mcpvault"] if shutil.which("mcpvault") else [sys.executable, "-m", "mcpvault"]
     done = git.install(path, program, os.environ, dry_run=dry_run)
     lines = [f"{'would change' if dry_run else 'changed'} {what}" for what in done] or ["nothing to do"]
-    output.say("\n".join(lines), as_json=as_json, json={"changed": done, "dry_run": dry_run})
+    names, remedy = git.tracked(path, os.environ)
+    output.say("\n".join(lines), as_json=as_json, json={"changed": done, "tracked": names, "dry_run": dry_run})
+    if names:
+        output.warn(f"git keeps {', '.join(names)}, which is this host's alone; run: {remedy}; then commit that")
 
 
 @command.command("textconv", epilog=EXAMPLE)

@@ -101,6 +101,20 @@ def install(
     return done
 
 
+def tracked(path: Path, env: Mapping[str, str]) -> tuple[list[str], str]:
+    """
+    Return which files beside the vault *path* git keeps though they are this host's alone, and the command to end it.
+
+    After a rekey one host has deleted its previous generation and another has not: git cannot merge that.
+    """
+    real = Path(os.path.realpath(path))
+    plain = re.sub(r"([*?\[\\])", r"\\\1", real.name)
+    forms = [f":(glob){form.format(name=plain)}" for form in _IGNORED]
+    told = _git(real.parent, ["ls-files", "-z", "--", *forms], env).stdout.decode("utf-8", "surrogateescape")
+    names = sorted({name for name in told.split("\0") if name})
+    return names, shlex.join(["git", "-C", str(real.parent), "rm", "--cached", "--", *names])
+
+
 # How a change is shown
 
 

@@ -93,6 +93,10 @@ def in_git(path: Path, env: Mapping[str, str]) -> Check[None]:
         yield warn("vault.git", what, "run: mcpvault git install")
     else:
         yield ok("vault.git", f"{path}: git shows fingerprints, and merges it")
+    names, remedy = git.tracked(path, env)
+    if names:
+        what = f"{path}: git keeps {', '.join(names)}, which is this host's alone: a merge after a rekey would fail"
+        yield warn("vault.git", what, f"run: {remedy}; then commit that")
 
 
 def key(

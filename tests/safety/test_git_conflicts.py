@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from branches import SHARED, Repository
+from branches import SHARED, Repository, describe, rekey
 
 from mcpvault.rotation import journal as journals
 from mcpvault.secret import Secret
@@ -294,3 +296,33 @@ def test_installing_says_what_it_does_and_does_it_once(tmp_path: Path, repositor
     ceiling = os.fspath(tmp_path)
     words = ("git", "install", "--vault", str(elsewhere / "vault.toml"))
     assert "no git work tree" in mcpvault(repository, *words, code=8, GIT_CEILING_DIRECTORIES=ceiling)
+
+
+def test_what_git_keeps_and_should_not_is_named(repository: Repository) -> None:
+    """A committed previous generation makes a merge fail after a rekey: the command that mends it is told."""
+    folder = repository.folder
+    assert (folder / "vault.toml.prev").exists()
+    (folder / ".vault.toml.tmp.1").touch()
+    (folder / "other.toml.prev").touch()
+    repository.git("add", "-f", "vault.toml.prev", ".vault.toml.tmp.1", "other.toml.prev")
+    repository.git("commit", "-q", "-m", "too much")
+
+    remedy = f"git -C {folder} rm --cached -- .vault.toml.tmp.1 vault.toml.prev"
+    kept = "git keeps .vault.toml.tmp.1, vault.toml.prev"
+    assert f"{kept}, which is this host's alone; run: {remedy}; then" in mcpvault(repository, "git", "install")
+    assert f"run: {remedy}; then commit that" in mcpvault(repository, "doctor", "--offline")
+    told, _ = json.JSONDecoder().raw_decode(mcpvault(repository, "git", "install", "--json"))
+    assert [".vault.toml.tmp.1", "vault.toml.prev"] == told["tracked"]
+
+    subprocess.run(shlex.split(remedy), env=repository.env, check=True, capture_output=True)
+    repository.git("commit", "-q", "-m", "as it should be")
+
+    assert "nothing to do\n" == mcpvault(repository, "git", "install")
+    assert "git keeps" not in mcpvault(repository, "doctor", "--offline")
+    repository.on("one", start="main")
+    rekey(repository, 0, 0)
+    repository.commit("one")
+    repository.on("two", start="main")
+    describe(repository, 0, 0)
+    repository.commit("two")
+    repository.git("merge", "-q", "--no-edit", "one")
