@@ -64,6 +64,7 @@ def _trust(fingerprint: str, *, dry_run: bool, as_json: bool) -> None:
 
 
 def _accept(*, yes: bool, dry_run: bool, as_json: bool) -> None:
+    from mcpvault.auditing import Auditor
     from mcpvault.host_state import roots_trusted, state_of
     from mcpvault.places import locate
     from mcpvault.state.anchor import FileAnchor
@@ -94,6 +95,7 @@ def _accept(*, yes: bool, dry_run: bool, as_json: bool) -> None:
         output.note(str(change))
     if not dry_run:
         app.confirm("go on from this file", yes=yes)
+        Auditor(state, vault)("trust", seen=seen, durable=True)  # before it is done: it may have to be written down
         anchor.accept(vault.slot.id, unlock.anchor_record(document.header, vault.keys))
     serial = document.header.serial
     done = f"{'would accept' if dry_run else 'accepted'} serial {serial}"

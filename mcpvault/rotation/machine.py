@@ -13,10 +13,11 @@ Spec: SPEC §10.4.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
-from mcpvault.errors import ConfigurationError, UsageError
+from mcpvault.errors import ConfigurationError, McpVaultError, UsageError
 from mcpvault.rotation import journal as journals
 from mcpvault.rotation import steps, tokens, whereabouts
 from mcpvault.rotation.ground import Conditions, Ground
@@ -144,7 +145,8 @@ class Machine:
                     hint=hint,
                     server=on.name,
                 )
-            (tokens if of_tokens else steps).undo(on, journal, why)
+            with self._written_down():
+                (tokens if of_tokens else steps).undo(on, journal, why)
             return on.journal()
 
     def elsewhere(self) -> whereabouts.Elsewhere | None:
@@ -189,9 +191,29 @@ class Machine:
 
     def _go_on(self, to: str = "done") -> Rotation:
         on = self._on
-        while (journal := on.journal()).open and journal.step != to:
-            way = tokens if journal.rotator == tokens.ROTATOR else steps
-            step = way.give_up if journal.undo else way.STEPS[journal.step]
-            if not step(on, journal):
-                break
+        with self._written_down():
+            while (journal := on.journal()).open and journal.step != to:
+                way = tokens if journal.rotator == tokens.ROTATOR else steps
+                step = way.give_up if journal.undo else way.STEPS[journal.step]
+                if not step(on, journal):
+                    break
         return on.journal()
+
+    @contextmanager
+    def _written_down(self) -> Iterator[None]:
+        """Write into the audit log why the block stopped, where it fails; its steps are there."""
+        on, failure = self._on, None
+        try:
+            yield
+        except McpVaultError as error:
+            failure = error
+        if failure is None:
+            return
+        with suppress(McpVaultError):  # the failure is what is told, also where it is that nothing can be written
+            journal = on.journal()
+            wrong: dict[str, Any] = {"problem": journal.problem} if journal.problem else {}
+            on.vault.audit(
+                "rotate", server=on.name, field=journal.field, step=journal.step, rotation=journal.id,
+                **wrong, ok=False, why=failure.kind,
+            )  # fmt: skip
+        raise failure

@@ -161,6 +161,26 @@ def test_a_log_that_cannot_be_written(house: House, must: bool) -> None:
     assert (not must, 1) == (TOKEN in done.stdout, done.stderr.count("the audit log cannot be written"))
 
 
+def test_an_older_file_is_believed_only_where_that_is_written_down(house: House) -> None:
+    """``trust --accept`` is an event, with what the host had seen; where it cannot be written, the host stays firm."""
+    required(house)
+    older = house.vault.read_bytes()
+    house.run("set", "demo", "note", "newer")
+    seen = house.open().document.header.serial
+    house.vault.write_bytes(older)
+    [path] = house.state.glob("audit-*.jsonl")
+    kept = path.rename(house.home / "kept")
+    path.mkdir()
+    assert "the audit log cannot be written" in house.run("trust", "--accept", "--yes", code=8).stderr
+    path.rmdir()
+    kept.rename(path)
+    assert "rolled back" in house.run("get", "demo", code=6).stderr
+
+    house.run("trust", "--accept", "--yes")
+    [told] = log(house, "--event", "trust")
+    assert (f"serial {seen}", seen - 1, True) == (told["seen"], told["serial"], told["ok"])
+
+
 def test_a_vault_may_keep_no_log(home: Path) -> None:
     """``audit = "off"`` below ``[vault]``, signed by an admin."""
     made = new_vault(home)

@@ -58,6 +58,22 @@ def test_a_refused_token_is_exit_9_and_says_why(house: House) -> None:
 
     assert "rejected the credential (401); rolled back" in said
     assert TOKEN == house.open().token("demo").reveal()
+    [failed] = json.loads(house.run("audit", "show", "demo", "--failed", "--json").stdout)
+    assert ("rotate", "aborted", "policy", True) == (
+        failed["ev"], failed["step"], failed["why"], "rejected the credential (401)" in failed["problem"],
+    )  # fmt: skip
+
+
+def test_what_could_not_be_decided_is_in_the_log_too(house: House) -> None:
+    """An unreachable server leaves the rotation open: who looks at what failed sees it, at the step where it waits."""
+    house.server.misbehave("bad-gateway")
+    house.run("rotate", "demo", "--stdin", "--timeout", "1", stdin=NEW + "\n", code=4)
+
+    [failed] = json.loads(house.run("audit", "show", "demo", "--failed", "--json").stdout)
+    assert ("rotate", "stored", False) == (failed["ev"], failed["step"], failed["ok"])
+    house.server.behave()
+    house.run("rotate", "demo", "--abort")
+    assert 1 == len(json.loads(house.run("audit", "show", "demo", "--failed", "--json").stdout))
 
 
 def test_rollback_in_the_grace(house: House) -> None:
