@@ -131,10 +131,9 @@ class Auditor:
     def changed(self, before: Document | None, after: Document) -> None:
         """Write down what *after* changes: which entries, and which fields of each and of the vault; never a value."""
         old, new = before.tree if before is not None else {"vault": {}}, after.tree
-        fields = {}
-        for name in sorted({*old.get("servers", {}), *new.get("servers", {})}):
-            if found := _changed(old.get("servers", {}).get(name), new.get("servers", {}).get(name)):
-                fields[name] = found
+        one, other = old.get("servers", {}), new.get("servers", {})
+        touched = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+        fields = {name: _changed(one.get(name), other.get(name)) for name in touched}
         told: dict[str, Any] = {"servers": [*fields], "fields": fields}
         if common := [name for name in _changed(old["vault"], new["vault"]) if name not in _EVER_NEW]:
             told["vault"] = common

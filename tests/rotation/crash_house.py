@@ -228,7 +228,11 @@ def rotating(how: str, home: Path) -> Iterator[Bearer | Robot]:
             made.log_in()
             yield Person(made, how)
             return
-        made.with_key() if how == "private-key" else made.with_secret()
+        made.with_key() if how.startswith("private-key") else made.with_secret()
+        if how == "private-key-late":
+            made.issuer.policy.jwks_cache, made.issuer.policy.kid, made.known_within = 0.4, "needed", 60.0
+            yield Robot(made, "private-key")
+            return
         if how == "tokens":
             assert made.works()
         yield (Tokens if how == "tokens" else Robot)(made, how)

@@ -25,6 +25,7 @@ class RotationHouse:
     env: dict[str, str]
     server: FakeMcpServer
     shift: float = 0.0
+    known_within: float = 0.0
     remarks: list[str] = field(default_factory=list)
 
     def open(self) -> Vault:
@@ -36,7 +37,7 @@ class RotationHouse:
         import time
 
         given = Secret(secret) if secret is not None else None
-        told = Conditions(given=given, **{"dead_within": 0.0, "known_within": 0.0, **conditions})
+        told = Conditions(given=given, **{"dead_within": 0.0, "known_within": self.known_within, **conditions})
         return Machine(self.open(), name, told, now=lambda: time.time() + self.shift)
 
     def rotate(self, secret: str = NEW, **conditions: Any) -> Rotation:

@@ -14,6 +14,7 @@ from rotation_house import rotation_house
 from mcpvault.errors import ConfigurationError, McpVaultError, PolicyError
 
 ROTATORS = ("manual", "exec", "private-key", "registration", "client-secret", "tokens", "person")
+LATE = "private-key-late"  # at an issuer that keeps fetched keys for a while, and wants a kid where there are two
 GIVEN_UP = ("manual", "exec", "private-key", "registration", "tokens")  # client-secret: no way back; person: elsewhere
 
 
@@ -78,7 +79,7 @@ def test_each_rotator_is_killed_at_its_share_of_the_edges(how: str, home: Path) 
 
 
 @pytest.mark.storm
-@pytest.mark.parametrize("how", ROTATORS)
+@pytest.mark.parametrize("how", [*ROTATORS, LATE])
 def test_a_kill_at_any_step_locks_nobody_out(how: str, home: Path) -> None:
     """Where two secrets can live, a script gets through after a kill at each edge, and the next run goes on."""
     with rotating(how, home) as rotation:
@@ -86,7 +87,7 @@ def test_a_kill_at_any_step_locks_nobody_out(how: str, home: Path) -> None:
 
 
 @pytest.mark.storm
-@pytest.mark.parametrize("how", ROTATORS)
+@pytest.mark.parametrize("how", [*ROTATORS, LATE])
 def test_a_kill_while_the_old_secret_is_ended_locks_nobody_out(how: str, home: Path) -> None:
     """The same for the second half."""
     with rotating(how, home) as rotation:
@@ -94,7 +95,7 @@ def test_a_kill_while_the_old_secret_is_ended_locks_nobody_out(how: str, home: P
 
 
 @pytest.mark.storm
-@pytest.mark.parametrize("how", GIVEN_UP)
+@pytest.mark.parametrize("how", [*GIVEN_UP, LATE])
 def test_a_kill_while_it_is_given_up_locks_nobody_out(how: str, home: Path) -> None:
     """Rolling back from the grace can be cut off at each edge too, and ends with the old secret in use."""
     with rotating(how, home) as rotation:
