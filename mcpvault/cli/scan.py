@@ -127,8 +127,9 @@ def _fix(vault: Vault, clients: Iterable[Path], leaks: Sequence[Leak], *, dry_ru
             output.warn(f"{error.message}{f'; {error.hint}' if error.hint else ''}")
             continue
         for row in report.rows:
-            if not row.moved:
+            if not row.moved and not row.needless:
                 output.warn(f"{path}: {row.source_name}: not moved: {row.why or '; '.join(row.losses)}")
+            if not row.moved:
                 continue
             for step in row.steps:
                 output.note(f"{row.name}: to do: {step}")

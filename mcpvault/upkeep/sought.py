@@ -9,8 +9,10 @@ for shows itself in no repr, and nothing here raises while its bytes are in a fr
 from __future__ import annotations
 
 import json
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
@@ -71,10 +73,11 @@ class Sought:
             if told.fingerprint in known:
                 continue
             known[told.fingerprint] = told
-            if len(secret.reveal().encode()) < SHORTEST:
+            looked_for = secret if _long_enough(secret) else _with_username(vault, told.field, secret)
+            if looked_for is None:
                 self.short.append(told.field)
                 continue
-            for form in _forms(secret):
+            for form in _forms(looked_for):
                 self._longest = max(self._longest, len(form()))
                 self._needles.append((form, told))
 
@@ -156,8 +159,28 @@ def _granted(vault: Vault, credential: str) -> Iterator[Found]:
             yield Name(f"{credential}.{field}", "state", ""), secret, None
 
 
+def _long_enough(secret: Secret) -> bool:
+    return len(secret.reveal().encode()) >= SHORTEST
+
+
+def _with_username(vault: Vault, field: str, password: Secret) -> Secret | None:
+    """Return what HTTP Basic makes of a password that is too short to be looked for alone, if that is long enough."""
+    name, _, path = field.partition(".")
+    auth = vault.file.table(name).get("auth", {}) if name in vault.names() else {}
+    username = str(auth.get("username") or "")
+    if path != "auth.password" or not username or "${" in username:
+        return None
+    both = Secret(f"{username}:{password.reveal()}")
+    return both if _long_enough(both) else None
+
+
 def _forms(secret: Secret) -> list[Callable[[], bytes]]:
-    """Return what makes the bytes of *secret*: as it is, and as JSON and URLs write it where that differs."""
+    """
+    Return what makes the bytes of *secret*: as it is, and as JSON, URLs and base64 write it where that differs.
+
+    Base64 packs three bytes into four characters: what it makes of the secret within a longer text, as in HTTP Basic
+    or a Kubernetes Secret, depends on how many bytes of that stand before.
+    """
 
     def plain() -> bytes:
         return secret.reveal().encode()
@@ -171,8 +194,15 @@ def _forms(secret: Secret) -> list[Callable[[], bytes]]:
     def in_form() -> bytes:
         return quote_plus(secret.reveal()).encode()
 
+    def in_base64(before: int, encode: Callable[[bytes], bytes]) -> bytes:
+        data = b"\0" * before + plain()
+        return encode(data)[-(-before * 8 // 6) : len(data) * 8 // 6]  # whole characters of the secret
+
+    packed: list[Callable[[], bytes]] = [
+        partial(in_base64, before, each) for each in (b64encode, urlsafe_b64encode) for before in range(3)
+    ]
     forms: list[Callable[[], bytes]] = [plain]
-    for other in (in_json, in_url, in_form):
+    for other in (in_json, in_url, in_form, *packed):
         if all(other() != form() for form in forms):
             forms.append(other)
     return forms

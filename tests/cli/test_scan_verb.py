@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -88,6 +89,27 @@ def test_nothing_found_is_success(house: Home) -> None:
     done = house.run("scan", "a", code=9)
     assert f"{house.home / 'a'}:1\tdemo.auth.token\tcurrent\t" == done.stdout[: done.stdout.rindex("\t") + 1]
     assert "mcpvault rotate demo auth.token" in done.stderr
+
+
+def test_base64_hides_nothing(house: Home) -> None:
+    """A Basic header, its password short or not; a Kubernetes Secret; in either alphabet, wherever it begins."""
+    with house.open().change() as change:
+        for name, password in (("basic", "q?~>~?w-12"), ("short", "pw-1")):
+            change.add_server(name, {"url": "https://b.example/mcp", "auth": {"kind": "basic", "username": "alice"}})
+            change.set_secret(name, "auth.password", Secret(password))
+    lines = [f"Basic {b64encode(each.encode()).decode()}" for each in ("alice:q?~>~?w-12", "alice:pw-1")]
+    lines += [f"token: {encode((before + TOKEN + chr(10)).encode()).decode()}"
+              for before in ("", "x", "xy", "xyz") for encode in (b64encode, urlsafe_b64encode)]  # fmt: skip
+    lines.append(urlsafe_b64encode(b"??q?~>~?w-12??").decode())
+    (house.home / "req.log").write_text("".join(f"{line}\n" for line in lines))
+
+    told = scanned(house, str(house.home / "req.log"))
+
+    assert [
+        (1, "basic.auth.password"), (2, "short.auth.password"), *((line, "demo.auth.token") for line in range(3, 11)),
+        (11, "basic.auth.password"),
+    ] == [(line, field) for _, line, field in places(told)]  # fmt: skip
+    assert ["child.env.PIN"] == told["too_short"]
 
 
 def test_what_git_keeps(house: Home) -> None:
