@@ -17,6 +17,8 @@ from mcpvault.tokens import AuthorizationServer, Registration
 if TYPE_CHECKING:
     from mcpvault.oauth.dpop import ProofKey
 
+_SOON = 14 * 86_400  # seconds
+
 
 def preregistered(
     settings: Settings, server: AuthorizationServer, redirect_uris: tuple[str, ...] = ()
@@ -42,10 +44,14 @@ def preregistered(
 def still_good(
     settings: Settings, held: Registration, server: AuthorizationServer, redirect_uris: tuple[str, ...], now: float
 ) -> bool:
-    """Tell whether what was registered before is good for this server and these URIs (A60, A61); none: a device."""
+    """
+    Tell whether what was registered before is good for this server and these URIs (A60, A61); none: a device.
+
+    A secret that ends soon is not: who logs in because ``forecast`` says so is to be rid of it.
+    """
     return (
         (settings.client_id, held.issuer, held.source) == (None, server.issuer, "dynamic")
-        and not registration.expired(held, now)
+        and not registration.expired(held, now + _SOON)
         and {*redirect_uris} <= {*held.redirect_uris}
         and bool(redirect_uris) is bool(held.redirect_uris)  # else registered for another grant
     )

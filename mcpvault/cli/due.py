@@ -34,7 +34,8 @@ def command(names: tuple[str, ...], fail: bool, path: str | None, as_json: bool)
     List the secrets of NAMEs, or of all servers, the worst first: expired, overdue, due, near, unknown, ok.
 
     Needs no key, sends nothing and verifies nothing. The rule is policy.max_age of the entry or of the vault; a secret
-    is near policy.warn before that (14d). Open rotations are listed with their step.
+    is near policy.warn before that (14d). Open rotations are listed with their step. So is the secret of a client that
+    a login on this host has registered, where its server ends it: another login registers another.
     """
     from mcpvault.host_state import state_of
     from mcpvault.places import locate
@@ -55,7 +56,7 @@ def command(names: tuple[str, ...], fail: bool, path: str | None, as_json: bool)
     late = [item for item in items if item.state in FAILING]
     if fail and late:
         shown = ", ".join(f"{item.server}.{item.field}" for item in late[:5]) + (", …" if len(late) > 5 else "")
-        raise PolicyError(f"to be rotated: {shown}", hint=f"run: mcpvault rotate {late[0].server} {late[0].field}")
+        raise PolicyError(f"to be rotated: {shown}", hint=f"run: {late[0].command}")
 
 
 def _row(item: Item) -> tuple[str, ...]:

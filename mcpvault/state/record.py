@@ -27,6 +27,7 @@ Status = Literal["none", "ok", "refreshing", "ambiguous", "dead"]
 STATUSES = ("none", "ok", "refreshing", "ambiguous", "dead")
 GIVEN_UP = "key_compromised"  # the reason for which a grant is dead after mcpvault rekey --compromised
 _LATEST = 2**53
+_NEVER = 253_402_300_800  # Unix seconds; the year 10000
 _NO_CLIENT = frozenset({"invalid_client", "unauthorized_client"})  # RFC 6749 §5.2
 
 
@@ -45,7 +46,8 @@ class Facts(Record):
     """
     What a record says in clear, for ``status`` and for monitoring: no key is needed, and nothing is verified.
 
-    Times are whole Unix seconds, None where unknown.
+    Times are whole Unix seconds, None where unknown. ``client_ends``: when the secret of a client that registered
+    itself ends; None: never.
     """
 
     credential: str
@@ -57,6 +59,7 @@ class Facts(Record):
     issuer: str | None = None
     resource: str | None = None
     client_id: str | None = None
+    client_ends: int | None = None
     issued_at: int | None = None
     expires_at: int | None = None
     refreshable: bool = False
@@ -67,6 +70,11 @@ class Facts(Record):
     intent: Intent | None = None
     trouble: Trouble | None = None
     lifetime: Lifetime | None = None
+
+    @property
+    def client_refused(self) -> bool:
+        """Whether the authorization server did not believe the client when it was asked last."""
+        return self.trouble is not None and self.trouble.reason in _NO_CLIENT
 
 
 class Bound(Record):
@@ -165,6 +173,7 @@ class TokenRecord(Record):
             issuer=self.issuer,
             resource=self.resource,
             client_id=self.registration.client_id if self.registration else None,
+            client_ends=_end(self.registration),
             issued_at=_whole(tokens.issued_at) if tokens else None,
             expires_at=_whole(tokens.expires_at) if tokens else None,
             refreshable=self.refreshable,
@@ -203,6 +212,11 @@ def dead_for_its_key(facts: Facts, record: TokenRecord | None) -> TokenRecord:
         dpop_key=record.dpop_key if record else None,
         trouble=Trouble(failures=1, since=now, until=now, reason=GIVEN_UP),
     )
+
+
+def _end(registration: Registration | None) -> int | None:
+    ends = registration.client_secret_expires_at if registration is not None else 0
+    return ends if 0 < ends < _NEVER else None
 
 
 def _whole(seconds: float | None) -> int | None:

@@ -7,9 +7,11 @@ Decides the state of each secret by policy, by its issuer's date, and by marks. 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from mcpvault.durations import moment, seconds
+from mcpvault.durations import moment, seconds, stamp
+from mcpvault.errors import McpVaultError
 from mcpvault.state.fallbacks import counted
 from mcpvault.upkeep.exposition import escaped
 from vault_schema.record import Record
@@ -30,7 +32,8 @@ class Item(Record):
     """
     How one secret stands; ``due_at`` in Unix seconds, None where no rule says.
 
-    ``reason`` is what decided (``policy``, ``not_after``, a mark's own words), ``journal`` the step of its open
+    ``reason`` is what decided (``policy``, ``not_after``, a mark's own words), ``by`` what makes another (``rotate``,
+    or ``login``, where a login registers a client and its secret is in the state), ``journal`` the step of its open
     rotation (``journal_ended``: when the old secret was ended; ``journal_host``: the one host that can go on with it,
     None: any), ``problem`` what went wrong in it or in the last one; ``fallbacks`` is how often this host needed the
     other version in it, ``last_fallback`` when last.
@@ -39,6 +42,7 @@ class Item(Record):
     server: str
     field: str
     state: str
+    by: str = "rotate"
     age_days: int | None = None
     max_age_days: int | None = None
     not_after: str | None = None
@@ -55,6 +59,11 @@ class Item(Record):
     fallbacks: int = 0
     last_fallback: int | None = None
 
+    @property
+    def command(self) -> str:
+        """What makes another."""
+        return f"mcpvault login {self.server}" if self.by == "login" else f"mcpvault rotate {self.server} {self.field}"
+
 
 def due(document: Document, now: float, state: StateStore | None = None) -> list[Item]:
     """Return every secret of the vault, the worst first; *state* is asked for what this host has counted."""
@@ -66,6 +75,7 @@ def _of(document: Document, entry: ServerEntry, now: float, state: StateStore | 
     common = document.header.policy
     base = Item(server=entry.name, field="", state="unknown", owner=entry.owner or common.owner)
     base = base.replaced(runbook=entry.runbook or common.runbook)
+    warn = seconds(entry.policy.warn or common.warn or _WARN) or 0
     found = [*document.secrets(entry.name)]
     for path, _, held in found:
         item = base.replaced(field=path, **_journal(entry, path, state))
@@ -74,12 +84,25 @@ def _of(document: Document, entry: ServerEntry, now: float, state: StateStore | 
             continue
         [current] = (version for version in held if version.stage == "current")
         limit = seconds(entry.policy.max_age or common.max_age or "")
-        warn = seconds(entry.policy.warn or common.warn or _WARN) or 0
         yield _judged(item, current, limit, warn, now)
     rotation = entry.rotation
     if rotation is not None and rotation.open and all(path != rotation.field for path, _, _ in found):
         # What is rotated is no secret of the vault: the tokens of a grant.
         yield base.replaced(field=rotation.field, state="ok", **_journal(entry, rotation.field, state))
+    if state is not None and entry.auth.kind == "oauth" and (ends := _client_ends(entry, state)) is not None:
+        how = "expired" if ends <= now else "near" if ends - warn <= now else "ok"
+        told = base.replaced(field="auth.client_secret", state=how, by="login", reason="not_after")
+        yield told.replaced(not_after=stamp(ends), due_at=ends)
+
+
+def _client_ends(entry: ServerEntry, state: StateStore) -> int | None:
+    """Return when the secret ends of the client that a login on this host has registered; None: never."""
+    from mcpvault.state.tokens import peek
+
+    facts = None
+    with suppress(McpVaultError):  # status and doctor say what is wrong with it
+        facts = peek(state, entry.credential or entry.name)
+    return facts.client_ends if facts is not None and facts.status != "none" else None
 
 
 def _journal(entry: ServerEntry, field: str, state: StateStore | None) -> dict[str, Any]:

@@ -87,14 +87,14 @@ def _refreshes(standings: Sequence[Standing], owners: Owners, now: float) -> Ite
 
 def _rotations(items: Sequence[Item], now: float) -> Iterator[Duty]:
     for item in items:
-        if item.due_at is None and item.state not in FAILING:
+        if item.by == "login" or (item.due_at is None and item.state not in FAILING):  # a login: the standing tells it
             continue
         yield Duty(
             server=item.server,
             what="rotate",
             at=max(int(now), item.due_at or 0),
             reason=f"{item.field}: {item.reason}",
-            command=f"mcpvault rotate {item.server} {item.field}",
+            command=item.command,
             owner=item.owner,
             runbook=item.runbook,
         )

@@ -125,7 +125,8 @@ def _standing(document: Document, name: str, state: StateDirectory, now: float) 
         return missing.replaced(
             state="authenticating" if begun else "pending_auth", notes=(told, *((begun,) if begun else ()))
         )
-    made = _of_grant(base, facts, login, known_host(state, document.header.id), now)
+    over = _client_over(entry, facts, now) if login is not None else None
+    made = _of_grant(base, facts, login, known_host(state, document.header.id), now, over)
     begun = _begun(state, credential, now)
     return made.replaced(notes=(*made.notes, begun)) if begun else made
 
@@ -153,17 +154,31 @@ def _made_for(entry: ServerEntry, facts: Facts | None) -> str | None:
     return now.difference(facts)
 
 
-def _of_grant(base: Standing, facts: Facts, login: str | None, here: str | None, now: float) -> Standing:
+def _client_over(entry: ServerEntry, facts: Facts, now: float) -> str | None:
+    """Return why the client that a login registered is no longer good, which only another login mends; or None."""
+    if facts.client_ends is not None and facts.client_ends <= now:
+        return f"its client's secret ended at {stamp(facts.client_ends)}"
+    if facts.client_refused and entry.auth.client_id is None and entry.auth.client_metadata_url is None:
+        return "its authorization server no longer knows its client"
+    return None
+
+
+def _of_grant(
+    base: Standing, facts: Facts, login: str | None, here: str | None, now: float, over: str | None
+) -> Standing:
     alive = facts.expires_at is None or now < facts.expires_at
     foreign = login is not None and facts.refreshable and facts.host != here
-    refreshes = login is None or (facts.refreshable and not foreign and facts.status != "dead")
-    state = facts.status if facts.status != "ok" else "ready" if alive else "expired"
+    refreshes = login is None or (facts.refreshable and not foreign and facts.status != "dead" and over is None)
+    state = facts.status if facts.status != "ok" else "dead" if over else "ready" if alive else "expired"
     needs_login = not refreshes and not alive
     trouble, lifetime = facts.trouble, facts.lifetime if refreshes else None
     human_by, human_why = None if refreshes or needs_login else facts.expires_at, "its access token ends"
     if lifetime is not None and (human_by := lifetime.needs_person()) is not None:
         human_why = "its refresh token ends" if lifetime.ends else f"an earlier grant lasted {_days(lifetime.age)}"
-    soon = lifetime is not None and lifetime.ends is not None and human_by is not None and human_by - now < _NEAR
+    sure = lifetime is not None and lifetime.ends is not None
+    if refreshes and facts.client_ends is not None and facts.client_ends <= (human_by or facts.client_ends):
+        human_by, human_why, sure = facts.client_ends, "its client's secret ends", True
+    soon = sure and human_by is not None and human_by - now < _NEAR
     made = base.replaced(
         state=state,
         issuer=facts.issuer,
@@ -184,7 +199,8 @@ def _of_grant(base: Standing, facts: Facts, login: str | None, here: str | None,
         login_command=login if not refreshes or human_by is not None else None,
         hint=f"run: {login}{_adopt(base.server, facts) if foreign else ''}" if soon or not refreshes else None,
     )
-    return made.replaced(notes=tuple(_notes(made, facts, alive=alive, refreshes=refreshes, now=now)))
+    notes = _notes(made, facts, alive=alive, refreshes=refreshes, now=now)
+    return made.replaced(notes=(*((over,) if over is not None else ()), *notes))
 
 
 def _adopt(server: str, facts: Facts) -> str:

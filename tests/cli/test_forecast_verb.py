@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,11 @@ from typing import Any
 import pytest
 from oauth_house import OAuthHouse, oauth_house
 
-MONTH = 30 * 86_400
+from mcpvault.upkeep.due import due
+from mcpvault.upkeep.standing import standing
+
+DAY = 86_400
+MONTH = 30 * DAY
 
 
 @pytest.fixture
@@ -88,3 +93,62 @@ def test_a_calendar_of_it(house: OAuthHouse) -> None:
         line for line in (*printed.splitlines(), "") if "DTSTAMP" not in line
     ]
     assert "stands without" in house.run("forecast", "--ics", str(target), "--json", code=2).stderr
+
+
+# The end of a client's secret
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> Iterator[OAuthHouse]:
+    """A home whose login registered a client, with a secret that ends in twenty days."""
+    with oauth_house(tmp_path, secret_lifetime=20 * DAY, auth_methods=("client_secret_basic",)) as made:
+        made.log_in()
+        yield made
+
+
+def test_the_end_of_a_registered_clients_secret_is_a_login(registered: OAuthHouse) -> None:
+    """``forecast``, ``due`` and ``status`` know it, without a key; no rotation is offered for what a login makes."""
+    registered.key.unlink()
+    assert [] == owed(registered, days=19)
+
+    [duty] = owed(registered, days=21)
+    [item] = json.loads(registered.run("due", "--json").stdout)["items"]
+
+    assert ("login", "its client's secret ends") == (duty["what"], duty["reason"])
+    assert ("auth.client_secret", "login", "ok", duty["at"]) == tuple(
+        item[each] for each in ("field", "by", "state", "due_at")
+    )
+    told = status(registered)
+    assert ("ready", duty["at"], None) == (told["state"], told["human_by"], told["hint"])
+    assert 'human_by_timestamp_seconds{server="demo"} ' in registered.run("status", "--prometheus", "-").stdout
+
+
+def test_a_login_in_time_registers_another_client(registered: OAuthHouse) -> None:
+    """Two weeks before the end of the secret it is due; the login that is owed then is not with the same client."""
+    registered.issuer.policy.secret_lifetime = 10 * DAY
+    client = status(registered)["client_id"]
+    registered.log_in()
+    assert client == status(registered)["client_id"]
+
+    registered.record.unlink()
+    registered.log_in()
+    client = status(registered)["client_id"]
+    assert "run: mcpvault login demo" == status(registered)["hint"]
+    assert "near" == json.loads(registered.run("due", "--json").stdout)["items"][0]["state"]
+    registered.log_in()
+    assert client != status(registered)["client_id"]
+
+
+def test_after_its_end_nothing_is_ready(registered: OAuthHouse) -> None:
+    """By the clock of this host, or once the server has answered so: only a login helps, which is said."""
+    vault, later = registered.open(), time.time() + 21 * DAY
+    stands = standing(vault.document, "demo", vault.state, later)
+    [item] = due(vault.document, later, vault.state)
+    assert ("dead", True, "its client's secret ended at 20") == (stands.state, stands.needs_login, stands.notes[0][:31])
+    assert ("expired", "mcpvault login demo") == (item.state, item.command)
+
+    registered.issuer.advance(21 * DAY)
+    registered.run("call", "demo", "echo", '{"message": "hello"}', code=3)
+    told = status(registered)
+    assert ("dead", "its authorization server no longer knows its client") == (told["state"], told["notes"][0])
+    assert "refreshes itself" not in registered.run("status", "demo").stdout

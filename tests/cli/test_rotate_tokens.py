@@ -45,6 +45,8 @@ def test_a_timer_elsewhere_leaves_it_open_and_goes_on(house: OAuthHouse) -> None
 
     [row] = [line for line in house.run("due", **away).stdout.splitlines() if line.startswith("demo\t")]
     assert f"minted on {socket.gethostname()}" in row
+    lines = house.run("due", "--prometheus", "-", **away).stdout.splitlines()
+    assert 'mcpvault_rotation_open{server="demo",field="auth.tokens",step="minted"} 1' in lines
 
 
 def test_what_a_host_that_is_gone_has_is_given_up_by_force(house: OAuthHouse) -> None:
