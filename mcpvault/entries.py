@@ -95,10 +95,12 @@ def resolver_of(
     entry = vault.entry(name)
 
     def run(words: list[str]) -> Secret:
-        from mcpvault.transports.environment import child_environment
+        from mcpvault.transports.environment import IDENTITY, child_environment
         from mcpvault.vault.references import run_command
 
-        return run_command(words, env=child_environment(env, {}, windows=os.name == "nt"))
+        wanted = IDENTITY if entry.auth.kind == "jwt_bearer" else ()
+        own = {each: Secret(env[each]) for each in wanted if each in env}
+        return run_command(words, env=child_environment(env, own, windows=os.name == "nt"))
 
     def sealed_elsewhere(server: str, path: str) -> Secret:
         """Open a ``${vault:server.field}``, if it is bound to the same origin as what refers to it."""

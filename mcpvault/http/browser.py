@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 from mcpvault.deadline import Deadline
 
@@ -19,6 +20,8 @@ _OPENABLE = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]+")  # RFC 
 _OURS = ("MCPVAULT_KEY", "CREDENTIALS_DIRECTORY")
 _LAUNCH = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1], new=2))"
 _PATIENCE = 5.0  # seconds after which a launcher that still runs is taken to be the browser itself
+
+_lasting: set[int] = set()  # launchers that had not ended, to be waited for the next time
 
 
 def open_browser(url: str, env: Mapping[str, str]) -> bool:
@@ -40,6 +43,11 @@ def open_browser(url: str, env: Mapping[str, str]) -> bool:
         return webbrowser.open(url, new=2)
     clean = {name: value for name, value in env.items() if not name.startswith(_OURS)}
     null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
+    for earlier in [*_lasting]:
+        with suppress(ChildProcessError):
+            if os.waitpid(earlier, os.WNOHANG) == (0, 0):
+                continue
+        _lasting.discard(earlier)
     try:
         child = os.posix_spawn(
             sys.executable, [sys.executable, "-I", "-c", _LAUNCH, url], clean, file_actions=null, setpgroup=0
@@ -52,4 +60,5 @@ def open_browser(url: str, env: Mapping[str, str]) -> bool:
         if ended:
             return os.waitstatus_to_exitcode(status) == 0
         time.sleep(0.02)
+    _lasting.add(child)
     return True

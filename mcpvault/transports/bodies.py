@@ -118,9 +118,11 @@ def problem_of(answer: HttpAnswer, *, server: str, method: str, accepted: bool =
             )
         return ForbiddenError(f"{server}: the server refuses this (403)", server=server)
     if status == 429 or status >= 500:
+        # A gateway gives up on what the server behind it may go on with; 429 and 503 are refusals.
+        perhaps = method == "tools/call" and status not in (429, 503)
         return ServerUnavailableError(
             f"{server}: the server is unavailable ({status})",
-            hint="try again later",
+            hint="the call may have been carried out: look before you repeat it" if perhaps else "try again later",
             server=server,
             retry_after=retry_after(answer.headers.get("Retry-After")),
         )

@@ -9,6 +9,13 @@ from mcpvault.secret import Secret
 INHERITED = frozenset({"HOME", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "LANG"})
 _WINDOWS = frozenset({"SYSTEMROOT", "SYSTEMDRIVE", "TEMP", "TMP", "USERPROFILE", "PATHEXT", "COMSPEC", "APPDATA"})
 OURS = ("MCPVAULT_KEY", "CREDENTIALS_DIRECTORY")
+# With which a job asks for its own identity: GitHub Actions, Azure Pipelines.
+IDENTITY = frozenset(
+    {
+        *("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
+        *("SYSTEM_OIDCREQUESTURI", "SYSTEM_ACCESSTOKEN", "SYSTEM_COLLECTIONURI"),
+    }
+)
 
 
 def child_environment(env: Mapping[str, str], given: Mapping[str, Secret], *, windows: bool = False) -> dict[str, str]:

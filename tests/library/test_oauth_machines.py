@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -182,6 +184,60 @@ def test_an_assertion_is_read_again_when_the_token_is_renewed(house: House, home
 
     sent = [request.form["assertion"] for request in house.issuer.called(JWT)]
     assert ["job-1", "job-2", "job-3"] == [jwt.unverified_claims(Secret(each))["sub"] for each in sent]
+
+
+class IdentityProvider(BaseHTTPRequestHandler):
+    """What GitHub Actions gives a job: an address that makes a JWT for whoever has the job's token."""
+
+    def do_GET(self) -> None:  # noqa: D102  http.server's name
+        assert "bearer token-of-the-job" == self.headers["Authorization"]
+        body = json.dumps({"value": self.server.jwt}).encode()  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+FETCH = """
+import json, os, urllib.request
+headers = {"Authorization": "bearer " + os.environ["ACTIONS_ID_TOKEN_REQUEST_TOKEN"]}
+asked = urllib.request.Request(os.environ["ACTIONS_ID_TOKEN_REQUEST_URL"] + "&audience=mcp", headers=headers)
+print(json.load(urllib.request.urlopen(asked))["value"])
+"""
+
+
+def test_a_job_asks_for_its_own_identity(house: House) -> None:
+    """A command of ``jwt_bearer`` has the two variables with which GitHub Actions gives a job its JWT."""
+    key = SigningKey("ES256")
+    house.issuer.trust("https://ci.example", key.jwk)
+    house.allow_commands()
+    with ThreadingHTTPServer(("127.0.0.1", 0), IdentityProvider) as provider:
+        provider.jwt = workload(house, key, 1)  # type: ignore[attr-defined]
+        serving = threading.Thread(target=provider.serve_forever)
+        serving.start()
+        house.env["ACTIONS_ID_TOKEN_REQUEST_URL"] = f"http://127.0.0.1:{provider.server_port}/?api-version=2.0"
+        house.env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "token-of-the-job"
+        assertion = f"${{cmd:{json.dumps([sys.executable, '-c', FETCH])}}}"
+        house.add(kind="jwt_bearer", issuer=house.issuer.issuer, assertion=assertion)
+        try:
+            assert 6 == len(house.session().list_tools())
+        finally:
+            provider.shutdown()
+            serving.join()
+
+
+def test_other_commands_learn_nothing_of_a_jobs_identity(house: House) -> None:
+    """Where no JWT is wanted, a command does not get what makes one."""
+    house.allow_commands()
+    house.env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "token-of-the-job"
+    script = "import os; print('secret' + os.environ.get('ACTIONS_ID_TOKEN_REQUEST_TOKEN', ''))"
+    robot(house, secrets={}, client_secret=f"${{cmd:{json.dumps([sys.executable, '-c', script])}}}")
+
+    resolved = Vault.open(env=house.env).resolve("x").oauth
+    assert resolved is not None and Secret("secret") == resolved.client_secret
 
 
 def test_a_reference_that_has_gone_is_named_when_it_is_needed(house: House) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -152,3 +153,26 @@ def test_a_browser_that_does_not_start_is_told(browser: dict[str, str], tmp_path
     (tmp_path / "fail").touch()
 
     assert not open_browser("https://as.example.com/", browser)
+
+
+def test_a_launcher_that_lasts_is_waited_for_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is taken to be the browser itself; once it has ended, the next opening leaves no zombie of it."""
+    from mcpvault.http import browser as opening
+
+    script, wait = tmp_path / "browser", tmp_path / "wait"
+    script.write_text(f"#!/bin/sh\n[ -e {tmp_path}/short ] || read -r _ < {wait}\n")
+    script.chmod(0o755)
+    os.mkfifo(wait)
+    monkeypatch.setattr(opening, "_PATIENCE", 0.2)
+
+    assert open_browser("https://as.example.com/", {"BROWSER": str(script), "PATH": "/usr/bin:/bin"})
+    [child] = opening._lasting
+    (tmp_path / "short").touch()
+    wait.write_text("\n")
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    monkeypatch.setattr(opening, "_PATIENCE", 30.0)
+
+    assert open_browser("https://as.example.com/", {"BROWSER": str(script), "PATH": "/usr/bin:/bin"})
+    assert set() == opening._lasting
+    with pytest.raises(ChildProcessError):
+        os.waitpid(child, os.WNOHANG)

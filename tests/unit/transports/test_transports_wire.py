@@ -340,3 +340,17 @@ def test_a_session_id_that_a_server_repeats_is_masked(talk: Any) -> None:
 
     assert "session [redacted] is bad" in caught.value.message
     assert session_id not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(("code", "perhaps"), [(500, True), (502, True), (504, True), (503, False), (429, False)])
+def test_a_call_that_a_gateway_gives_up_on_may_have_been_carried_out(code: int, perhaps: bool, talk: Talk) -> None:
+    """The hint says so for a tool, which may be about to do it; a list is simply asked for later."""
+    server, session = talk("modern")
+    server.misbehave("status", on="*", code=code)
+    with pytest.raises(ServerUnavailableError) as called:
+        session.call_tool("echo", {"message": "x"})
+    with pytest.raises(ServerUnavailableError) as listed:
+        session.list_tools()
+
+    assert perhaps == ("may have been carried out" in (called.value.hint or ""))
+    assert "try again later" == listed.value.hint
