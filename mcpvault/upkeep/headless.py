@@ -86,6 +86,11 @@ def differences(
         here: What is found in this shell.
         there: What is found in the job.
     """
+    told = [*_surroundings(env, document), *_worse(here, there)]
+    yield from told or [ok("headless.same", "a job finds what this shell finds")]
+
+
+def _surroundings(env: Mapping[str, str], document: Document | None) -> Iterator[Finding]:
     made = environment(env)
     missing = sorted(name for name in env if name not in made and env[name] and _matters(name, document))
     if missing:
@@ -99,10 +104,6 @@ def differences(
         found = shutil.which("mcpvault", path=env.get("PATH")) or f"{sys.executable} -m mcpvault"
         what = f"mcpvault: is not on a job's PATH ({PATH})"
         yield warn("headless.program", what, f"name it in full: {found}")
-    worse = list(_worse(here, there))
-    yield from worse
-    if not missing and not worse:
-        yield ok("headless.same", "a job finds what this shell finds")
 
 
 def _matters(name: str, document: Document | None) -> bool:

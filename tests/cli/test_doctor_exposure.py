@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from house import House, furnished
 from oauth_house import BROWSER, oauth_house
 
 from mcpvault import Secret
+from mcpvault.upkeep import headless
 
 
 @pytest.fixture
@@ -133,8 +136,25 @@ def test_as_a_cron_job(house: House) -> None:
 
 
 def test_a_job_that_finds_the_same(house: House) -> None:
-    """With the key where it is found by itself a job works as this shell does, and reaches the server."""
+    """The key is found by itself and the server is reached; a job of another home is still not called the same."""
     found = examined(house, "--headless")
 
-    assert (["ok"], ["ok"]) == (named(found, "headless.same"), named(found, "entry.reachable"))
+    assert (["warn"], ["ok"]) == (named(found, "headless.home"), named(found, "entry.reachable"))
+    assert [] == named(found, "headless.same")
     assert "fail" not in levels(found)
+
+
+def test_only_a_job_without_any_difference_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program, the home and the variables of this shell: each of them alone is told instead."""
+    own = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    (program := tmp_path / "mcpvault").touch(0o755)
+
+    def told(**env: str) -> list[str]:
+        return [each.id for each in headless.differences({"HOME": str(own), **env}, None, [], [])]
+
+    monkeypatch.setattr(headless, "PATH", str(tmp_path))
+    assert ["headless.same"] == told()
+    assert ["headless.home"] == told(HOME=str(tmp_path))
+    assert ["headless.environment"] == told(HTTPS_PROXY="http://127.0.0.1:9")
+    program.unlink()
+    assert ["headless.program"] == told()
