@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from mcpvault.errors import ConfigurationError, McpVaultError, UsageError
+from mcpvault.errors import ConfigurationError, McpVaultError, UnknownFieldError, UsageError
 from mcpvault.rotation import journal as journals
 from mcpvault.rotation import steps, tokens, whereabouts
 from mcpvault.rotation.ground import Conditions, Ground
 from mcpvault.rotation.rotator import Case, Plan, rotator
 from mcpvault.stages import version_of
+from mcpvault.suggestion import did_you_mean
 from mcpvault.vault import stages
 from vault_schema import Rotation
 
@@ -67,19 +68,31 @@ class Machine:
         return found
 
     def plan(self, field: str, how: str, command: tuple[str, ...] = ()) -> Plan:
-        """Return what a rotation would do; nothing is asked or written."""
-        given = self._on.conditions.given
+        """
+        Return what a rotation would do; nothing is asked or written.
+
+        Raises:
+            UnknownFieldError: *field* holds no sealed value.
+        """
+        on, given = self._on, self._on.conditions.given
         if how == tokens.ROTATOR:
-            return tokens.plan(self._on)
-        return rotator(how).plan(Case(id="", entry=self._on.entry, field=field, given=given, command=command))
+            return tokens.plan(on)
+        if version_of(on.entry, field, "current") is None:
+            raise UnknownFieldError(
+                f"servers.{on.name}.{field}: holds no sealed value",
+                hint=did_you_mean(field, [*on.vault.file.sealed_fields(on.name)]) or f"run: mcpvault show {on.name}",
+                server=on.name,
+            )
+        case = Case(id="", entry=on.entry, field=field, given=given, command=command, env=on.vault.env)
+        return rotator(how).plan(case)
 
     def start(self, field: str, how: str, *, grace: str, command: tuple[str, ...] = ()) -> Rotation:
         """
         Begin a rotation and take it to its grace; return its journal.
 
         Raises:
-            UsageError: The rotator needs something that was not given.
-            ConfigurationError: One is open already.
+            UsageError: The rotator needs something that was not given, or a program that can be run.
+            ConfigurationError: One is open already, or the field holds no sealed value.
             PolicyError: The new secret is not good enough, or no other; the old one is in use as before.
             McpVaultError: It stays where it is, and can be resumed.
         """

@@ -26,6 +26,7 @@ class PrivateKey:
         """Say where the keys are published."""
         where = [case.entry.policy.jwks_file] if case.entry.policy.jwks_file else []
         where += [f"by {case.command[0]!r}"] if case.command else []
+        needs = program.needs(case) if case.command else ()
         return Plan(
             keeps_old=True,
             settles=True,
@@ -34,7 +35,7 @@ class PrivateKey:
                 f"both public keys are published: {' and '.join(where) or 'nowhere yet'}",
                 "the old public key is taken away, when the grace is over",
             ),
-            needs=() if where else ("a place for the public keys: policy.jwks_file, or policy.command",),
+            needs=needs if where else ("a place for the public keys: policy.jwks_file, or policy.command",),
         )
 
     def mint(self, case: Case, deadline: Deadline) -> Minted:

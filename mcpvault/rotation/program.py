@@ -35,7 +35,7 @@ class Program:
         return Plan(
             keeps_old=True,
             steps=(f"{named!r} makes a new secret", f"{named!r} ends the old one, when the grace is over"),
-            needs=() if case.command else ("a program: --exec -- PROGRAM ARG…, or policy.command",),
+            needs=needs(case) if case.command else ("a program: --exec -- PROGRAM ARG…, or policy.command",),
         )
 
     def mint(self, case: Case, deadline: Deadline) -> Minted:
@@ -60,6 +60,16 @@ class Program:
     def withdraw(self, case: Case, deadline: Deadline) -> str | None:
         """Let the program end the pending secret."""
         return _remark(run(case, "withdraw", deadline))
+
+
+def needs(case: Case) -> tuple[str, ...]:
+    """Return what is missing where the program cannot be run: nothing is begun that it would leave open."""
+    import shutil
+
+    path = child_environment(case.env, {}, windows=os.name == "nt").get("PATH", os.defpath)
+    if shutil.which(case.command[0], path=path) is not None:
+        return ()
+    return (f"a program that can be run: {case.command[0]!r} is none",)
 
 
 def _minted(case: Case, deadline: Deadline) -> Minted | McpVaultError:
@@ -107,7 +117,8 @@ def _answer(case: Case, action: str, more: dict[str, Any], deadline: Deadline) -
         )  # fmt: skip
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is no command line"
-        return ConfigurationError(f"{place} cannot be run: {why.lower()}", server=name)
+        hint = f"mend it, then run: mcpvault rotate {name} --resume, or --abort"
+        return ConfigurationError(f"{place} cannot be run: {why.lower()}", hint=hint, server=name)
     try:
         out, _ = process.communicate(json.dumps(said).encode(), timeout=deadline.remaining())
     except subprocess.TimeoutExpired:

@@ -96,6 +96,15 @@ def test_the_only_secret_is_meant_where_none_is_named(house: House) -> None:
     assert "rotate it where it comes from" in house.refused("rotate", "ref", "--plan", code=2)
 
 
+def test_nothing_is_planned_for_what_is_not_there(house: House) -> None:
+    """A field without a sealed value is exit 8, with the nearest name; a program that cannot be run is named."""
+    said = house.refused("rotate", "demo", "auth.tokne", "--plan", code=8)
+    assert ("servers.demo.auth.tokne: holds no sealed value" in said, "'auth.token'" in said) == (True, True)
+    said = house.run("rotate", "demo", "--plan", "--exec", "--", "/nowhere/mint").stdout
+    assert "needs a program that can be run: '/nowhere/mint' is none" in said
+    house.refused("rotate", "demo", "--exec", "--", "/nowhere/mint", code=2)
+
+
 @pytest.mark.parametrize(
     "words",
     ["", "demo --resume --abort", "demo --all", "demo --exec", "demo -- mint", "demo auth.token --abort",
@@ -237,7 +246,7 @@ def test_a_program_behind_the_dashes_makes_the_token(house: House) -> None:
     program.write_text(f"""#!/bin/sh\ncat > /dev/null\necho '{{"secret": "{NEW}"}}'\n""")
     program.chmod(0o700)
 
-    secret_word = ("rotate", "demo", "--exec", "--", "mint", f"ghp_{'x' * 36}")
+    secret_word = ("rotate", "demo", "--exec", "--", str(program), f"ghp_{'x' * 36}")
     assert "looks like a secret" in house.refused(*secret_word, code=8)
     house.run("rotate", "demo", "--grace", "1s", "--exec", "--", str(program), "--forge")
 

@@ -152,9 +152,21 @@ def test_a_program_that_hangs_is_ended(house: RotationHouse) -> None:
 
 
 def test_a_program_that_is_not_there(house: RotationHouse) -> None:
-    """The error names it, and the rotation can be given up."""
-    with pytest.raises(ConfigurationError, match="cannot be run: no such file"):
-        house.machine().start("auth.token", "exec", grace="1h", command=("/nowhere/mint",))
+    """Nothing begins with it; if it goes meanwhile, the error says how to go on, and the rotation can be given up."""
+    before = house.open().document.text
+    for words in (("/nowhere/mint",), ("no-such-program",), (house.env["HOME"],)):
+        with pytest.raises(UsageError, match=f"this needs a program that can be run: {words[0]!r} is none"):
+            house.machine().start("auth.token", "exec", grace="1h", command=words)
+    assert before == house.open().document.text
+
+    with pytest.raises(TransportError):
+        house.machine().start("auth.token", "exec", grace="1h", command=("/bin/sh", "-c", "exit 75"))
+    journal = house.journal.fields() | {"command": ["/nowhere/mint"], "undo": None}
+    with house.open().change() as change:
+        change.table("demo")["rotation"] = {name: value for name, value in journal.items() if value is not None}
+    with pytest.raises(ConfigurationError, match="cannot be run: no such file") as told:
+        house.machine().resume()
+    assert "rotate demo --resume, or --abort" in str(told.value.hint)
     assert "aborted" == house.machine().abort().step
 
 
