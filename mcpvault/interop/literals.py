@@ -67,24 +67,26 @@ def _entropy(text: str) -> float:
     return -sum(share * math.log2(share) for share in shares)
 
 
-def secret_argument(flag: str | None, text: str) -> str | None:
+def secret_argument(flag: str | None, text: str) -> tuple[str, str] | None:
     """
-    Return what an argument that holds a secret should be called, or None if it holds none.
+    Return what the secret in an argument should be called and what stands before it, or None if there is none.
 
     Args:
         flag: The argument before it, if that one is an option without a value.
-        text: The argument.
+        text: The argument: ``--token=…``, ``GITHUB_TOKEN=…`` and ``Authorization: …`` say themselves what follows.
     """
     if not text:
         return None
     if flag is not None and is_sensitive_name(flag.lstrip("-")) and len(text) >= _SHORTEST_VALUE:
-        return flag.lstrip("-")
+        return flag.lstrip("-"), ""
     named = _NAMED.fullmatch(text)
     if named is not None and is_sensitive_name(named[1]) and len(named[2]) >= _SHORTEST_VALUE:
-        return named[1]
+        return named[1], text[: named.start(2)]
     if "://" in text and query_secrets(text):
-        return query_secrets(text)[0]
-    return "argument" if shows_secret(text) else None
+        return f"{query_secrets(text)[0]}_url", ""
+    if named is not None and not named[2].startswith("//") and shows_secret(named[2]):
+        return "argument", text[: named.start(2)]  # a variable PATH, say, would be more than a name for it
+    return ("argument", "") if shows_secret(text) else None
 
 
 def query_secrets(url: str) -> list[str]:

@@ -145,14 +145,16 @@ def _argument(draft: Draft, index: int, written: Written, all_of_them: list[Writ
     before = flag if flag.startswith("-") and "=" not in flag else None
     path = f"args[{index}]"
     found = draft.translated(path, written.reveal())
-    called = literals.secret_argument(before, found.literal)
-    if called is None:
+    named = literals.secret_argument(before, found.literal)
+    if named is None:
         if found.references and any(is_sensitive_name(each) for each in (before or "", *found.references)):
             draft.todo.append(
                 f"{path}: every user of the host can read what {', '.join(found.references)} holds, if it is a secret: "
                 f"remove the argument if the program reads a variable, and put the reference there (env.NAME)"
             )
         return found.text
+    called, head = named
+    head = head if written.reveal().startswith(head) else ""
     name = variable(called, "SECRET")
     while f"env.{name}" in dict(draft.secrets) or name in draft.tree.get("env", {}):
         name += "_"
@@ -160,13 +162,13 @@ def _argument(draft: Draft, index: int, written: Written, all_of_them: list[Writ
         draft.kept_back = True
         draft.losses.append(f"{path}: held a secret beside a reference, which was left out")
     else:
-        draft.seal(f"env.{name}", Secret(written.reveal()))
+        draft.seal(f"env.{name}", Secret(written.reveal().removeprefix(head)))
     draft.references.append(name)
     draft.todo.append(
         f"{path}: held a secret, and arguments are seen by every user of the host: it is sealed as env.{name}; "
         f"remove the argument if the program reads {name}, else set {name} where mcpvault runs"
     )
-    return f"${{env:{name}}}"
+    return f"{head}${{env:{name}}}"
 
 
 # http

@@ -52,18 +52,18 @@ def test_a_name_can_make_a_secret(name: str, text: str, expected: bool) -> None:
 @pytest.mark.parametrize(
     ("flag", "text", "called"),
     [
-        ("--api-key", "long-enough", "api-key"),
+        ("--api-key", "long-enough", ("api-key", "")),
         ("--api-key", "short", None),
         ("--root", "/srv/something", None),
-        (None, "--token=long-enough", "token"),
-        (None, "API_KEY=long-enough", "API_KEY"),
-        (None, "Authorization: Bearer abc", "Authorization"),
-        ("--header", "X-Api-Key: long-enough", "X-Api-Key"),
+        (None, "--token=long-enough", ("token", "--token=")),
+        (None, "API_KEY=long-enough", ("API_KEY", "API_KEY=")),
+        (None, "Authorization: Bearer abc", ("Authorization", "Authorization: ")),
+        ("--header", "X-Api-Key: long-enough", ("X-Api-Key", "X-Api-Key: ")),
         (None, "--root=/srv/something", None),
         (None, "--token=short", None),
-        (None, TOKEN, "argument"),
-        (None, f"--any={TOKEN}", "argument"),
-        (None, "https://h.example/?api_key=abc&x=1", "api_key"),
+        (None, TOKEN, ("argument", "")),
+        (None, f"--any={TOKEN}", ("argument", "--any=")),
+        (None, "https://h.example/?api_key=abc&x=1", ("api_key_url", "")),
         (None, "https://h.example/?x=1", None),
         (None, "https://h.example/?api_key=${X}", None),
         (None, "https://[bad/?api_key=abc", None),
@@ -71,6 +71,8 @@ def test_a_name_can_make_a_secret(name: str, text: str, expected: bool) -> None:
         ("--api-key", "", None),
     ],
 )
-def test_an_argument_that_holds_a_secret_has_a_name(flag: str | None, text: str, called: str | None) -> None:
-    """From the option before it, from its own name, or from its looks."""
+def test_an_argument_that_holds_a_secret_has_a_name(
+    flag: str | None, text: str, called: tuple[str, str] | None
+) -> None:
+    """From the option before it, from its own name, which is no part of the secret, or from its looks."""
     assert called == literals.secret_argument(flag, text)
