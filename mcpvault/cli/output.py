@@ -112,24 +112,14 @@ def textfile(path: str, text: str) -> None:
     Raises:
         PermissionsError: It cannot be written.
     """
-    import os
     from pathlib import Path
 
-    from mcpvault.errors import PermissionsError
+    from mcpvault import public_file
 
     if path == "-":
         raw(text.rstrip("\n"))
-        return
-    target, problem = Path(path), ""
-    beside = target.with_name(f".{target.name}.tmp.{os.getpid()}")
-    try:
-        beside.write_text(text, "utf-8", newline="")
-        beside.chmod(0o644)
-        beside.replace(target)
-    except OSError as error:
-        problem = (error.strerror or "refused").lower()
-    if problem:
-        raise PermissionsError(f"{path}: cannot be written: {problem}")
+    else:
+        public_file.replace(Path(path), text.encode("utf-8"), what=path)
 
 
 def note(text: str) -> None:

@@ -9,11 +9,10 @@ client can still prove itself. The JWK Set is written to ``policy.jwks_file``, w
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
+from mcpvault import public_file
 from mcpvault.deadline import Deadline
-from mcpvault.errors import PermissionsError
 from mcpvault.oauth.client_keys import jwk_set, new_key, public_jwk
 from mcpvault.rotation import program
 from mcpvault.rotation.rotator import Case, Minted, Plan
@@ -63,20 +62,7 @@ def _publish(case: Case, stages: tuple[str, ...], deadline: Deadline) -> None:
     kids = {"current": case.entry.auth.key_id, "pending": journal.pending_key_id if journal else None}
     shown = jwk_set(public_jwk(case.secrets[stage], kids[stage]) for stage in stages if stage in case.secrets)
     if case.entry.policy.jwks_file is not None:
-        _write(Path(case.entry.policy.jwks_file), shown)
+        where = case.entry.policy.jwks_file
+        public_file.replace(Path(where), shown, what=f"policy.jwks_file: {where}")
     if case.command:
         program.run(case.replaced(secrets={}), "publish", deadline, jwks=json.loads(shown))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace the file in one step: whoever fetches it gets a whole one."""
-    problem = None
-    beside = path.with_name(f".{path.name}.tmp.{os.getpid()}")
-    try:
-        beside.write_bytes(data)
-        beside.chmod(0o644)
-        beside.replace(path)
-    except OSError as error:
-        problem = (error.strerror or "refused").lower()
-    if problem is not None:
-        raise PermissionsError(f"policy.jwks_file: {path}: cannot be written: {problem}")

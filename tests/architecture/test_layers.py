@@ -19,6 +19,7 @@ RANK = {
     "mcpvault.deadline": 1,
     "mcpvault.durations": 1,
     "mcpvault.figures": 1,
+    "mcpvault.public_file": 1,
     "mcpvault.quoting": 1,
     "mcpvault.tokens": 1,
     "mcpvault.mcp": 2,

@@ -231,6 +231,18 @@ def test_without_a_place_for_the_keys_nothing_begins(at_issuer: IssuerHouse) -> 
         at_issuer.begin()
 
 
+def test_keys_are_published_through_no_link_that_somebody_has_laid(at_issuer: IssuerHouse) -> None:
+    """The folder is a web server's, and others may write there: nothing of theirs is written to."""
+    at_issuer.with_key()
+    victim = at_issuer.published.with_name("victim")
+    victim.write_text("mine")
+    at_issuer.published.with_name(f".{at_issuer.published.name}.tmp.{os.getpid()}").symlink_to(victim)
+
+    assert "grace" == at_issuer.begin().step
+
+    assert ("mine", 2) == (victim.read_text(), len(json.loads(at_issuer.published.read_text())["keys"]))
+
+
 # RFC 7592
 
 
