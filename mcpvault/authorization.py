@@ -79,7 +79,7 @@ class EntryAuthorization:
                 f"interactive: expected 'never' or 'tty', got {interactive!r}", server=settings.server
             )
         self.settings = settings
-        self.on_login: Callable[[], None] = _nobody_listens
+        self.on_login: Callable[[], None] = lambda: None
         self.source = EntryTokens(settings, remembered, self._ask_person)
         self._remembered = remembered
         self._waiting = waiting
@@ -105,7 +105,7 @@ class EntryAuthorization:
         else:
             from mcpvault.state.grants import replace_unreadable
 
-            replace_unreadable(self.store)
+            replace_unreadable(self.store, patience=deadline.remaining())
             self.source.hold(self._remembered.obtained(deadline, scope=scope, insist=True))
 
     def authorization_url(self, *, redirect_uri: str | None, scope: str | None, deadline: Deadline) -> str:
@@ -125,8 +125,10 @@ class EntryAuthorization:
         assert client.registration is not None  # noqa: S101  a person's client is registered
         key = client.proof_key.jwk() if client.proof_key else None
         registered = client.registration.kept
-        remember_client(self.store, server=client.server, registration=registered, dpop_key=key)
-        self._waiting().keep(pending.state, as_begun(origin_of(self.settings.url), pending, client, registered, key))
+        left = deadline.remaining()
+        remember_client(self.store, server=client.server, registration=registered, dpop_key=key, patience=left)
+        told = as_begun(origin_of(self.settings.url), pending, client, registered, key)
+        self._waiting().keep(pending.state, told, patience=left)
         return url
 
     def complete(self, redirected: Secret, *, deadline: Deadline) -> None:
@@ -134,7 +136,7 @@ class EntryAuthorization:
         from mcpvault.login import state_of
 
         state = state_of(redirected)
-        told = self._waiting().take(state) if state else None
+        told = self._waiting().take(state, patience=deadline.remaining()) if state else None
         begun = self._remembered.begun(told, origin=origin_of(self.settings.url)) if told is not None else None
         if begun is None:
             raise AuthorizationFailedError(
@@ -143,7 +145,8 @@ class EntryAuthorization:
                 server=self.settings.server,
             )
         pending, client = begun
-        self.source.hold(self._remembered.keep(self._remembered.grants.complete(client, pending, redirected, deadline)))
+        grant = self._remembered.grants.complete(client, pending, redirected, deadline)
+        self.source.hold(self._remembered.keep(grant, deadline))
 
     def has_grant(self) -> bool:
         """Tell whether there are tokens at all, good or not."""
@@ -187,7 +190,7 @@ class EntryAuthorization:
         if adopt:
             from mcpvault.state.grants import adopt as adopt_grant
 
-            adopt_grant(self._remembered.store)
+            adopt_grant(self._remembered.store, patience=deadline.remaining())
         before = self._remembered.read()
         held = before.tokens if before is not None else None
         if self.settings.needs_person:
@@ -224,8 +227,9 @@ class EntryAuthorization:
         """Forget the tokens, then revoke them at the authorization server as well as it goes (RFC 7009)."""
         from mcpvault.state.grants import withdraw
 
+        deadline = Deadline(timeout)
         lent = self.store.inherited  # the process that forked this one goes on using it
-        record = self._remembered.read() if dry_run else withdraw(self._remembered.store)
+        record = self._remembered.read() if dry_run else withdraw(self.store, patience=timeout)
         self.source.hold(None)
         if record is None or record.tokens is None:
             return []
@@ -235,7 +239,7 @@ class EntryAuthorization:
         if dry_run or lent:
             said = "would be forgotten here" if lent else "would be revoked"
             return [Revoked(name, said if dry_run else "forgotten here; another process uses it") for name in held]
-        return self.give_back(record, timeout=timeout)
+        return self.give_back(record, timeout=deadline.remaining())
 
     def give_back(self, record: TokenRecord, *, timeout: float) -> list[Revoked]:
         """Revoke the tokens of *record* at the authorization server as well as it goes (RFC 7009)."""
@@ -313,8 +317,4 @@ class EntryAuthorization:
                 self._remembered.grants, self.settings, known=known, seen=seen, scope=scope, deadline=deadline,
                 method=method, env=self._env, announced=self.store.logging_in(),
             )  # fmt: skip
-        return self._remembered.keep(grant)
-
-
-def _nobody_listens() -> None:
-    return None
+        return self._remembered.keep(grant, deadline)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mcpvault import carriers, entries
 from mcpvault.auditing import Auditor, unlocking
-from mcpvault.deadline import Deadline
+from mcpvault.deadline import Deadline, deadline_in
 from mcpvault.errors import UnknownFieldError
 from mcpvault.fallback import following
 from mcpvault.host_state import roots_trusted, state_of
@@ -231,7 +231,8 @@ class Vault:
         Raises:
             McpVaultError: As ``resolve``; ``NotApprovedError`` where nobody has approved a command that was imported.
         """
-        entry = entries.approved(self.resolve(name))
+        with deadline_in(timeout).governing():  # a reference may be a command
+            entry = entries.approved(self.resolve(name))
         own, provider = entries.told_apart(auth)
         grant = self._authorization(entry, provider, interactive) if entry.oauth is not None and own is None else None
         tokens = grant.source if grant is not None else following(self, entry, own)

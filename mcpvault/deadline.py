@@ -102,7 +102,7 @@ class Deadline:
         finally:
             lock.release()
 
-    def check(self, what: str, *, server: str | None = None) -> None:
+    def check(self, what: str, *, server: str | None = None, sent: bool = True) -> None:
         """
         Raise when the time is over.
 
@@ -110,7 +110,7 @@ class Deadline:
             DeadlineExceededError: *what* took longer than allowed; allow more time or try again.
         """
         if self.expired():
-            raise DeadlineExceededError(f"{what}: no answer within {self.seconds or 0:g} s", server=server)
+            raise DeadlineExceededError(f"{what}: no answer within {self.seconds or 0:g} s", sent=sent, server=server)
 
 
 _GOVERNING: ContextVar[Deadline | None] = ContextVar("governing", default=None)

@@ -77,14 +77,14 @@ class Grants:
         *,
         allow_http: bool = False,
         latest: Callable[[], Settings] | None = None,
-        registered: Callable[[Client], None] | None = None,
+        registered: Callable[[Client, Deadline], None] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._latest = latest or (lambda: settings)
         self.reach = reach
         self._allow_http = allow_http
-        self._registered = registered or (lambda client: None)
+        self._registered = registered or (lambda client, deadline: None)
         self._now = now
 
     def discover(self, seen: Challenge | None, deadline: Deadline) -> Discovery:
@@ -160,7 +160,7 @@ class Grants:
                     raise
         client = with_keys(settings, server, held, known.proof_key)
         if held.source == "dynamic":
-            self._registered(client)
+            self._registered(client, deadline)
         return client
 
     def begin(self, found: Discovery, client: Client, redirect_uri: str, wanted: str | None) -> tuple[str, Pending]:
@@ -229,7 +229,8 @@ class Grants:
 
     def by_machine(self, known: Known, seen: Challenge | None, wanted: str | None, deadline: Deadline) -> Grant:
         """Get a token in the entry's own name: client credentials, a workload's JWT, or an identity provider's word."""
-        settings = self._settings = self._latest()
+        with deadline.governing():  # a reference may be a command
+            settings = self._settings = self._latest()
         settings.check_issuer()
         server, resource, default = known.server, known.resource, settings.scope or known.requested_scope
         if server is None or seen is not None:

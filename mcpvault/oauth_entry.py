@@ -256,12 +256,17 @@ def authorization_of(
         reach = reach_of(entry, settings, env)
         return Grants(settings, reach, allow_http=entry.allow_http, latest=latest, registered=remember)
 
-    def remember(client: Client) -> None:
+    def remember(client: Client, deadline: Deadline) -> None:
         from mcpvault.state.grants import remember_client
 
         assert client.registration is not None  # noqa: S101  it was registered just now
-        key = client.proof_key.jwk() if client.proof_key else None
-        remember_client(store, server=client.server, registration=client.registration, dpop_key=key)
+        remember_client(
+            store,
+            server=client.server,
+            registration=client.registration,
+            dpop_key=client.proof_key.jwk() if client.proof_key else None,
+            patience=deadline.remaining(),
+        )
 
     def other_ways(deadline: Deadline) -> Iterator[Grants]:
         from mcpvault.grants import Grants

@@ -72,6 +72,7 @@ def exchange_of(
                     headers=headers,
                     session=ask.session(client.server.token_endpoint, discovered=True),
                     deadline=deadline,
+                    leaving=deadline.lift,
                 )
                 if client.proof_key is None or nonce is not None:
                     return answer

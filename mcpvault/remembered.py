@@ -83,8 +83,8 @@ class Remembered:
             proof_key=self.proof_key(record),
         )
 
-    def keep(self, grant: Grant) -> TokenRecord:
-        """Keep what a person was granted."""
+    def keep(self, grant: Grant, deadline: Deadline) -> TokenRecord:
+        """Keep what a person was granted; see ``mcpvault.state.grants.grant``."""
         from mcpvault.state import grants as kept
 
         assert grant.registration is not None  # noqa: S101  a person's client is registered
@@ -95,6 +95,7 @@ class Remembered:
             registration=grant.registration.kept,
             resource=grant.resource,
             dpop_key=grant.proof_key.jwk() if grant.proof_key else None,
+            patience=deadline.remaining(),
         )
         self._told("login", record)
         return record

@@ -10,7 +10,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from urllib.parse import urlsplit
 
 from mcpvault.deadline import Deadline
@@ -106,12 +106,39 @@ def _read(prompt: str, deadline: Deadline) -> str:
     """Return a line from the person or, where they said how to log in, from whatever stdin is."""
     if not at_terminal():
         tell(prompt)
-        return sys.stdin.readline() if sys.stdin is not None else ""
+        return _piped(deadline)
     if sys.platform == "win32":
         from getpass import getpass
 
         return getpass(prompt, stream=sys.stderr)
     return _typed(sys.stdin.fileno(), prompt, deadline)
+
+
+def _piped(deadline: Deadline) -> str:
+    """Return a line of stdin that is no terminal; what comes after it stays there for the next."""
+    stdin, descriptor = sys.stdin, None
+    with suppress(AttributeError, OSError, ValueError):  # none, not a file, closed
+        descriptor = stdin.fileno()
+    if descriptor is None or sys.platform == "win32":
+        return stdin.readline() if stdin is not None else ""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        _await(descriptor, deadline)
+        byte = os.read(descriptor, 1)
+        if not byte:
+            break
+        line += byte
+    return line.decode("utf-8", "replace")
+
+
+def _await(descriptor: int, deadline: Deadline) -> None:
+    """Wait until there is something to read; raises ``DeadlineExceededError`` when the time is over before."""
+    from select import select
+
+    left = deadline.remaining()
+    while not select([descriptor], [], [], None if math.isinf(left) else left)[0]:
+        deadline.check("nothing was pasted")
+        left = deadline.remaining()
 
 
 def _typed(terminal: int, prompt: str, deadline: Deadline) -> str:
@@ -120,7 +147,6 @@ def _typed(terminal: int, prompt: str, deadline: Deadline) -> str:
 
     Left to itself the terminal collects the line, and cuts it: after 1024 bytes on macOS, after 4095 on Linux.
     """
-    import select
     import termios
 
     before = termios.tcgetattr(terminal)
@@ -133,10 +159,7 @@ def _typed(terminal: int, prompt: str, deadline: Deadline) -> str:
         sys.stderr.write(prompt)
         sys.stderr.flush()
         while True:
-            left = deadline.remaining()
-            if not select.select([terminal], [], [], None if math.isinf(left) else left)[0]:
-                deadline.check("nothing was pasted")
-                continue
+            _await(terminal, deadline)
             piece = os.read(terminal, 4096)
             if not piece:
                 return ""

@@ -106,7 +106,7 @@ class EntryTokens:
         if "DPoP" in signed and self._nonce != signed.nonce:
             return True
         challenge = challenges.oauth(headers.get("WWW-Authenticate", ""))
-        with self._slowly():
+        with self._slowly(deadline):
             if status == 403:
                 return self._step_up(challenge, signed.generation, deadline)
             self.seen = challenge
@@ -123,7 +123,9 @@ class EntryTokens:
         held = self._held
         if held is not None and self._is_fresh(held):
             return held
-        with self._slowly():
+        if self._is_busy() and (known := held or self._remembered.read()) is not None and self._outlasts(known):
+            return known
+        with self._slowly(deadline):
             record = self._remembered.read()
             if not self._settings.needs_person:
                 if record is None or not self._is_fresh(record):
@@ -233,8 +235,24 @@ class EntryTokens:
 
         return login_needed(self._settings.server, None, why)
 
+    @property
+    def _lock(self) -> threading.RLock:
+        return self._locks.setdefault(os.getpid(), threading.RLock())
+
     @contextmanager
-    def _slowly(self) -> Iterator[None]:
-        """Let one thread at a time replace the token."""
-        with self._locks.setdefault(os.getpid(), threading.RLock()):
+    def _slowly(self, deadline: Deadline) -> Iterator[None]:
+        """Let one thread at a time replace the token, the others wait as long as they have time."""
+        server = self._settings.server
+        with deadline.holding(self._lock, f"{server}: its token", server=server):
             yield
+
+    def _is_busy(self) -> bool:
+        """Tell whether another thread is replacing the token."""
+        if free := self._lock.acquire(blocking=False):
+            self._lock.release()
+        return not free
+
+    def _outlasts(self, record: TokenRecord) -> bool:
+        """Tell whether the token works long enough to be sent while another thread replaces it."""
+        tokens = record.tokens
+        return tokens is not None and bool(tokens.access_token) and tokens.fresh(self._remembered.now(), skew=SKEW)

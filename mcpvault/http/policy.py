@@ -11,6 +11,7 @@ import ipaddress
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 
 import vault_schema
@@ -40,7 +41,7 @@ class Allowance:
     response hook spends the same time again and not fresh time.
     """
 
-    __slots__ = ("connect", "deadline", "late", "meanwhile", "read")
+    __slots__ = ("connect", "deadline", "late", "leaving", "meanwhile", "read")
 
     def __init__(
         self,
@@ -50,12 +51,14 @@ class Allowance:
         read: float,
         meanwhile: Callable[..., bool] | None = None,
         late: int = 0,
+        leaving: Callable[[], None] | None = None,
     ) -> None:
         self.deadline = deadline
         self.connect = connect
         self.read = read
         self.meanwhile = meanwhile  # waits for a socket in our place: (socket, seconds) -> whether anything happened
         self.late = late  # bytes that are taken after the deadline, if they need not be waited for
+        self.leaving = leaving  # called when a connection stands, and the request is about to leave
 
     def step(self) -> float | None:
         """
@@ -162,10 +165,10 @@ class OriginPolicy(Record):
             raise TypeError("timeout: expected a number or a pair of numbers (connect, read)")
         return Allowance(deadline_in(total), connect=connect, read=read)
 
-    def until(self, deadline: Deadline, meanwhile: Callable[..., bool] | None = None, *, late: int = 0) -> Allowance:
-        """Return the time for one request that somebody else limits."""
+    def until(self, deadline: Deadline, meanwhile: Callable[..., bool] | None = None, **more: Any) -> Allowance:
+        """Return the time for one request that somebody else limits; *more* as for ``Allowance``."""
         connect, read = self.timeout.connect, self.timeout.read
-        return Allowance(deadline, connect=connect, read=read, meanwhile=meanwhile, late=late)
+        return Allowance(deadline, connect=connect, read=read, meanwhile=meanwhile, **more)
 
     def refuses(self, address: str) -> McpVaultError | None:
         """Return the error that forbids to talk to *address*, or None. It is asked before connecting."""

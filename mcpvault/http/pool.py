@@ -93,6 +93,8 @@ class Pool:
             connection = opened
         else:
             connection.use(allowance)
+        if allowance.leaving is not None:
+            allowance.leaving()
         answered = False
         try:
             try:

@@ -8,7 +8,7 @@ was rotated. Leaves judging the answer to ``mcpvault.oauth``, and when to redeem
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from oauthlib.oauth2 import WebApplicationClient
@@ -40,6 +40,7 @@ def redeem(
     headers: Mapping[str, str | Secret],
     session: GuardedSession,
     deadline: Deadline,
+    leaving: Callable[[], None] | None = None,
 ) -> Answer:
     """
     Redeem a refresh token (RFC 6749 §6) once, and return what came back, whatever it says.
@@ -53,6 +54,7 @@ def redeem(
         headers: What it adds to the head; a DPoP proof.
         session: Guarded, for the token endpoint's origin; its own ``auth`` is not used.
         deadline: For all of it.
+        leaving: Called when the request is about to leave: from then on the token may have been redeemed.
 
     Raises:
         McpVaultError: There is no answer; ``failures.was_sent`` tells whether the token may have been redeemed.
@@ -61,7 +63,7 @@ def redeem(
     members = {name: value for name, value in form.items() if name != "client_id"}
     if resource is not None:
         members["resource"] = resource
-    door = _Door(server.token_endpoint, registration, headers, session, deadline)
+    door = _Door(server.token_endpoint, registration, headers, session, deadline, leaving)
     outcome = door.redeemed(refresh_token, members, client_id=registration.client_id if named else None)
     if isinstance(outcome, McpVaultError):
         del form, members, headers, door  # what a caller gave in clear stays out of the traceback
@@ -84,6 +86,7 @@ class _Door(OAuth2Session):  # type: ignore[misc]  # the library has no types
         headers: Mapping[str, str | Secret],
         session: GuardedSession,
         deadline: Deadline,
+        leaving: Callable[[], None] | None,
     ) -> None:
         # No scope: with one it raises when the server narrows it, after the token was rotated (oauthlib#562).
         super().__init__(client=WebApplicationClient(registration.client_id), scope=None)
@@ -94,6 +97,7 @@ class _Door(OAuth2Session):  # type: ignore[misc]  # the library has no types
         self._added = headers
         self._session = session
         self._deadline = deadline
+        self._leaving = leaving
         self._began = False
         self._outcome: Answer | McpVaultError | None = None
 
@@ -133,7 +137,7 @@ class _Door(OAuth2Session):  # type: ignore[misc]  # the library has no types
                 allow_redirects=False,
                 stream=True,
                 # A process that was stopped takes the answer that came meanwhile: it may hold the next token.
-                timeout=self._session.policy.until(self._deadline, late=LARGEST),
+                timeout=self._session.policy.until(self._deadline, late=LARGEST, leaving=self._leaving),
             )
             with response:
                 place = f"{self._session.policy.origin}: token request"

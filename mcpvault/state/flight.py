@@ -18,11 +18,11 @@ from mcpvault.errors import McpVaultError, ServerUnavailableError
 from mcpvault.state.brake import pause_after_rejections
 from mcpvault.state.grants import login_needed
 from mcpvault.state.record import TokenRecord
-from mcpvault.state.tokens import TokenStore
+from mcpvault.state.tokens import PATIENCE, TokenStore
 from mcpvault.state.window import window_of
 
 LOG = logging.getLogger("mcpvault.state")
-PATIENCE = 60.0  # seconds to wait for another's refresh: two redemptions, and some more
+LEISURE = 40.0  # seconds that a call must have left for an early refresh: twice what one that hangs takes
 _POLL = 0.01, 0.05  # seconds, at first and at most
 
 
@@ -40,7 +40,7 @@ class Flight(ABC):
 
     Args:
         store: Of the credential.
-        deadline: For waiting; a redemption that has begun has a limit of its own.
+        deadline: The caller's; a redemption that was sent has a limit of its own.
         clock: Unix seconds.
         rejected: The generation whose token the server has just refused, or None.
         window: Replace it this many seconds before its end, instead of what fits its life.
@@ -116,7 +116,7 @@ class Flight(ABC):
                 LOG.info("%s: another process has refreshed: generation %d", self.store.server, settled.generation)
             return settled
         try:
-            self.deadline.check(f"{self.store.server}: refresh", server=self.store.server)
+            self.deadline.check(f"{self.store.server}: refresh", server=self.store.server, sent=False)
             return self.renew(record)
         except McpVaultError as error:
             kept = None if self.insist else self.store.read()
@@ -146,7 +146,10 @@ class Flight(ABC):
         window = window_of(record.tokens) if self.window is None else self.window
         if left > window:
             return Need.NONE
-        return Need.EARLY if left > min(10.0, window / 2) else Need.DUE
+        soon, time_left = min(10.0, window / 2), self.deadline.remaining()
+        if self.window is None and time_left < LEISURE and left > min(soon, time_left):
+            return Need.NONE  # it outlasts the call, which a refresh that hangs would cost
+        return Need.EARLY if left > soon else Need.DUE
 
     def _usable(self, record: TokenRecord) -> bool:
         return record.alive(self.clock()) and record.generation != self.rejected

@@ -13,7 +13,7 @@ from mcpvault.errors import AuthorizationRequiredError, VaultError
 from mcpvault.secret import Secret
 from mcpvault.state.lifetime import begun
 from mcpvault.state.record import TokenRecord
-from mcpvault.state.tokens import TokenStore
+from mcpvault.state.tokens import PATIENCE, TokenStore
 from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
 
 LOG = logging.getLogger("mcpvault.state")
@@ -28,6 +28,7 @@ def grant(
     registration: Registration,
     resource: str | None,
     dpop_key: Secret | None = None,
+    patience: float = PATIENCE,
 ) -> TokenRecord:
     """
     Keep what a login was granted; it replaces whatever was there, a dead grant and a damaged file too.
@@ -36,10 +37,10 @@ def grant(
     it while the person was awaited, and a refresh token that is spent must not come back.
 
     Raises:
-        BusyError: A refresh is going on and does not end.
+        BusyError: A refresh is going on and does not end within *patience* seconds.
         PermissionsError: It cannot be written.
     """
-    with store.exclusive():
+    with store.exclusive(timeout=patience):
         before = _before(store)
         record = TokenRecord(
             generation=before.generation + 1,
@@ -62,7 +63,12 @@ def grant(
 
 
 def remember_client(
-    store: TokenStore, *, server: AuthorizationServer, registration: Registration, dpop_key: Secret | None = None
+    store: TokenStore,
+    *,
+    server: AuthorizationServer,
+    registration: Registration,
+    dpop_key: Secret | None = None,
+    patience: float = PATIENCE,
 ) -> None:
     """
     Keep a registration before anybody has logged in with it, so that an abandoned login need not register again.
@@ -70,10 +76,10 @@ def remember_client(
     Where there is a grant nothing is written: an abandoned login must not cost it.
 
     Raises:
-        BusyError: A refresh is going on and does not end.
+        BusyError: A refresh is going on and does not end within *patience* seconds.
         PermissionsError: It cannot be written.
     """
-    with store.exclusive():
+    with store.exclusive(timeout=patience):
         before = _before(store)
         if before.tokens is None:
             known = before.replaced(
@@ -82,15 +88,15 @@ def remember_client(
             store.write(known.replaced(generation=before.generation + 1))
 
 
-def withdraw(store: TokenStore) -> TokenRecord | None:
+def withdraw(store: TokenStore, *, patience: float = PATIENCE) -> TokenRecord | None:
     """
     Forget the tokens, keep the client; return the record as it was, so that its tokens can be revoked.
 
     Raises:
-        BusyError: A refresh is going on and does not end.
+        BusyError: A refresh is going on and does not end within *patience* seconds.
         PermissionsError: It cannot be written.
     """
-    with store.exclusive():
+    with store.exclusive(timeout=patience):
         before = store.read()
         if before is not None:
             store.write(_without_grant(before).replaced(generation=before.generation + 1))
@@ -98,31 +104,31 @@ def withdraw(store: TokenStore) -> TokenRecord | None:
     return before
 
 
-def replace_unreadable(store: TokenStore) -> None:
+def replace_unreadable(store: TokenStore, *, patience: float = PATIENCE) -> None:
     """
     Put an empty record in the place of one that cannot be read; a copy of that is kept.
 
     Raises:
-        BusyError: A refresh is going on and does not end.
+        BusyError: A refresh is going on and does not end within *patience* seconds.
         PermissionsError: It cannot be written.
     """
-    with store.exclusive():
+    with store.exclusive(timeout=patience):
         try:
             store.read()
         except VaultError:
             store.write(_before(store))
 
 
-def adopt(store: TokenStore) -> TokenRecord:
+def adopt(store: TokenStore, *, patience: float = PATIENCE) -> TokenRecord:
     """
     Let this host refresh, because the one that did no longer uses the credential.
 
     Raises:
         AuthorizationRequiredError: There is nothing to adopt.
-        BusyError: A refresh is going on and does not end.
+        BusyError: A refresh is going on and does not end within *patience* seconds.
         PermissionsError: It cannot be written.
     """
-    with store.exclusive():
+    with store.exclusive(timeout=patience):
         before = store.read()
         if before is None or before.tokens is None:
             raise login_needed(store, "nobody has logged in")

@@ -19,6 +19,7 @@ from mcpvault.state.token_file import Seal, Unseal
 from vault_schema.canonical import pae
 
 LIFETIME = 600  # seconds
+PATIENCE = 10.0  # seconds to wait for another process
 MOST = 16  # of one credential; the oldest give way
 Entry = dict[str, Any]
 
@@ -54,35 +55,35 @@ class PendingStore:
         self._clock = clock
         self._file = _file(credential)
 
-    def keep(self, state: Secret, told: Secret) -> None:
+    def keep(self, state: Secret, told: Secret, *, patience: float = PATIENCE) -> None:
         """
         Keep *told* to be had once, by whoever knows its *state* parameter.
 
         Raises:
             PermissionsError: It cannot be written.
-            BusyError: Another process kept the lock.
+            BusyError: Another process kept the lock for *patience* seconds.
         """
         from vault_schema import dump_plain
 
         key, created = _key(state), int(self._clock())
         sealed = self._seal(told.reveal().encode("utf-8", "surrogatepass"), self._associated(key, created))
         entry = {"key": key, "created": created, "sealed": sealed}
-        with self._store.lock(f"pending-{self._credential}"):
+        with self._store.lock(f"pending-{self._credential}", timeout=min(patience, PATIENCE)):
             others = [other for other in self._fresh() if other["key"] != key]
             self._store.replace(self._file, dump_plain({"pending": [*others[-MOST + 1 :], entry]}).encode())
 
-    def take(self, state: Secret) -> Secret | None:
+    def take(self, state: Secret, *, patience: float = PATIENCE) -> Secret | None:
         """
         Return what was kept for *state* and forget it; None if there is nothing, or it is older than ten minutes.
 
         Raises:
             PermissionsError: It cannot be forgotten, so it is not given either.
-            BusyError: Another process kept the lock.
+            BusyError: Another process kept the lock for *patience* seconds.
         """
         from vault_schema import dump_plain
 
         key = _key(state)
-        with self._store.lock(f"pending-{self._credential}"):
+        with self._store.lock(f"pending-{self._credential}", timeout=min(patience, PATIENCE)):
             fresh = self._fresh()
             found = [entry for entry in fresh if entry["key"] == key]
             if not found:

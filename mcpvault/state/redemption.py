@@ -19,7 +19,9 @@ from mcpvault.tokens import TokenSet
 from vault_schema.record import Record
 
 LOG = logging.getLogger("mcpvault.state")
-SECONDS = 20.0  # for one redemption, whatever the caller's deadline: cutting it short may cost the grant
+SECONDS = (
+    20.0  # for one redemption; once it is sent, whatever the caller's deadline: cutting it short may cost the grant
+)
 
 
 class RawAnswer(Protocol):
@@ -42,7 +44,8 @@ class Exchange(Record):
     """
     What ``mcpvault.oauth`` and ``mcpvault.http`` do for a refresh.
 
-    ``redeem`` sends the refresh token of a record once and returns the answer unread, or raises a ``McpVaultError``.
+    ``redeem`` sends the refresh token of a record once and returns the answer unread, or raises a ``McpVaultError``;
+    it lifts the deadline it is given as soon as the request leaves, so that only the one around it counts.
     ``was_sent`` tells of such an error whether the token may have been redeemed.
     ``read`` returns the tokens that an answer grants. It raises a ``TransportError`` where the server did not
     decide, an error with ``error == "invalid_grant"`` where the token is dead, another ``McpVaultError`` where the
@@ -62,7 +65,13 @@ class Redeemed(Record):
 
 
 def redeem(
-    store: TokenStore, record: TokenRecord, exchange: Exchange, *, again: bool, clock: Callable[[], float]
+    store: TokenStore,
+    record: TokenRecord,
+    exchange: Exchange,
+    *,
+    again: bool,
+    clock: Callable[[], float],
+    deadline: Deadline,
 ) -> Redeemed:
     """
     Redeem the refresh token of *record*, whose lock is held.
@@ -73,6 +82,7 @@ def redeem(
         exchange: Sends.
         again: The answer to the redemption in the record's journal was lost.
         clock: Unix seconds.
+        deadline: The caller's, until the request leaves: up to there nothing is lost by breaking off.
 
     Raises:
         PermissionsError: There is no room for the journal and the answer; nothing was sent.
@@ -87,7 +97,7 @@ def redeem(
         with store.room() as room:
             store.write(begun)
             left = begun.replaced(status="ambiguous", intent=intent.replaced(ended="interrupted"))
-            outcome = _sent(begun, exchange)
+            outcome = _sent(begun, exchange, Deadline(min(deadline.remaining(), SECONDS), outer=Deadline(SECONDS)))
             if isinstance(outcome, McpVaultError):
                 return Redeemed(begun, outcome)
             answer = KeptAnswer(status=outcome.status, headers=dict(outcome.headers), body=outcome.body, asked_at=now)
@@ -107,8 +117,8 @@ def redeem(
         raise
 
 
-def _sent(begun: TokenRecord, exchange: Exchange) -> RawAnswer | McpVaultError:
+def _sent(begun: TokenRecord, exchange: Exchange, deadline: Deadline) -> RawAnswer | McpVaultError:
     try:
-        return exchange.redeem(begun, Deadline(SECONDS))
+        return exchange.redeem(begun, deadline)
     except McpVaultError as error:
         return error

@@ -99,12 +99,13 @@ class Refresh(Flight):
     def _redeemed(self, record: TokenRecord, *, again: bool) -> TokenRecord:
         more = ", with the same token once more" if again else ""
         LOG.info("%s: refreshing generation %d%s", self.store.server, record.generation, more)
-        redeemed = redeem(self.store, record, self.exchange, again=again, clock=self.clock)
+        how: Any = {"again": again, "clock": self.clock, "deadline": self.deadline}
+        redeemed = redeem(self.store, record, self.exchange, **how)
         if redeemed.failure is None:
             return self._concluded(redeemed.record)
         if self.exchange.was_sent(redeemed.failure):
             return self._lost(redeemed.record, redeemed.failure)
-        if isinstance(redeemed.failure, TransportError):
+        if isinstance(redeemed.failure, TransportError) and not self.deadline.expired():
             raise self._failed(record, redeemed.failure)
         self.store.write(record)  # nothing was sent, and it is no trouble of the server's
         raise redeemed.failure

@@ -31,6 +31,7 @@ LOG = logging.getLogger("mcpvault.state")
 Persist = Literal["all", "refresh", "none"]
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?:\.(?:before|given-up))?"  # the dot: see ``TokenStore.beside``
+PATIENCE = 60.0  # seconds to wait for another's refresh: two redemptions, and some more
 _POLL = 0.025  # seconds
 _NOTHING = Secret("")
 
@@ -161,14 +162,14 @@ class TokenStore:
             yield had
 
     @contextmanager
-    def exclusive(self, *, timeout: float = 60.0) -> Iterator[None]:
+    def exclusive(self, *, timeout: float = PATIENCE) -> Iterator[None]:
         """
         Hold the lock for the time of the block.
 
         Raises:
-            BusyError: Somebody kept it for *timeout* seconds; the message says who.
+            BusyError: Somebody kept it for *timeout* seconds, a minute at most; the message says who.
         """
-        ends = time.monotonic() + timeout
+        ends = time.monotonic() + min(timeout, PATIENCE)
         while True:
             with self.attempt() as had:
                 if had:

@@ -15,7 +15,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from mcpvault.errors import ConfigurationError, McpVaultError, UnresolvedReferenceError
+from mcpvault.deadline import deadline_in
+from mcpvault.errors import ConfigurationError, DeadlineExceededError, McpVaultError, UnresolvedReferenceError
 from mcpvault.secret import Secret
 from mcpvault.vault.permissions import read_secret_file
 from vault_schema.record import Record
@@ -194,6 +195,8 @@ class Resolver:
         problem: McpVaultError | None = None
         try:
             value = self._value(reference, where)
+        except DeadlineExceededError:
+            raise
         except McpVaultError as error:
             value, problem = None, error
         if value is not None and value:
@@ -282,16 +285,17 @@ def run_command(words: list[str], *, env: Mapping[str, str], timeout: float = 30
     Args:
         words: Program and arguments; no shell.
         env: The child's whole environment.
-        timeout: Seconds.
+        timeout: Seconds, where nothing governs this thread that ends before.
 
     Raises:
         ConfigurationError: It cannot be run, failed, or took too long. Its output is not quoted.
+        DeadlineExceededError: It took longer than the deadline that governs this thread.
     """
     import subprocess
 
-    problem: str | None = None
+    governing = deadline_in(None)
     try:
-        code, output = _output_of(words, env, timeout)
+        code, output = _output_of(words, env, min(timeout, governing.remaining()))
         if code == 0:
             return output
         problem = f"{words[0]!r} returned {code}"
@@ -301,6 +305,7 @@ def run_command(words: list[str], *, env: Mapping[str, str], timeout: float = 30
         problem = f"{words[0]!r} printed something that is not UTF-8"
     except (OSError, ValueError) as error:
         problem = f"{words[0]!r} cannot be run: {getattr(error, 'strerror', None) or 'it is no command line'}"
+    governing.check(repr(words[0]), sent=False)
     raise ConfigurationError(problem)
 
 

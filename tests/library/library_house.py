@@ -100,6 +100,15 @@ class House:
             ends = None if held.expires_at is None else held.expires_at - seconds
             store.write(record.replaced(tokens=held.replaced(issued_at=held.issued_at - seconds, expires_at=ends)))
 
+    def move_token_endpoint(self, url: str, name: str = "x") -> None:
+        """Let what is remembered of the authorization server have its token endpoint at *url*."""
+        store = self.vault.authorization(name).store
+        with store.exclusive():
+            record = store.read()
+            assert record is not None
+            assert record.server is not None
+            store.write(record.replaced(server=record.server.replaced(token_endpoint=url)))
+
     def asked(self) -> list[str]:
         """Return what was asked of the authorization server so far, in order, and forget it."""
         paths = [_what(request) for request in self.issuer.requests]

@@ -21,6 +21,7 @@ from mcpvault.secret import Secret
 from mcpvault.state import brake
 from mcpvault.state.grants import grant
 from mcpvault.state.record import TokenRecord
+from mcpvault.state.refresh import current
 from mcpvault.state.window import window_of
 from mcpvault.tokens import TokenSet
 
@@ -160,19 +161,53 @@ def test_a_refresh_is_not_begun_after_the_deadline(house: House) -> None:
     assert (0, "ok") == (house.server.asked, house.record().status)
 
 
-def test_a_refresh_that_was_begun_has_its_own_time(house: House) -> None:
-    """However short the caller's deadline, a redemption is not cut off: its answer may be the next token."""
+def test_a_refresh_that_was_sent_has_its_own_time(house: House) -> None:
+    """The caller's deadline holds until the token leaves, not then: the answer may hold the next token."""
     seen = []
     exchange = house.server.exchange()
 
     def watch(record: TokenRecord, deadline: Deadline) -> object:
+        seen.append(deadline.remaining())
+        deadline.lift()
         seen.append(deadline.remaining())
         return exchange.redeem(record, deadline)
 
     house.server.exchange = lambda: exchange.replaced(redeem=watch)  # type: ignore[method-assign]
     house.clock.move(LIFE + 1)
     house.current(deadline=3)
-    assert 15 < seen[0] <= 20
+    assert seen[0] <= 3
+    assert 15 < seen[1] <= 20
+
+
+@pytest.mark.parametrize(
+    ("left", "time_left", "asked"), [(200, 30, 0), (200, 50, 1), (9, 2, 0), (9, 30, 1), (1, 2, 1), (-1, 2, 1)]
+)
+def test_who_has_little_time_refreshes_when_it_must(house: House, left: float, time_left: float, asked: int) -> None:
+    """Less than 40 s leave no room for a refresh that hangs: a token that outlasts the call is used as it is."""
+    house.clock.move(LIFE - left)
+    house.current(deadline=time_left)
+    assert asked == house.server.asked
+
+
+def test_who_has_little_time_replaces_a_refused_token(house: House) -> None:
+    """However long it would have lived: it is of no use."""
+    assert "access-0002-token" == access(house.current(deadline=5, rejected=1))
+
+
+def test_hurry_is_no_trouble_of_the_server(house: House) -> None:
+    """A caller whose time was over before anything was sent leaves no pause behind for those who have time."""
+    mine = Deadline(60)
+
+    def late() -> None:
+        mine.end()
+        raise DeadlineExceededError("https://as.example: no answer within 60 s", sent=False)
+
+    house.server.script = [late]
+    house.clock.move(LIFE + 1)
+    with pytest.raises(DeadlineExceededError):
+        current(house.store, house.server.exchange(), deadline=mine, clock=house.clock)
+    assert (None, "ok") == (house.record().trouble, house.record().status)
+    assert "access-0002-token" == access(house.current())
 
 
 def test_state_that_cannot_be_written_sends_nothing(house: House) -> None:

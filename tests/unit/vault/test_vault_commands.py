@@ -9,7 +9,8 @@ import traceback
 import pytest
 from reference_samples import missing, resolved
 
-from mcpvault.errors import ConfigurationError
+from mcpvault.deadline import Deadline
+from mcpvault.errors import ConfigurationError, DeadlineExceededError
 from mcpvault.secret import Secret
 from mcpvault.vault.references import Resolver, Surroundings, run_command
 
@@ -87,6 +88,13 @@ def test_a_command_that_takes_too_long_is_killed() -> None:
     """With the time that it was given."""
     with pytest.raises(ConfigurationError, match="took longer than 0.2 s"):
         run_command(command("import time; time.sleep(60)"), env={}, timeout=0.2)
+
+
+def test_a_command_keeps_to_the_deadline_of_the_call() -> None:
+    """Whoever resolves it may have less time than a command is given: the error is the deadline's."""
+    with Deadline(0.2).governing(), pytest.raises(DeadlineExceededError, match="no answer within 0.2 s") as caught:
+        run_command(command("import time; time.sleep(60)"), env={}, timeout=30)
+    assert not caught.value.sent
 
 
 def test_an_empty_output_is_missing() -> None:
