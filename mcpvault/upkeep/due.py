@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STATES = ("expired", "overdue", "due", "near", "unknown", "ok")
 FAILING = frozenset({"expired", "overdue", "due"})
 _DAY = 86_400
-_WARN = "14d"
+WARN = "14d"  # before it is due a secret is mentioned, where no policy says
 
 
 class Item(Record):
@@ -75,7 +75,7 @@ def _of(document: Document, entry: ServerEntry, now: float, state: StateStore | 
     common = document.header.policy
     base = Item(server=entry.name, field="", state="unknown", owner=entry.owner or common.owner)
     base = base.replaced(runbook=entry.runbook or common.runbook)
-    warn = seconds(entry.policy.warn or common.warn or _WARN) or 0
+    warn = seconds(entry.policy.warn or common.warn or WARN) or 0
     found = [*document.secrets(entry.name)]
     for path, _, held in found:
         item = base.replaced(field=path, **_journal(entry, path, state))

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from mcpvault import carriers
 from mcpvault.deadline import Deadline
+from mcpvault.durations import moment, seconds
 from mcpvault.errors import (
     BindingMismatchError,
     ConfigurationError,
@@ -26,6 +27,7 @@ from mcpvault.errors import (
     TransportError,
     UnresolvedReferenceError,
 )
+from mcpvault.upkeep.due import WARN
 from mcpvault.upkeep.findings import Check, Finding, fail, of_error, ok, warn
 from vault_schema import Document, ServerEntry, Version
 from vault_schema.document import Rotation
@@ -37,14 +39,12 @@ if TYPE_CHECKING:
     from mcpvault.state.files import StateDirectory
 
 CLOCK_TOLERANCE = 60  # seconds
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # seconds; a duration of the format is one of these
 _UNREACHED = "is it up, and may this host reach it? then run: mcpvault doctor {name}"
 _CHECKS: tuple[tuple[type[McpVaultError], str], ...] = (
     (UnresolvedReferenceError, "entry.references"),
     (BindingMismatchError, "entry.binding"),
     (TamperedError, "entry.seal"),
 )
-_NEAR = 14 * 86_400  # seconds before its end at which a secret is mentioned, where the entry does not say
 
 
 def stated(document: Document, name: str, env: Mapping[str, str]) -> Check[None]:
@@ -91,7 +91,7 @@ def dated(document: Document, name: str, now: float) -> Check[None]:
     """Compare the dates of the entry's sealed secrets with policy, marks and the clock; tell of an open rotation."""
     entry, common = document.server(name), document.header.policy
     policy = entry.policy
-    most, near = _seconds(policy.max_age or common.max_age), _seconds(policy.warn or common.warn)
+    most, near = seconds(policy.max_age or common.max_age or ""), seconds(policy.warn or common.warn or WARN) or 0
     if entry.rotation is not None and entry.rotation.open:
         yield _rotation(entry.rotation, name, now)
     for path, _, held in document.secrets(name):
@@ -106,41 +106,31 @@ def _rotation(rotation: Rotation, name: str, now: float) -> Finding:
     resume = f"run: mcpvault rotate {name} --resume"
     if rotation.problem:
         return warn("entry.rotation", f"{told}; {rotation.problem}", resume, server=name)
-    if rotation.until is not None and rotation.step == "grace" and _time(rotation.until) > now:
+    if rotation.until is not None and rotation.step == "grace" and moment(rotation.until) > now:
         return ok("entry.rotation", f"{told}; the old one is good until {rotation.until}", server=name)
     return warn("entry.rotation", told, resume, server=name)
 
 
 def _dates(
-    where: str, name: str, path: str, version: Version, *, most: float | None, near: float | None, now: float
+    where: str, name: str, path: str, version: Version, *, most: int | None, near: int, now: float
 ) -> Check[None]:
-    renew = f"run: mcpvault set {name} {path} --stdin"
-    created = _time(version.created)
+    renew, rotate = f"run: mcpvault set {name} {path} --stdin", f"run: mcpvault rotate {name} {path}"
+    created = moment(version.created)
     if created > now + CLOCK_TOLERANCE:
         what = f"{where}: was sealed at {version.created}, which this host's clock has not reached"
         yield warn("clock.created", what, "set this host's clock: timedatectl set-ntp true", server=name)
     if version.not_after is not None:
-        left = _time(version.not_after) - now
+        left = moment(version.not_after) - now
         if left <= 0:
             yield fail("entry.expired", f"{where}: ended at {version.not_after}", renew, code=9, server=name)
-        elif left <= (_NEAR if near is None else near):
-            yield warn("entry.expiry", f"{where}: ends at {version.not_after}", renew, server=name)
+        elif left <= near:
+            yield warn("entry.expiry", f"{where}: ends at {version.not_after}", rotate, server=name)
     if version.due is not None:
-        yield warn("entry.due", f"{where}: is due: {version.due}", f"run: mcpvault rotate {name} {path}", server=name)
-    if most is not None and now - created > most - (near or 0):
+        yield warn("entry.due", f"{where}: is due: {version.due}", rotate, server=name)
+    if most is not None and now - created > most - near:
         days = f"{(now - created) / 86_400:.0f} days old"
         state = "overdue by policy" if now - created > most else "due soon by policy"
-        yield warn("entry.age", f"{where}: {days}, {state}", renew, server=name)
-
-
-def _seconds(duration: str | None) -> float | None:
-    return None if duration is None else float(duration[:-1]) * _UNITS[duration[-1]]
-
-
-def _time(text: str) -> float:
-    from datetime import datetime
-
-    return datetime.fromisoformat(text).timestamp()
+        yield warn("entry.age", f"{where}: {days}, {state}", rotate, server=name)
 
 
 def granted(document: Document, name: str, state: StateDirectory, now: float) -> Check[bool]:

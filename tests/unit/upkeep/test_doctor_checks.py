@@ -14,6 +14,7 @@ from mcpvault import Secret, Vault
 from mcpvault.errors import EXIT_DONE, EXIT_INTERRUPTED, McpVaultError, PermissionsError
 from mcpvault.upkeep import host_checks
 from mcpvault.upkeep.doctor import examine
+from mcpvault.upkeep.due import due
 from mcpvault.upkeep.findings import SEVERITY, Check, Finding, fail, guarded, ok, warn, worst
 from mcpvault.vault.slots import NewSlot, RawKey
 
@@ -127,6 +128,20 @@ def test_the_age_of_a_secret(home: Path, days: int, check: str | None, words: st
     assert expected == [(finding.id, finding.level) for finding in dated]
     assert all(words in finding.message for finding in dated)
     assert EXIT_DONE == worst(found)
+
+
+@pytest.mark.parametrize("policy", [{}, {"warn": "1w"}])
+@pytest.mark.parametrize("days", [75, 77, 82, 84, 89, 91])
+def test_doctor_and_due_speak_of_age_alike(home: Path, days: int, policy: dict[str, str]) -> None:
+    """Fourteen days before it is due where no policy says when, with the command that changes it without a gap."""
+    env = furnished(home, {"max_age": "90d", **policy})
+    then = time.time() + days * DAY
+    [item] = due(Vault.open(env=env).document, then)
+
+    found = [each for each in examine(env=env, offline=True, now=lambda: then) if each.id == "entry.age"]
+
+    assert (item.state != "ok") == bool(found) == (days > (82 if policy else 75))
+    assert {"run: mcpvault rotate s auth.token"} >= {each.hint for each in found}
 
 
 def test_an_examination_changes_nothing(home: Path) -> None:
