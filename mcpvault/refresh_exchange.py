@@ -91,6 +91,7 @@ def exchange_of(
             now=kept.asked_at,
             expected_type=client.token_type,
             server_name=client.name,
+            once=True,
         )
 
     return Exchange(redeem=redeem, was_sent=was_sent, read=read)

@@ -98,6 +98,7 @@ def read_token(
     server_name: str,
     previous: TokenSet | None = None,
     hint: str | None = None,
+    once: bool = False,
 ) -> TokenSet:
     """
     Return the tokens that *answer* grants (RFC 6749 §5.1).
@@ -110,6 +111,7 @@ def read_token(
         server_name: The entry, for messages.
         previous: What a refresh replaces: its refresh token and scopes stay where the answer is silent (A123).
         hint: What is wrong with the grant, where the caller can tell; for ``invalid_grant`` alone.
+        once: What was presented works once: a 2xx that cannot be read may have spent it, and is no outage.
 
     Raises:
         AuthorizationFailedError: The authorization server refused.
@@ -117,6 +119,12 @@ def read_token(
         RemoteProtocolError: It answered with something else than a token of the expected type.
     """
     verdict = _granted(answer, requested_scope, now, expected_type, server_name, previous)
+    if verdict is None and once and 200 <= answer.status < 300 and json_object(answer.body) is None:
+        verdict = RemoteProtocolError(
+            f"{server_name}: token request: the answer of the authorization server (status {answer.status}) is no JSON",
+            hint="try again later",
+            server=server_name,
+        )
     if verdict is None:
         verdict = failure(answer, server_name=server_name, hint=hint)
     if isinstance(verdict, McpVaultError):

@@ -48,8 +48,8 @@ class Exchange(Record):
     it lifts the deadline it is given as soon as the request leaves, so that only the one around it counts.
     ``was_sent`` tells of such an error whether the token may have been redeemed.
     ``read`` returns the tokens that an answer grants. It raises a ``TransportError`` where the server did not
-    decide, an error with ``error == "invalid_grant"`` where the token is dead, another ``McpVaultError`` where the
-    request was refused or nobody understands the answer.
+    decide, an error with ``error == "invalid_grant"`` where the token is dead, one with another ``error`` where the
+    request was refused, and another ``McpVaultError`` where nobody understands the answer.
     """
 
     redeem: Callable[[TokenRecord, Deadline], RawAnswer]
@@ -90,7 +90,7 @@ def redeem(
     now = clock()
     token = record.tokens.refresh_token if record.tokens else None
     intent = journal.begin(token, now=now, host_name=store.host_name, before=record.intent if again else None)
-    begun = record.replaced(status="refreshing", intent=intent)
+    begun = record.replaced(status="refreshing", intent=intent, answer=None)
     # What to leave if this process is told to go: nothing was sent, then nobody knows, then there is an answer.
     left = record
     try:

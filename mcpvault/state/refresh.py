@@ -12,6 +12,7 @@ an answer that nobody has read        it is read; nothing is sent
 a redemption without an answer        while the old access token lives, it is used; otherwise, or at
                                       once when the redemption is younger than ten seconds, the same
                                       token is redeemed once more
+an answer that nobody can read        the same, and never once more while the old access token lives
 two of these in a row                 dead: a person logs in
 the grant of another host             nothing is sent: a person logs in, or adopts it
 a copy, made by a fork, of what is    nothing is sent: the process that forked this one redeems it,
@@ -30,7 +31,7 @@ from mcpvault.state import brake, journal
 from mcpvault.state.flight import LOG, Flight
 from mcpvault.state.grants import login_needed
 from mcpvault.state.lifetime import refreshed, refused
-from mcpvault.state.record import GIVEN_UP, TokenRecord
+from mcpvault.state.record import GIVEN_UP, KeptAnswer, TokenRecord
 from mcpvault.state.redemption import Exchange, redeem
 from mcpvault.state.tokens import TokenStore
 
@@ -69,7 +70,7 @@ class Refresh(Flight):
         if record is None:
             raise login_needed(self.store, "nobody has logged in")
         intent = record.intent
-        if record.answer is not None:
+        if record.answer is not None and record.status == "refreshing":
             who = intent.story() if intent else "another process"
             LOG.warning("%s: found the answer to a refresh that %s had no time to read", self.store.server, who)
             record = self._concluded(record)
@@ -104,20 +105,20 @@ class Refresh(Flight):
         if redeemed.failure is None:
             return self._concluded(redeemed.record)
         if self.exchange.was_sent(redeemed.failure):
-            return self._lost(redeemed.record, redeemed.failure)
+            LOG.warning("%s: the answer to the refresh was lost: %s", self.store.server, redeemed.failure.message)
+            return self._unknown(redeemed.record, redeemed.failure, "lost", at_once=True)
         if isinstance(redeemed.failure, TransportError) and not self.deadline.expired():
             raise self._failed(record, redeemed.failure)
         self.store.write(record)  # nothing was sent, and it is no trouble of the server's
         raise redeemed.failure
 
-    def _lost(self, record: TokenRecord, failure: McpVaultError) -> TokenRecord:
-        """Act on a redemption whose answer did not arrive."""
+    def _unknown(self, record: TokenRecord, failure: McpVaultError, reason: str, *, at_once: bool) -> TokenRecord:
+        """Act on a redemption after which nobody knows whether its token is spent."""
         intent, now = record.intent, self.clock()
-        LOG.warning("%s: the answer to the refresh was lost: %s", self.store.server, failure.message)
         if intent is None or intent.attempts >= journal.MOST_ATTEMPTS:
-            raise self._died(record, "lost")
+            raise self._died(record, reason)
         record = record.replaced(status="ambiguous", intent=intent.replaced(ended=failure.kind))
-        if intent.young(now):  # whoever waits goes on waiting: there is no trouble yet
+        if at_once and intent.young(now):  # whoever waits goes on waiting: there is no trouble yet
             return self._redeemed(record, again=True)
         trouble = brake.after(record.trouble, reason=failure.kind, now=now, least=_HUNG)
         self.store.write(record.replaced(trouble=trouble))
@@ -133,8 +134,13 @@ class Refresh(Flight):
             tokens = self.exchange.read(answer, record)
         except McpVaultError as error:
             failure = error
+        if failure is not None and _is_unreadable(answer, failure):
+            LOG.warning("%s: the answer to the refresh cannot be read: %s", self.store.server, failure.message)
+            # What calls itself JSON came from the endpoint, which has taken the token; a page may be a gateway's.
+            taken = "json" in answer.headers.get("content-type", "") and not self._usable(record)
+            return self._unknown(record, failure, "unreadable", at_once=taken)
         if failure is not None:
-            raise self._refused(record, failure, status=answer.status)
+            raise self._refused(record, failure)
         renewed = record.replaced(
             generation=record.generation + 1,
             status="ok",
@@ -150,17 +156,12 @@ class Refresh(Flight):
         LOG.info("%s: refreshed: generation %d", self.store.server, renewed.generation)
         return renewed
 
-    def _refused(self, record: TokenRecord, failure: McpVaultError, *, status: int) -> McpVaultError:
-        """Act on an answer that grants nothing: only ``invalid_grant``, and what cannot be read, end a grant."""
-        code = getattr(failure, "error", None)
-        if code == "invalid_grant":
+    def _refused(self, record: TokenRecord, failure: McpVaultError) -> McpVaultError:
+        """Act on an answer that grants nothing: only ``invalid_grant`` ends a grant."""
+        if getattr(failure, "error", None) == "invalid_grant":
             LOG.warning("%s", failure.message)
             lifetime = refused(record.lifetime, record.tokens, record.intent, self.clock())
             return self._died(record.replaced(answer=None, lifetime=lifetime), "invalid_grant")
-        if code is None and not isinstance(failure, TransportError) and 200 <= status < 300:
-            # It may hold the next refresh token: to redeem this one again could cost the grant for good.
-            self._bury(record, "unreadable")
-            return failure
         # The server did not take the token: what was known before still holds.
         intent = record.intent
         known = intent.replaced(attempts=intent.attempts - 1) if intent and intent.attempts > 1 else None
@@ -178,18 +179,20 @@ class Refresh(Flight):
         return failure
 
     def _died(self, record: TokenRecord, reason: str) -> McpVaultError:
-        """Mark the grant dead; return what to raise."""
-        return login_needed(self.store, _epitaph(self._bury(record, reason)))
-
-    def _bury(self, record: TokenRecord, reason: str) -> TokenRecord:
-        """Mark the grant dead; nothing of it is deleted."""
+        """Mark the grant dead, of which nothing is deleted; return what to raise."""
         now = self.clock()
         dead = record.replaced(
             status="dead", trouble=brake.after(record.trouble, reason=reason, now=now).replaced(until=int(now))
         )
         self.store.write(dead)
         LOG.warning("%s: %s", self.store.server, _epitaph(dead))
-        return dead
+        return login_needed(self.store, _epitaph(dead))
+
+
+def _is_unreadable(answer: KeptAnswer, failure: McpVaultError) -> bool:
+    """Tell whether an answer says that something was granted, and not what."""
+    told = isinstance(failure, TransportError) or getattr(failure, "error", None) is not None
+    return 200 <= answer.status < 300 and not told
 
 
 def obstacle(store: TokenStore, record: TokenRecord | None) -> McpVaultError | None:
@@ -232,5 +235,5 @@ def _epitaph(record: TokenRecord) -> str:
             f"{intent.lost}, and the answer to that was lost"
         )
     if reason == "unreadable":
-        return f"the answer to the refresh by {intent.story()} cannot be read"
+        return f"two answers in a row cannot be read: to the refresh by {intent.lost}, and to that by {intent.story()}"
     return f"its refresh token is no longer accepted ({reason})"

@@ -25,7 +25,7 @@ from mcpvault.state.memory import MemoryState
 from mcpvault.state.record import TokenRecord
 
 ACTS = ["grant", "grant", "lose", "lose", "lose", "drop", "unreachable", "hang", "http 503", "html"]
-ACTS += ["error invalid_client", "die", "die granted", "die granted", "garbage"]
+ACTS += ["error invalid_client", "die", "die granted", "die granted", "garbage", "cut", "gateway"]
 
 
 class Died(BaseException):
@@ -87,7 +87,9 @@ class Model(StrictServer):
         finally:
             self.issued.add(f"access-{self.serial:04d}-token")
         self.written = self.disk.written
-        if answer.status != 200 or b"access_token" not in answer.body:
+        if act == "gateway":  # a 5xx is never counted, whatever happened behind it: DECISIONS.md
+            self.redeemed[token] -= 1
+        if answer.status != 200 or act in ("cut", "garbage", "html"):  # what cannot be read was not seen
             self.granted = None
         return answer
 

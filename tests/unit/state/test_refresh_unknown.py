@@ -10,6 +10,7 @@ from mcpvault.errors import (
     BusyError,
     DeadlineExceededError,
     McpVaultError,
+    RemoteProtocolError,
     ServerUnavailableError,
 )
 
@@ -104,3 +105,87 @@ def test_a_server_that_is_busy_the_second_time_changes_nothing(house: House) -> 
     assert ("ambiguous", 1) == (house.record().status, house.record().intent.attempts)
     house.clock.move(8)
     assert "access-0003-token" == access(house.current())
+
+
+@pytest.mark.parametrize("act", ["cut", "html", "garbage"])
+def test_a_success_that_cannot_be_read_is_unknown(house: House, act: str) -> None:
+    """The living token is used and the raw answer kept; at its end the same token is redeemed once more, and works."""
+    house.server.grace = True
+    house.clock.move(LIFE - 200)
+    house.server.script = [act]
+    for _ in range(3):
+        assert "access-0001-token" == access(house.current())
+        house.clock.move(50)
+    record = house.record()
+    assert (1, "ambiguous", "remote_protocol") == (house.server.asked, record.status, record.intent.ended)
+    assert record.answer.body
+
+    house.clock.move(100)
+    assert 2 == house.current().generation
+    assert ("ok", None, None) == (house.record().status, house.record().intent, house.record().answer)
+
+
+@pytest.mark.parametrize("act", ["cut", "html", "garbage"])
+def test_two_answers_that_cannot_be_read_end_the_grant(house: House, act: str) -> None:
+    """A third redemption never leaves, and the message says who had both answers."""
+    house.server.grace = True
+    house.clock.move(EXPIRED)
+    house.server.script = [act] * 9
+    errors = []
+    for _ in range(4):
+        with pytest.raises(McpVaultError) as caught:
+            house.current()
+        errors.append(caught.value)
+        house.clock.move(400)
+    assert (2, "dead") == (house.server.asked, house.record().status)
+    assert "two answers in a row cannot be read: to the refresh by " in errors[-1].message
+    assert "mcpvault login linear" == errors[-1].login_command
+
+
+def test_half_an_answer_is_asked_for_once_more_at_once(house: House) -> None:
+    """Where no token lives, an endpoint's own answer that was cut is like a lost one: servers forgive for seconds."""
+    house.server.grace = True
+    house.clock.move(EXPIRED)
+    house.server.script = ["cut"]
+    assert "access-0003-token" == access(house.current())
+
+
+def test_a_page_in_place_of_an_answer_is_no_reason_to_hurry(house: House) -> None:
+    """It may be a gateway's, which will say the same at once: the second redemption waits half a minute."""
+    house.clock.move(EXPIRED)
+    house.server.script = ["html"]
+    with pytest.raises(RemoteProtocolError, match=r"\(status 200\) is no JSON"):
+        house.current()
+    with pytest.raises(ServerUnavailableError):
+        house.current()
+    house.clock.move(31)
+    assert "access-0002-token" == access(house.current())
+
+
+def test_a_crash_in_the_second_redemption_leaves_no_old_answer(house: House) -> None:
+    """What could not be read is not taken for the answer to the redemption after it."""
+    house.server.grace = True
+    house.clock.move(LIFE - 200)
+    house.server.script = ["cut", lambda: 1 // 0]
+    assert "access-0001-token" == access(house.current())
+    house.clock.move(300)
+    with pytest.raises(ZeroDivisionError):
+        house.current()
+    assert (None, 2) == (house.record().answer, house.record().intent.attempts)
+
+
+@pytest.mark.parametrize("act", ["gateway", "http 503", "http 429"])
+def test_no_redemption_is_repeated_in_the_pause(house: House, act: str) -> None:
+    """Whatever else a busy server did with the token: the living one is used, and nothing is sent before the time."""
+    house.server.grace = True
+    house.clock.move(LIFE - 200)
+    house.server.script = [act, act]
+    assert "access-0001-token" == access(house.current())
+    pause = house.record().trouble.until - house.clock()
+    assert 0 < pause
+    assert "access-0001-token" == access(house.current())
+    assert (1, "ok") == (house.server.asked, house.record().status)
+    house.clock.move(pause)
+    assert "access-0001-token" == access(house.current())
+    assert 2 == house.server.asked
+    assert pause < house.record().trouble.until - house.clock() or act != "gateway"

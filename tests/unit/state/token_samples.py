@@ -78,7 +78,7 @@ class StrictServer:
     ``script`` says what happens to the next redemptions; after its end all are granted:
     ``grant``; ``lose``, the answer after rotating; ``drop``, the request; ``unreachable``; ``forbidden`` by us;
     ``hang``, for 21 s; ``http <status>``; ``html``; ``error <code>``; ``garbage``; ``keep``, without a new refresh
-    token; or a callable.
+    token; ``cut``, half an answer after rotating; ``gateway``, a 504 after rotating; or a callable.
     """
 
     clock: Clock
@@ -149,6 +149,10 @@ class StrictServer:
         answer = self._redeem(token)
         if act == "lose":
             raise RequestLostError("https://as.example: reset")
+        if act == "cut" and answer.status == 200:
+            return answer.replaced(body=answer.body[: len(answer.body) // 2])
+        if act == "gateway":
+            return Answer(status=504, headers={"content-type": "text/html"}, body=b"<html>gateway timeout")
         if act == "keep":
             body = json.loads(answer.body)
             del body["refresh_token"]
@@ -162,7 +166,7 @@ class StrictServer:
         def read(kept: KeptAnswer, record: TokenRecord) -> TokenSet:
             answer = Answer(status=kept.status, headers=kept.headers, body=kept.body)
             return read_token(
-                answer, requested_scope=None, now=kept.asked_at, server_name="linear", previous=record.tokens
+                answer, requested_scope=None, now=kept.asked_at, server_name="linear", previous=record.tokens, once=True
             )
 
         return Exchange(redeem=self.answer, was_sent=was_sent, read=read)
