@@ -26,13 +26,12 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        own = tuple(name for name in cls.__annotations__ if not name.startswith("_"))
-        for name in own:
-            default: Any = cls.__dict__.get(name)
-            if hasattr(type(default), "__get__"):  # else a function would come back as a method of the record
-                setattr(cls, name, staticmethod(default))
-        cls._names += own
+        cls._names += tuple(name for name in cls.__annotations__ if not name.startswith("_"))
         cls._known = frozenset(cls._names)
+        for name in cls._known & cls.__dict__.keys():
+            default = cls.__dict__[name]
+            if callable(default) and hasattr(type(default), "__get__"):  # else it would come back as a method
+                setattr(cls, name, staticmethod(default))
         cls._needed = frozenset(name for name in cls._names if not hasattr(cls, name))
 
     def __init__(self, *values: Any, **named: Any) -> None:

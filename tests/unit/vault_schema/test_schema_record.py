@@ -36,6 +36,8 @@ class Later(Step):
 class Unlike(Later):
     """A record without fields of its own."""
 
+    does = doubled
+
 
 def test_a_default_that_is_a_function_is_a_value() -> None:
     """It is called with what it was given and never with the record, as if the record had been made with it."""
@@ -52,8 +54,9 @@ def test_such_a_default_is_printed_once() -> None:
 
 
 def test_defaults_are_inherited_and_replaced() -> None:
-    """A record of a record has its fields, with the nearest default."""
-    assert (3, "now", 1) == (Unlike("a").done(-3), Unlike("a").when, Unlike("a").often)
+    """A record of a record has its fields, with the nearest default, also one that is no field there."""
+    assert (3, "now", 1) == (Later("a").done(-3), Later("a").when, Later("a").often)
+    assert (-6, "now") == (Unlike("a").done(-3), Unlike("a").when)
 
 
 @pytest.mark.parametrize("words", [(), ("a", doubled, 1, 2)])
