@@ -68,7 +68,7 @@ _STEERS = r"""
 """
 # What one of these programs reads a credential from; nothing is loaded by it.
 _CREDENTIALS = r"""
-      .*_(?:TOKENS?|PASSWORD|PASSWD|PASSPHRASE|PASS|SECRET|KEY|CREDENTIALS?|USERNAME)(?:_FILE|_PATH)?
+      (?!CARGO_.*ALIAS_).*_(?:TOKENS?|PASSWORD|PASSWD|PASSPHRASE|PASS|SECRET|KEY|CREDENTIALS?|USERNAME)(?:_FILE|_PATH)?
     | POETRY_PYPI_TOKEN_.* | YARN_NPM_AUTH_IDENT | COMPOSER_AUTH | HATCH_INDEX_AUTH | NETRC
     # an index of packages is given its password in its address
     | PIP_(?:EXTRA_)?INDEX_URL | UV_(?:EXTRA_|DEFAULT_)?INDEX(?:_URL)?
@@ -86,7 +86,7 @@ def check_variable(variable: str, where: str = "") -> None:
     steers = _is(_STEERS, upper) and not _is(_CREDENTIALS, upper)
     if steers or _is(_OURS, upper):
         raise ConfigurationError(
-            f"{where}{variable}: steers how programs are loaded or run, and is not set from a vault",
+            f"{where}{variable}: steers how programs are loaded, run or connected, and is not set from a vault",
             hint="give the program its secret in a variable of another name",
         )
 

@@ -34,7 +34,7 @@ STEERING = {
         "DOTNET_STARTUP_HOOKS MONO_PATH ELECTRON_RUN_AS_NODE BUN_OPTIONS FLASK_APP COVERAGE_PROCESS_START"
     ),
     "build tools and packages": (
-        "CARGO_HOME CARGO_BUILD_RUSTC_WRAPPER CARGO_REGISTRIES_MINE_INDEX "
+        "CARGO_HOME CARGO_CREDENTIAL_ALIAS_MY_TOKEN CARGO_BUILD_RUSTC_WRAPPER CARGO_REGISTRIES_MINE_INDEX "
         "CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS RUSTUP_TOOLCHAIN GOFLAGS GOAUTH GOTOOLCHAIN CC HOSTCC LD "
         "CMAKE_TOOLCHAIN_FILE PKG_CONFIG_PATH PIP_CONFIG_FILE UV_PYTHON NUGET_PACKAGES YARN_RC_FILENAME "
         "NIX_CONFIG"
@@ -77,7 +77,7 @@ OWN = (
 def test_what_steers_a_program_is_refused(family: str) -> None:
     """Each of a family, by its name and in whatever case, and where an entry says it."""
     for name in STEERING[family].split():
-        with pytest.raises(ConfigurationError, match=f"{name}: steers how programs are loaded or run"):
+        with pytest.raises(ConfigurationError, match=f"{name}: steers how programs are loaded, run or connected"):
             check_variable(name)
         with pytest.raises(ConfigurationError):
             check_variable(name.lower())
