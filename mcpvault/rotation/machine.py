@@ -102,9 +102,10 @@ class Machine:
         with on.alone():
             found = on.entry.rotation
             if found is not None and found.open:
+                or_else = "; with --force it ends as it is" if found.step == "revoked" else ", or --abort"
                 raise ConfigurationError(
                     f"{name}: a rotation of {found.field} is open since {found.started}, at {found.step!r}",
-                    hint=f"run: mcpvault rotate {name} --resume, or --abort",
+                    hint=f"run: mcpvault rotate {name} --resume{or_else}",
                     server=name,
                 )
             if on.conditions.given is not None:

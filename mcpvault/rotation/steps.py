@@ -88,16 +88,15 @@ def promote(on: Ground, journal: Rotation) -> bool:
 def confirm(on: Ground, journal: Rotation) -> bool:
     """Use the new secret as everybody does from now on; if that fails, go back while there is a way."""
     journal = on.write(journal, "promoted", attempt=journal.attempt + 1)
-    settles = rotator(journal.rotator).plan(on.case(journal, "current")).settles
-    journal, outcome = settling.look(on, journal, "current") if settles else (journal, on.look("current"))
+    plan = rotator(journal.rotator).plan(on.case(journal, "current"))
+    journal, outcome = settling.look(on, journal, "current") if plan.settles else (journal, on.look("current"))
     if isinstance(outcome, McpVaultError):
         if not _refused(on, outcome, "current", beside="previous"):
             raise outcome
         undo(on, journal, f"refused when it was in use: {outcome.message}")
         raise PolicyError(f"{on.name}: {outcome.message}; rolled back", server=on.name)
     on.write(journal, "grace", problem=None)
-    order = rotator(journal.rotator).plan(on.case(journal, "previous")).by_hand
-    on.remark(f"when its grace is over, {journal.until}: {order}" if order else None)
+    on.remark(f"when its grace is over, {journal.until}: {plan.by_hand}" if plan.by_hand else None)
     return True
 
 

@@ -18,6 +18,58 @@ def at_issuer(home: Path) -> Iterator[IssuerHouse]:
         yield made
 
 
+def test_a_client_secret_is_renewed(at_issuer: IssuerHouse) -> None:
+    """The registration is updated; its new secret and access token are kept, and used."""
+    at_issuer.with_secret()
+    old = at_issuer.client.secret
+
+    assert ("grace", "client-secret") == (at_issuer.begin().step, at_issuer.robot.rotator)
+
+    assert old != at_issuer.client.secret
+    assert {"current": at_issuer.client.secret, "previous": old} == at_issuer.stages("robot", "auth.client_secret")
+    token = at_issuer.open().file.secret("robot", "auth.registration_access_token").reveal()
+    assert at_issuer.client.access_token == token
+    assert at_issuer.works()
+    at_issuer.issuer.advance(20_000)
+    assert "done" == at_issuer.finish().step
+
+
+def test_a_lost_answer_is_found_again(at_issuer: IssuerHouse) -> None:
+    """Where the access token stays, reading the registration tells the secret whose answer did not come."""
+    at_issuer.with_secret()
+    token = at_issuer.client.access_token
+    at_issuer.issuer.misbehave("close-before-answer", on="PUT", times=1, carried_out=True)
+    with pytest.raises(Exception, match=r".") as told:
+        at_issuer.begin()
+    assert told.value.exit_code in (4, 5)  # type: ignore[attr-defined]
+    at_issuer.client.access_token = token
+
+    assert "grace" == at_issuer.machine("robot").resume().step
+    assert at_issuer.client.secret == at_issuer.stages("robot", "auth.client_secret")["current"]
+
+
+def test_a_lost_answer_that_takes_the_access_token_along_is_explained(at_issuer: IssuerHouse) -> None:
+    """Where the token was renewed too, nothing can be read: the error says what was lost and what helps."""
+    at_issuer.with_secret()
+    at_issuer.issuer.misbehave("close-before-answer", on="PUT", times=1, carried_out=True)
+    with pytest.raises(Exception, match=r"."):
+        at_issuer.begin()
+
+    with pytest.raises(ConfigurationError, match="the answer to an earlier update was lost") as told:
+        at_issuer.machine("robot").resume()
+    assert "--rotator registration" in str(told.value.hint)
+
+
+def test_a_server_that_renews_nothing(at_issuer: IssuerHouse) -> None:
+    """Many servers only update: that is said, and nothing has changed."""
+    at_issuer.with_secret()
+    at_issuer.issuer.policy.renew_secrets = False
+
+    with pytest.raises(PolicyError, match="gives no other secret"):
+        at_issuer.begin()
+    assert ("aborted", True) == (at_issuer.robot.step, at_issuer.works())
+
+
 @pytest.mark.parametrize("wrong", ["html", "not-json", "empty-body"])
 def test_an_answer_that_says_nothing_leaves_it_open(at_issuer: IssuerHouse, wrong: str) -> None:
     """Success without a JSON object may have replaced the secret: the journal waits, and the registration is read."""
