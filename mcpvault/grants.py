@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mcpvault._version import VERSION
 from mcpvault.deadline import Deadline
-from mcpvault.errors import AuthorizationFailedError
+from mcpvault.errors import AuthorizationFailedError, McpVaultError
 from mcpvault.mcp import era, jsonrpc
+from mcpvault.moved import Watched, elsewhere
 from mcpvault.oauth import challenge as challenges
 from mcpvault.oauth import discovery, flows, registration, scope
 from mcpvault.oauth.authorization import Pending, answers, begin, code_from
@@ -236,25 +237,45 @@ class Grants:
         if server is None or seen is not None:
             found = self.discover(seen, deadline)
             server, resource, default = found.server, found.resource, self._first_scope(found, refresh=False)
-        client = with_keys(settings, server, preregistered(settings, server), known.proof_key)
         asked: Mapping[str, Any] = {"scope": wanted or default, "resource": resource, "now": self._now()}
+        failure: McpVaultError | None = None
         with self.reach(deadline) as ask:
-            if settings.kind == "client_credentials":
-                tokens = drive(flows.client_credentials_flow(client, **asked), ask)
-            elif settings.kind == "jwt_bearer":
-                assert settings.assertion is not None  # noqa: S101  the schema requires it
-                tokens = drive(flows.jwt_bearer_flow(client, settings.assertion, **asked), ask)
-            else:
-                assert settings.subject_token is not None  # noqa: S101  the schema requires it
-                flow = flows.id_jag_flow(
-                    drive(identity_provider(settings, allow_http=self._allow_http), ask),
-                    client,
-                    subject_token=settings.subject_token,
-                    subject_token_type=settings.subject_token_type,
-                    **asked,
-                )
-                tokens = drive(flow, ask)
+            client = with_keys(settings, server, preregistered(settings, server), known.proof_key)
+            watched = Watched(ask, server)
+            try:
+                tokens = self._machines_tokens(client, watched, asked)
+            except McpVaultError as error:
+                failure = error
+            if failure is not None:
+                now = self.elsewhere(server, deadline) if watched.missed and server is known.server else None
+                if now is None:
+                    raise failure
+                client = with_keys(settings, now, preregistered(settings, now), client.proof_key)
+                tokens = self._machines_tokens(client, ask, asked)
         return Grant(tokens, client.server, client.registration, resource, client.proof_key)
+
+    def _machines_tokens(self, client: Client, ask: Callable[[Ask], Answer], asked: Mapping[str, Any]) -> TokenSet:
+        settings = self._settings
+        if settings.kind == "client_credentials":
+            return drive(flows.client_credentials_flow(client, **asked), ask)
+        if settings.kind == "jwt_bearer":
+            assert settings.assertion is not None  # noqa: S101  the schema requires it
+            return drive(flows.jwt_bearer_flow(client, settings.assertion, **asked), ask)
+        assert settings.subject_token is not None  # noqa: S101  the schema requires it
+        flow = flows.id_jag_flow(
+            drive(identity_provider(settings, allow_http=self._allow_http), ask),
+            client,
+            subject_token=settings.subject_token,
+            subject_token_type=settings.subject_token_type,
+            **asked,
+        )
+        return drive(flow, ask)
+
+    def elsewhere(self, server: AuthorizationServer, deadline: Deadline) -> AuthorizationServer | None:
+        """Return what the issuer of *server* says now, where its token endpoint has moved; else None."""
+        discovered = server.issuer != self._settings.issuer
+        with self.reach(deadline) as ask:
+            return elsewhere(server, ask, allow_http=self._allow_http, discovered=discovered)
 
     def as_client(self, server: AuthorizationServer, held: Registration | None, proof_key: ProofKey | None) -> Client:
         """Return the client of an earlier grant, to refresh or to revoke with."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mcpvault.deadline import Deadline
+from mcpvault.errors import ConnectFailedError
 from mcpvault.http.asking import Asker
 from mcpvault.http.failures import was_sent
+from mcpvault.moved import is_missing
 from mcpvault.oauth import dpop, flows
 from mcpvault.oauth.token_response import error_of, read_token
 from mcpvault.oauth.wire import Answer, json_object
@@ -26,6 +28,7 @@ def exchange_of(
     clients_of: Callable[[TokenRecord, Deadline], Iterator[flows.Client]],
     reach: Reach,
     *,
+    moved: Callable[[flows.Client, Deadline], flows.Client | None],
     now: Callable[[], float],
     on_redeem: Callable[[int], None],
 ) -> Exchange:
@@ -36,6 +39,7 @@ def exchange_of(
         clients_of: Yields the client that the record's tokens were issued to, with its keys; then the same client
             with other keys, which is asked for only where it is not believed with those, and may be waited for.
         reach: Who sends, within a deadline.
+        moved: Returns the client at the token endpoint that its issuer names now, None where that is still the same.
         now: Unix seconds.
         on_redeem: Called with the generation whose token is about to be redeemed.
     """
@@ -43,10 +47,24 @@ def exchange_of(
     def redeem(record: TokenRecord, deadline: Deadline) -> Answer:
         on_redeem(record.generation)
         clients = clients_of(record, deadline)
-        answer = redeem_as(next(clients), record, deadline)
+        answer = redeem_where_it_is(next(clients), record, deadline)
         # Who is not believed is told so before the grant is looked at: the token is not spent (RFC 6749 §5.2).
         while is_disbelief(answer) and (client := next(clients, None)) is not None:
+            answer = redeem_where_it_is(client, record, deadline)
+        return answer
+
+    def redeem_where_it_is(client: flows.Client, record: TokenRecord, deadline: Deadline) -> Answer:
+        failure: ConnectFailedError | None = None
+        try:
             answer = redeem_as(client, record, deadline)
+        except ConnectFailedError as error:
+            failure = error
+        # No token endpoint has seen the token. Where its issuer has another one now, that is asked.
+        gone = failure is not None or is_missing(answer)
+        if gone and (there := moved(client, deadline)) is not None:
+            return redeem_as(there, record, deadline)
+        if failure is not None:
+            raise failure
         return answer
 
     def redeem_as(client: flows.Client, record: TokenRecord, deadline: Deadline) -> Answer:

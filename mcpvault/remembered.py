@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mcpvault.errors import AuthorizationFailedError, McpVaultError, VaultError
+from mcpvault.errors import AuthorizationFailedError, BusyError, McpVaultError, PermissionsError, VaultError
 from mcpvault.secret import Secret
 from mcpvault.state.record import TokenRecord
 from mcpvault.tokens import AuthorizationServer, Registration, as_json, authorization_server, registration
@@ -116,9 +116,27 @@ class Remembered:
         from mcpvault.state.refresh import current
 
         sent: list[int] = []
-        exchange = exchange_of(self._clients_of, self.grants.reach, now=self.now, on_redeem=sent.append)
+        found: list[AuthorizationServer] = []
+
+        def moved(client: Client, within: Deadline) -> Client | None:
+            if (server := self.grants.elsewhere(client.server, within)) is None:
+                return None
+            found.append(server)
+            return client.replaced(server=server)
+
+        exchange = exchange_of(self._clients_of, self.grants.reach, moved=moved, now=self.now, on_redeem=sent.append)
         how = {"deadline": deadline, "clock": self.now, "rejected": rejected, "window": window, "insist": insist}
-        return self._telling("refresh", sent, lambda: current(self.store, exchange, **how))
+        record = self._telling("refresh", sent, lambda: current(self.store, exchange, **how))
+        return self._now_at(found[-1], record, deadline) if found and sent else record
+
+    def _now_at(self, server: AuthorizationServer, renewed: TokenRecord, deadline: Deadline) -> TokenRecord:
+        """Keep where the token endpoint is now; what is not kept is found again."""
+        with suppress(BusyError, PermissionsError), self.store.exclusive(timeout=deadline.remaining()):
+            record = self.store.read()
+            if record is not None and record.generation == renewed.generation and record.issuer == server.issuer:
+                renewed = record.replaced(server=server)
+                self.store.write(renewed)
+        return renewed
 
     def obstacle(self, record: TokenRecord | None) -> McpVaultError | None:
         """Return why the refresh token of *record* is not to be redeemed here, or None."""
