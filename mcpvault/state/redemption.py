@@ -1,7 +1,7 @@
 """
 One redemption of a refresh token: journal, send, keep the answer. Nothing is judged here.
 
-Decides the order of the writes, and what is left on disk when a signal or a bug ends it in the middle.
+Decides the order of the writes, and what is left on disk when an interrupt or a bug ends it in the middle.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def redeem(
     token = record.tokens.refresh_token if record.tokens else None
     intent = journal.begin(token, now=now, host_name=store.host_name, before=record.intent if again else None)
     begun = record.replaced(status="refreshing", intent=intent, answer=None)
-    # What to leave if this process is told to go: nothing was sent, then nobody knows, then there is an answer.
+    # What to leave if this is broken off: nothing was sent, then nobody knows, then there is an answer.
     left = record
     try:
         with store.room() as room:

@@ -30,6 +30,7 @@ from mcpvault.errors import McpVaultError, TransportError
 from mcpvault.state import brake, journal
 from mcpvault.state.flight import LOG, Flight
 from mcpvault.state.grants import login_needed
+from mcpvault.state.interrupts import interrupts_held
 from mcpvault.state.lifetime import refreshed, refused
 from mcpvault.state.record import GIVEN_UP, KeptAnswer, TokenRecord
 from mcpvault.state.redemption import Exchange, redeem
@@ -75,7 +76,7 @@ class Refresh(Flight):
             LOG.warning("%s: found the answer to a refresh that %s had no time to read", self.store.server, who)
             record = self._concluded(record)
             # Found late, its access token may have ended meanwhile.
-            return self._settled(record) or self._redeemed(record, again=False)
+            return self._settled(record) or self._redeemed(record, again=record.status != "ok")
         if intent is None or record.status not in ("refreshing", "ambiguous"):
             return self._redeemed(record, again=False)
         if record.status == "refreshing":
@@ -98,6 +99,12 @@ class Refresh(Flight):
         return settled
 
     def _redeemed(self, record: TokenRecord, *, again: bool) -> TokenRecord:
+        with interrupts_held():
+            outcome = self._once(record, again=again)
+        return outcome if outcome.status == "ok" else self._redeemed(outcome, again=True)
+
+    def _once(self, record: TokenRecord, *, again: bool) -> TokenRecord:
+        """Redeem the token, and write down what came of it; ambiguous: it is to be redeemed at once once more."""
         more = ", with the same token once more" if again else ""
         LOG.info("%s: refreshing generation %d%s", self.store.server, record.generation, more)
         how: Any = {"again": again, "clock": self.clock, "deadline": self.deadline}
@@ -119,7 +126,8 @@ class Refresh(Flight):
             raise self._died(record, reason)
         record = record.replaced(status="ambiguous", intent=intent.replaced(ended=failure.kind))
         if at_once and intent.young(now):  # whoever waits goes on waiting: there is no trouble yet
-            return self._redeemed(record, again=True)
+            self.store.write(record)
+            return record
         trouble = brake.after(record.trouble, reason=failure.kind, now=now, least=_HUNG)
         self.store.write(record.replaced(trouble=trouble))
         raise failure

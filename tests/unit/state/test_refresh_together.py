@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from token_samples import LIFE, House, access
 
-from mcpvault.errors import AuthorizationRequiredError
+from mcpvault.errors import AuthorizationRequiredError, ConnectFailedError, RequestLostError
 from mcpvault.state.files import StateDirectory
 from mcpvault.state.tokens import peek
 
@@ -96,7 +98,7 @@ def test_a_child_does_not_keep_its_parents_lock(house: House) -> None:
 
 
 def test_an_interrupt_leaves_a_clean_state(house: House) -> None:
-    """Ctrl-C in the middle of a redemption: the lock is free and the record says that nobody knows the outcome."""
+    """One that is raised in the middle all the same: the lock is free and the record says that nobody knows more."""
     house.clock.move(LIFE + 1)
 
     def interrupt() -> None:
@@ -141,32 +143,108 @@ def test_a_bug_in_the_exchange_is_an_unknown_outcome(house: House) -> None:
         house.current()
 
 
+def test_an_interrupt_waits_for_the_answer(house: House) -> None:
+    """Ctrl-C in the middle of a redemption: the answer is kept and read, and only then the interrupt is raised."""
+    house.clock.move(LIFE + 1)
+    house.server.script = [lambda: os.kill(os.getpid(), signal.SIGINT)]
+    with pytest.raises(KeyboardInterrupt):
+        house.current()
+    record = house.record()
+    assert ("ok", 2, None, None) == (record.status, record.generation, record.intent, record.answer)
+    assert signal.default_int_handler is signal.getsignal(signal.SIGINT)
+    assert {"refresh-0001-token": 1} == house.server.redeemed
+
+
+def test_an_interrupt_without_a_connection_counts_no_attempt(house: House) -> None:
+    """What provably sent nothing leaves no journal; two of these in a row do not end a grant."""
+    house.clock.move(LIFE + 1)
+
+    def unreachable() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise ConnectFailedError("https://as.example: refused")
+
+    house.server.script = [unreachable] * 3
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            house.current()
+        assert ("ok", None) == (house.record().status, house.record().intent)
+        house.clock.move(300)
+    assert 2 == house.current().generation
+
+
+def test_an_interrupt_does_not_wait_for_the_second_redemption(house: House) -> None:
+    """Between a lost answer and the next try is time to go; the record says what was lost."""
+    house.server.grace = True
+    house.clock.move(LIFE + 1)
+
+    def lost() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise RequestLostError("https://as.example: reset")
+
+    house.server.script = [lost]
+    with pytest.raises(KeyboardInterrupt):
+        house.current()
+    record = house.record()
+    assert ("ambiguous", "request_lost", 1) == (record.status, record.intent.ended, record.intent.attempts)
+    assert 1 == house.server.asked
+    assert 2 == house.current().generation
+
+
 PROCESS = """
-import sys, time
+import sys, threading
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from token_samples import House, LIFE
 house = House(Path({place!r}))
 house.clock.move(LIFE + 1)
-house.server.script = [lambda: (print("redeeming", flush=True), time.sleep(60))]
+house.server.script = [lambda: (print("redeeming", flush=True), sys.stdin.readline())]
+threading.Thread(target=threading.Event().wait, daemon=True).start()  # to which the system may give the signal
 house.current()
+print("never", flush=True)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_a_signal_ends_a_real_process(tmp_path: Path, number: signal.Signals) -> None:
-    """Whatever the signal: the lock is free at once, and the record tells who redeemed what, and when."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_ends_a_real_process_after_its_answer(tmp_path: Path, number: signal.Signals) -> None:
+    """It ends by the signal as it always would have, once the new tokens are on disk; the lock is free."""
     place = tmp_path / "state"
-    code = PROCESS.format(tests=str(Path(__file__).parent), place=str(place))
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        assert b"redeeming\n" == process.stdout.readline()
+    with redeeming(place) as process:
         process.send_signal(number)
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(b"answer\n")
+        process.stdin.close()
+        assert b"" == process.stdout.read()
+        assert -number == process.wait(30)
+
+    facts = peek(StateDirectory(place), "linear")
+    assert facts is not None
+    assert ("ok", 2, None) == (facts.status, facts.generation, facts.intent)
+    with StateDirectory(place).lock("token-linear", timeout=0):
+        pass
+
+
+def test_a_killed_process_is_told_of(tmp_path: Path) -> None:
+    """``kill -9`` in a redemption: the lock is free at once, and the record tells who redeemed what, and when."""
+    place = tmp_path / "state"
+    with redeeming(place) as process:
+        process.kill()
         process.wait(30)
 
     facts = peek(StateDirectory(place), "linear")
     assert facts is not None and facts.intent is not None
-    assert process.pid == facts.intent.pid
-    assert ("ambiguous" if number is signal.SIGINT else "refreshing") == facts.status
+    assert (process.pid, "refreshing") == (facts.intent.pid, facts.status)
     with StateDirectory(place).lock("token-linear", timeout=0):
         pass
+
+
+@contextmanager
+def redeeming(place: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process whose redemption is answered when it is given a line."""
+    code = PROCESS.format(tests=str(Path(__file__).parent), place=str(place))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:  # type: ignore[call-overload]
+        try:
+            assert b"redeeming\n" == process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
