@@ -102,11 +102,14 @@ class Bridge:
     def close(self) -> None:
         """Call everything off, and end the session with the server as well as it goes."""
         self._over.set()
+        self._hang_up()
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._transport.close()
+
+    def _hang_up(self) -> None:
         for event in [*self._running.values()]:
             event.set()
         self._questions.end()
-        self._workers.shutdown(wait=False, cancel_futures=True)
-        self._transport.close()
 
     def _begin(self, answer: Callable[..., None], *words: Any) -> None:
         work = self._workers.submit(answer, *words)
@@ -269,5 +272,8 @@ class Bridge:
 
     def _out(self, message: Any) -> None:
         data = jsonrpc.encode(message)
-        with self._writing, contextlib.suppress(OSError, ValueError):  # a client that has gone hears nothing
-            self._write(data)
+        try:
+            with self._writing:
+                self._write(data)
+        except (OSError, ValueError):
+            self._hang_up()  # a client that has gone hears nothing

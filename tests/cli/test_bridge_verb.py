@@ -259,6 +259,29 @@ def test_what_has_no_end_of_its_own_does_not_outlast_the_client(tmp_path: Path) 
         assert 4 == json.loads(out)["error"]["data"]["exitCode"]
 
 
+def test_nothing_is_carried_on_for_a_client_that_has_gone(tmp_path: Path) -> None:
+    """Where nobody reads the answers any more a slow call is called off at the end of stdin."""
+    with FakeMcpServer(token=TOKEN, interactive=True) as server:
+        bridge = Client(new_vault(tmp_path, server.url), "demo")
+        bridge.initialize()
+        bridge.begin("tools/call", {"name": "slow", "arguments": {"seconds": 600}})
+        while not server.called("tools/call"):
+            bridge.ask("ping")
+        assert bridge.process.stdin is not None and bridge.process.stdout is not None
+        assert bridge.process.stderr is not None
+        bridge.process.stdout.close()
+        bridge.begin("tools/list")
+        bridge.process.stdin.close()
+
+        said = bridge.process.stderr.read()
+        bridge.process.wait(LONGEST)
+        bridge.watchdog.cancel()
+        bridge.process.stderr.close()
+
+    assert b"" == said
+    assert -signal.SIGKILL != bridge.process.returncode
+
+
 WRONG = [
     (b"nonsense", -32700, None),
     (b"7", -32600, None),
