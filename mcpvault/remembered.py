@@ -77,7 +77,7 @@ class Remembered:
             return Known()
         return Known(
             server=record.server,
-            registration=None if record.disowned else record.registration,
+            registration=record.usable_client(self.now()),
             resource=record.resource,
             requested_scope=record.tokens.requested_scope if record.tokens else None,
             proof_key=self.proof_key(record),

@@ -7,6 +7,7 @@ Each of them waits for the lock, so that none cuts into a refresh, and none asks
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import suppress
 
 from mcpvault.errors import AuthorizationRequiredError, VaultError
@@ -73,7 +74,8 @@ def remember_client(
     """
     Keep a registration before anybody has logged in with it, so that an abandoned login need not register again.
 
-    Where there is a grant nothing is written: an abandoned login must not cost it.
+    Where there is a grant it stays as it is: an abandoned login must not cost it. Beside it only the successor of a
+    client is kept that the server has forgotten.
 
     Raises:
         BusyError: A refresh is going on and does not end within *patience* seconds.
@@ -86,6 +88,8 @@ def remember_client(
                 registration=registration, server=server, issuer=server.issuer, dpop_key=dpop_key or before.dpop_key
             )
             store.write(known.replaced(generation=before.generation + 1))
+        elif before.disowned and registration != before.successor:
+            store.write(before.replaced(successor=registration, successor_since=int(time.time())))
 
 
 def withdraw(store: TokenStore, *, patience: float = PATIENCE) -> TokenRecord | None:
@@ -182,5 +186,13 @@ def _before(store: TokenStore) -> TokenRecord:
 def _without_grant(record: TokenRecord) -> TokenRecord:
     lifetime = record.lifetime.learned if record.lifetime else None
     return record.replaced(
-        status="none", tokens=None, intent=None, answer=None, trouble=None, rejections=0, lifetime=lifetime
+        registration=record.usable_client(time.time()),
+        successor=None,
+        status="none",
+        tokens=None,
+        intent=None,
+        answer=None,
+        trouble=None,
+        rejections=0,
+        lifetime=lifetime,
     )

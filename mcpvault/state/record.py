@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Status = Literal["none", "ok", "refreshing", "ambiguous", "dead"]
 STATUSES = ("none", "ok", "refreshing", "ambiguous", "dead")
 GIVEN_UP = "key_compromised"  # the reason for which a grant is dead after mcpvault rekey --compromised
+SUCCESSOR_LIVES = 3600  # seconds; a server that forgets its clients may have forgotten this one as well
 _LATEST = 2**53
 _NEVER = 253_402_300_800  # Unix seconds; the year 10000
 _NO_CLIENT = frozenset({"invalid_client", "unauthorized_client"})  # RFC 6749 §5.2
@@ -119,7 +120,8 @@ class TokenRecord(Record):
 
     ``host`` says where refreshing is allowed, ``origin`` where the tokens may be sent, ``rejections`` counts refreshes
     in a row that were made because the server had refused a token, ``answer`` is what an authorization server said
-    and nobody has read yet.
+    and nobody has read yet. ``successor`` was registered at ``successor_since`` in the place of a client that the
+    server has forgotten, by a login that has not come to its end.
     """
 
     generation: int
@@ -139,6 +141,8 @@ class TokenRecord(Record):
     trouble: Trouble | None = None
     lifetime: Lifetime | None = None
     answer: KeptAnswer | None = None
+    successor: Registration | None = None
+    successor_since: int = 0  # Unix seconds
 
     @property
     def expires_at(self) -> float | None:
@@ -155,6 +159,12 @@ class TokenRecord(Record):
         """Whether the server has forgotten the client that registered itself there, as some do when they restart."""
         held, trouble = self.registration, self.trouble
         return held is not None and held.source == "dynamic" and trouble is not None and trouble.reason in _NO_CLIENT
+
+    def usable_client(self, now: float) -> Registration | None:
+        """Return the client to log in with: the one that is known, or its successor, as long as that is new."""
+        if not self.disowned:
+            return self.registration
+        return self.successor if 0 <= now - self.successor_since < SUCCESSOR_LIVES else None
 
     def alive(self, now: float) -> bool:
         """Tell whether there is an access token that has not expired at *now*."""

@@ -162,13 +162,15 @@ def _sound(record: Record) -> bool:
 
 def _payload(record: TokenRecord) -> bytes:
     told: Tree = {}
-    for name in ("tokens", "registration", "server"):
+    for name in ("tokens", "registration", "server", "successor"):
         held = getattr(record, name)
         if held is not None:
             told[name] = as_json(held)
     told["issuer"], told["resource"] = record.issuer, record.resource
     if record.dpop_key is not None:
         told["dpop_key"] = record.dpop_key.reveal()
+    if record.successor is not None:
+        told["successor_since"] = record.successor_since
     if (answer := record.answer) is not None:
         body = base64.b64encode(answer.body).decode()
         told["answer"] = {**answer.fields(), "headers": dict(answer.headers), "body": body}
@@ -197,6 +199,8 @@ def _record(facts: Facts, payload: bytes) -> TokenRecord | None:
             intent=facts.intent,
             trouble=facts.trouble,
             lifetime=facts.lifetime,
+            successor=registration(told["successor"]) if "successor" in told else None,
+            successor_since=told.get("successor_since", 0),
             answer=KeptAnswer(**{**answer, "body": base64.b64decode(answer["body"])}) if answer else None,
         )
     except (ValueError, TypeError, KeyError, AttributeError):
