@@ -61,8 +61,15 @@ class LogKeys:
         """Return the ``mac`` of an end under each key that the vault keeps of *epoch*."""
         return [self._macs(key)[1](body) for key in epochs.keys_of(self._file, epoch)]
 
-    def known(self) -> Known | None:
-        """Return what the host's anchor says of the log, as it was when this process looked first."""
+    @property
+    def lost(self) -> bool:
+        """Whether the vault no longer keeps the key of an earlier epoch."""
+        return len(self._epochs()) < self.epoch
+
+    def known(self, *, again: bool = False) -> Known | None:
+        """Return what the host's anchor says of the log, as it was when this process looked first, or looks *again*."""
+        if again:
+            self.__dict__.pop("_known", None)
         return self._known
 
     def remember(self, known: Known) -> None:

@@ -24,7 +24,7 @@ Example:
   mcpvault audit verify
 """
 _NARROW = 90  # columns, below which five of them are no table any more
-_KNOWN = frozenset("n t ev ok why server field host uid pid prog serial fp prev mac servers fields vault".split())
+_KNOWN = frozenset("n t ev ok why server field host uid pid prog serial fp log prev mac servers fields vault".split())
 
 
 @click.group(epilog=EXAMPLE)
@@ -79,8 +79,9 @@ def verify(as_json: bool) -> None:
     """
     Check that no line was changed, moved, put in or taken away; 6 if one was.
 
-    It cannot be seen here that the whole state folder was emptied or put back as it was before, and whoever holds the
-    vault's key as well can write another log: ship the lines elsewhere (journald, syslog) where that matters.
+    It cannot be seen here that log and anchors were removed, or put back together as they were before, and whoever
+    holds the vault's key as well can write another log: ship the lines elsewhere (journald, syslog) where that matters.
+    To begin a new log, move audit* and anchor.audit away, then: mcpvault trust --accept.
     """
     from mcpvault.audit_keys import LogKeys
     from mcpvault.upkeep.audit_trail import verified
@@ -99,7 +100,7 @@ def verify(as_json: bool) -> None:
         )
     whole = f"whole: {verdict.lines} lines since {verdict.since}, {verdict.signed} signed with this vault's keys"
     if verdict.covered_from > 1:
-        whole += f"; not covered before line {verdict.covered_from}: an earlier version, or who had no key, wrote there"
+        whole += f"; not covered before line {verdict.covered_from}: by an earlier version, or under a key that is gone"
     output.say(whole if verdict.lines else "nothing was written down yet", as_json=as_json, json=facts)
 
 

@@ -30,7 +30,7 @@ def command(fingerprint: str | None, accept: bool, yes: bool, dry_run: bool, as_
     Vouch for the vault's root on this host, with the fingerprint that an admin read out to you.
 
     With --accept: the file is older than, or differs from, what this host has seen (exit 6); look at the
-    difference and go on from it.
+    difference and go on from it. This host also forgets that it had an audit log, whose files you have moved away.
     """
     if accept == (fingerprint is not None):
         raise UsageError("expected either ROOT-FINGERPRINT or --accept")
@@ -95,6 +95,7 @@ def _accept(*, yes: bool, dry_run: bool, as_json: bool) -> None:
         output.note(str(change))
     if not dry_run:
         app.confirm("go on from this file", yes=yes)
+        anchor.forget()  # that there was a log: a new one begins with the next line, unless it is still there
         Auditor(state, vault)("trust", seen=seen, durable=True)  # before it is done: it may have to be written down
         anchor.accept(vault.slot.id, unlock.anchor_record(document.header, vault.keys))
     serial = document.header.serial

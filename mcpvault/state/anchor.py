@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 UNNOTICED = "a rollback of the vault would not be noticed on this host"
 _ANCHOR, _ROOTS = "anchor.toml", "trusted-roots"
+_OF_A_RECORD = ("root", "serial", "mac", "tag")
 
 
 class FileAnchor:
@@ -74,8 +75,7 @@ class FileAnchor:
             BusyError: Another process kept the lock.
         """
         with self._directory.lock("anchor"):
-            records = self._records() or {}
-            self._write({**records, slot: {**records.get(slot, {}), **record}})
+            self._write({**(self._records() or {}), slot: dict(record)})
 
     def note(self, slot: str, facts: Mapping[str, str | int]) -> None:
         """
@@ -89,6 +89,18 @@ class FileAnchor:
             records = self._records() or {}
             if slot in records:
                 self._write({**records, slot: {**records[slot], **facts}})
+
+    def forget(self) -> None:
+        """
+        Drop what was noted beside the record of any slot.
+
+        Raises:
+            PermissionsError: It cannot be written.
+            BusyError: Another process kept the lock.
+        """
+        with self._directory.lock("anchor"):
+            if records := self._records():
+                self._write({name: {key: each[key] for key in _OF_A_RECORD} for name, each in records.items()})
 
     def _write(self, records: Mapping[str, Any]) -> None:
         from vault_schema import dump_plain

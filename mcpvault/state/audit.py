@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -106,16 +106,18 @@ class AuditLog:
 
     def _write(self, folder: Path, descriptor: int, events: Sequence[Event], durable: bool) -> None:
         hint = head_in(os.pread(descriptor, _HEAD_SIZE, 0))
+        moment = time.gmtime(self._now())
+        name = f"audit-{time.strftime('%Y%m', moment)}.jsonl"
         if self._keys is not None:
-            log, head, found = self._believed(folder, hint, self._keys)
+            log, head, found = self._believed(folder, hint, name, self._keys)
         else:
             log, (head, found) = "", self._as_found(folder, hint)
-        moment = time.gmtime(self._now())
         # A clock that was set back must not lead to an older file: the order of the files is that of the chain.
-        name = max(head.file, f"audit-{time.strftime('%Y%m', moment)}.jsonl")
+        name = max(head.file, name)
         lines = []
         for event in [*found, *events]:
-            told = {"n": head.n + 1, "t": time.strftime("%Y-%m-%dT%H:%M:%SZ", moment), **event, "prev": head.last}
+            told = {"n": head.n + 1, "t": time.strftime("%Y-%m-%dT%H:%M:%SZ", moment), **event}
+            told |= {"log": log, "prev": head.last} if log else {"prev": head.last}
             body = json.dumps(told, ensure_ascii=True, separators=(",", ":")).encode()
             line = joined(body, self._keys.sign(body) if self._keys is not None else "")
             lines.append(line + b"\n")
@@ -154,11 +156,12 @@ class AuditLog:
         if keys.known() != (end.log, end.epoch):
             keys.remember(Known(end.log, end.epoch))
 
-    def _believed(self, folder: Path, hint: Head | None, keys: Keys) -> tuple[str, Head, list[Event]]:
+    def _believed(self, folder: Path, hint: Head | None, name: str, keys: Keys) -> tuple[str, Head, list[Event]]:
         """
         Return the log's name, where it ends, and events about what nobody with a key has left so.
 
         The name is empty where the end is not ours to move: the vault has had another key since it was opened here.
+        A log that has no end yet gets one before its first line, in the file *name*: whoever is killed leaves both.
         """
         data = None
         with suppress(FileNotFoundError):
@@ -168,18 +171,23 @@ class AuditLog:
             finally:
                 os.close(file)
         end, problem = believed_end(data, keys)
-        known = keys.known()
+        if problem == "lost" and keys.known() != keys.known(again=True):
+            end, problem = believed_end(data, keys)
         if end is not None:
             head, found = self._gone_on(folder, end.head, hint, keys)
             return end.log, head, [*([{"ev": "anchor_lost", "ok": False}] if problem else []), *found]
         head, found = self._as_found(folder, hint)
         if problem == "new":
             return "", head, found
-        if problem == "lost":
-            found.append({"ev": "anchor_lost", "ok": False})
-        elif head.n:
-            found.append({"ev": "log_adopted", "ok": True})
-        return known.log if known is not None else os.urandom(8).hex(), head, found
+        known = keys.known()
+        log = known.log if known is not None else os.urandom(8).hex()
+        if problem == "none":
+            head = head.replaced(file=head.file or name)
+            head = head.replaced(size=_size(folder / head.file))
+            self._sign_end(folder, End(log, keys.epoch, head), keys)
+        if problem != "none" or head.n:
+            found.append(_FOUND[problem])
+        return log, head, found
 
     def _as_found(self, folder: Path, hint: Head | None) -> tuple[Head, list[Event]]:
         """Return where the chain ends by what nobody vouches for."""
@@ -194,9 +202,7 @@ class AuditLog:
     @staticmethod
     def _gone_on(folder: Path, head: Head, hint: Head | None, keys: Keys | None) -> tuple[Head, list[Event]]:
         """Go on from *head* over the lines behind it, which with *keys* have to be what a writer may write."""
-        size = 0
-        with suppress(FileNotFoundError):
-            size = (folder / head.file).lstat().st_size
+        size = _size(folder / head.file)
         if hint is not None and hint.file == head.file and size == head.size:
             return head, []
         if size < head.size:
@@ -218,9 +224,21 @@ class AuditLog:
         return Head(chain.n, chain.last, name), found
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def _segments(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if is_segment(path.name))
 
 
 _END_SIZE: Final = 320  # bytes
+_FOUND: Final[Mapping[str, Event]] = {
+    "none": {"ev": "log_adopted", "ok": True},
+    "old": {"ev": "key_lost", "ok": True},
+    "lost": {"ev": "anchor_lost", "ok": False},
+}
 _FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)

@@ -62,11 +62,15 @@ class Keys(Protocol):
     def proves(self, body: bytes, mac: str) -> bool:
         """Tell whether the ``mac`` of a line was made with any key that the vault keeps."""
 
+    @property
+    def lost(self) -> bool:
+        """Whether the vault no longer keeps the key of an earlier epoch."""
+
     def of_end(self, body: bytes, epoch: int) -> Sequence[str]:
         """Return the ``mac`` of an end under each key that the vault keeps of *epoch*."""
 
-    def known(self) -> Known | None:
-        """Return what the host's anchor says of the log."""
+    def known(self, *, again: bool = False) -> Known | None:
+        """Return what the host's anchor says of the log, as it was when this process looked first, or looks *again*."""
 
     def remember(self, known: Known) -> None:
         """Let the host's anchor say so."""
@@ -111,8 +115,8 @@ def believed_end(data: bytes | None, keys: Keys) -> tuple[End | None, Literal[""
 
     Returns:
         ``none``: there never was one that this host knows of. ``old``: it was signed with a key that the vault no
-        longer keeps. ``new``: with a key that came after the vault was opened. ``lost``: it is gone, damaged, forged,
-        or of another log than this host's.
+        longer keeps, as the host's anchor says too. ``new``: with a key that came after the vault was opened.
+        ``lost``: it is gone, damaged, forged, or of another log than this host's.
     """
     known = keys.known()
     data = (data or b"").rstrip()
@@ -129,8 +133,8 @@ def believed_end(data: bytes | None, keys: Keys) -> tuple[End | None, Literal[""
         return end, "" if known is None or known.log == end.log else "lost"
     if end.epoch > keys.epoch:
         return None, "new"
-    before = known is None or (known.log == end.log and known.epoch <= end.epoch)
-    return None, "old" if not expected and end.epoch < keys.epoch and before else "lost"
+    told = known is not None and known.log == end.log and known.epoch <= end.epoch < keys.epoch
+    return None, "old" if told and not expected else "lost"
 
 
 def is_segment(name: str) -> bool:

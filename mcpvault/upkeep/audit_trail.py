@@ -79,33 +79,39 @@ def verified(store: StateStore, keys: Keys) -> Verdict:
     Returns:
         With faults where a line was changed, moved, taken away or put in; the log itself may say so too, in events
         that a writer wrote when it saw it. What cannot be seen: that failed attempts to unlock are gone from behind
-        the end that was signed, and that the whole state folder was put back as it was before.
+        the end that was signed, and that log and anchors were removed, or put back together as they were before.
     """
     end, problem = believed_end(store.read(END), keys)  # before the lines: others may be writing more of them
-    faults = [Fault(END, 0, "is gone, damaged or forged: lines may be missing")] if problem in ("lost", "new") else []
-    chain, signed, covered_from, since = Chain(), 0, 1, ""
-    unproved: list[Fault] = []
+    chain, signed, covered_from, since, under_end = Chain(), 0, 1, "", False
+    faults, unproved = [], list[Fault]()
     number, place, reached = 0, Fault(END, 0, ""), False
     for name, at, line in lines_of(store):
         number, place = number + 1, Fault(name, at, "")
         told = event_in(line) or {}
         since = since or str(told.get("t", ""))
-        said = _MARKS.get(str(told.get("ev")))
-        if (what := chain.take(line) or said) is not None:
+        if (what := chain.take(line) or _MARKS.get(str(told.get("ev")))) is not None:
             faults.append(place.replaced(what=what))
-        if told.get("ev") == "log_adopted":
+        if told.get("ev") in ("log_adopted", "key_lost"):
             covered_from = number
+            if told["ev"] == "log_adopted" and not keys.lost:
+                faults += unproved  # nobody but the vault's own keys can have signed them
+            unproved.clear()
+        if told.get("ev") == "log_adopted" and under_end:
+            faults.append(place.replaced(what=f"a writer found no {END}, though lines before this one were under one"))
+        under_end = under_end or "log" in told
         if not proved(line, keys):
             unproved.append(place.replaced(what="its signature does not hold under the vault's key"))
         elif split(line)[1]:
             signed += 1
-            if end is None:
+            if end is None and keys.lost:
                 unproved.clear()  # whoever has the key has seen them
         if end is not None and not reached and chain.n >= end.head.n:
             reached = True
             unproved.clear()
             if (chain.n, chain.last) != (end.head.n, end.head.last):
                 faults.append(place.replaced(what="is not the line that was written last"))
+    if problem in ("lost", "new") or (problem == "none" and under_end):
+        faults.insert(0, Fault(END, 0, "is gone, damaged or forged: lines may be missing"))
     if chain.torn:
         faults.append(place.replaced(what="is no event"))
     if end is not None and not reached:

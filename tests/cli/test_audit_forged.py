@@ -93,6 +93,32 @@ def put_back_with_end(state: Path) -> None:
         shutil.copy(path, state)
 
 
+def strip(state: Path) -> None:
+    """Let host and log know nothing of an end."""
+    (state / "anchor.audit").unlink()
+    anchor = state / "anchor.toml"
+    anchor.write_text("".join(f"{line}\n" for line in anchor.read_text().splitlines() if not line.startswith("log")))
+
+
+def cut_and_stripped(state: Path) -> None:
+    """Take the end away, and what says that there was one."""
+    cut(state)
+    strip(state)
+
+
+def made_up(state: Path) -> None:
+    """Write another log, as one of an earlier version under a key that nobody knows any more."""
+    path, lines = log_in(state)
+    made: list[bytes] = []
+    for line in lines[1:-3]:
+        told: dict[str, Any] = json.loads(line)
+        told |= {"n": len(made) + 1, "prev": hashed(made[-1]) if made else "0" * 32}
+        del told["log"]
+        made.append(json.dumps(told, separators=(",", ":")).encode())
+    put(state, path, made)
+    strip(state)
+
+
 @pytest.mark.parametrize(
     ("forge", "place"),
     [
@@ -103,6 +129,8 @@ def put_back_with_end(state: Path) -> None:
         (nothing_and_end, LINE),
         (put_back, LINE),
         (put_back_with_end, LINE),
+        (cut_and_stripped, LINE),
+        (made_up, LINE),
     ],
 )
 def test_nobody_forges_it_without_the_key(house: House, forge: Callable[[Path], None], place: str) -> None:
@@ -121,3 +149,17 @@ def test_nobody_forges_it_without_the_key(house: House, forge: Callable[[Path], 
     assert place in house.run("audit", "verify", code=6).stderr
     house.run("get", "demo")
     assert place in house.run("audit", "verify", code=6).stderr
+
+
+def test_a_new_log_is_begun_knowingly(house: House) -> None:
+    """Moved away, it is missed until somebody with the key says that it may be; then the new one is whole."""
+    [state] = (path.parent for path in house.state.rglob("audit.head"))
+    (state.parent / "kept").mkdir()
+    for path in state.glob("*audit*"):
+        path.rename(state.parent / "kept" / path.name)
+    house.run("trust", "--accept", "--yes")
+
+    house.run("get", "demo")
+
+    assert "whole: 3 lines since 20" in house.run("audit", "verify").stdout
+    assert "trust" == json.loads(log_in(state)[1][0])["ev"]

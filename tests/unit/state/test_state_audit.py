@@ -57,7 +57,12 @@ class Ring:
         key = self.keys.get(epoch)
         return [sign(body, b"end" + key)] if key is not None else []
 
-    def known(self) -> Known | None:
+    @property
+    def lost(self) -> bool:
+        """Whether a key is not kept."""
+        return None in self.keys.values()
+
+    def known(self, *, again: bool = False) -> Known | None:
         """Return what was remembered."""
         return Known(*json.loads(self.place.read_text())) if self.place.exists() else None
 
@@ -104,10 +109,13 @@ def test_lines_are_chained_and_signed(state: StateDirectory) -> None:
     log(state).append([{"ev": "unlock", "ok": True}, {"ev": "resolve", "server": "demo", "ok": True}])
 
     first, second = segment(state).read_bytes().splitlines()
-    body = b'{"n":1,"t":"2026-11-25T09:46:40Z","ev":"unlock","ok":true,"prev":"' + b"0" * 32 + b'"'
+    name = Ring(state).known()
+    assert name is not None
+    body = b'{"n":1,"t":"2026-11-25T09:46:40Z","ev":"unlock","ok":true,"log":"' + name.log.encode()
+    body += b'","prev":"' + b"0" * 32 + b'"'
     assert body + b',"mac":"' + sign(body + b"}").encode() + b'"}' == first
     told = json.loads(second)
-    assert ["n", "t", "ev", "server", "ok", "prev", "mac"] == [*told]
+    assert ["n", "t", "ev", "server", "ok", "log", "prev", "mac"] == [*told]
     assert (2, hashlib.sha256(first).hexdigest()[:32]) == (told["n"], told["prev"])
     assert (2, 2, 1) == whole(verdict(state))
     assert 0o600 == segment(state).stat().st_mode & 0o777
@@ -229,25 +237,61 @@ def test_a_lost_head_is_made_again(state: StateDirectory, damage: Callable[[Path
     assert (2, 2, 1) == whole(verdict(state))
 
 
+def earlier(state: StateDirectory, *names: str, key: bytes = KEY) -> None:
+    """Write events as earlier versions did: chained and signed, in no log's name, and without an end."""
+    path = segment(state)
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    for name in names:
+        last = hashlib.sha256(lines[-1]).hexdigest()[:32] if lines else "0" * 32
+        body = json.dumps({"n": len(lines) + 1, "t": "2026-11-25T09:46:40Z", "ev": name, "ok": True, "prev": last})
+        lines.append(body[:-1].encode() + b',"mac":"' + sign(body.encode(), key).encode() + b'"}')
+    state.ensure()
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    last, size = hashlib.sha256(lines[-1]).hexdigest()[:32], path.stat().st_size
+    head = {"n": len(lines), "last": last, "file": path.name, "size": size}
+    (state.path / HEAD).write_bytes(json.dumps(head).encode().ljust(256))
+
+
 def test_a_log_of_an_earlier_version_is_taken_over(state: StateDirectory) -> None:
     """It has no end that is signed: its lines are followed, what came after them is covered, and that is said."""
-    written(state, "one", "two")
-    (state.path / END).unlink()
-    Ring(state).place.unlink()
+    earlier(state, "one", "two")
     assert (2, 2, 3) == whole(verdict(state))
+
+    written(state, "three", "four")
+
+    assert ["one", "two", "log_adopted", "three", "four"] == [event["ev"] for event in events(state)]
+    assert (5, 5, 3) == whole(verdict(state))
+
+
+def test_what_is_taken_over_was_signed(state: StateDirectory) -> None:
+    """Nobody without the key can write a log of an earlier version, unless the vault has lost a key since."""
+    earlier(state, "one", "two", key=b"x" * 32)
+    assert 2 == len(verdict(state).faults)
 
     written(state, "three")
 
-    assert ["one", "two", "log_adopted", "three"] == [event["ev"] for event in events(state)]
-    assert (4, 4, 3) == whole(verdict(state))
+    assert ["its signature does not hold under the vault's key"] * 2 == [each.what for each in verdict(state).faults]
+    assert () == verified(state, Ring(state, KEY, None, KEY)).faults
+
+
+def test_a_log_is_taken_over_once(state: StateDirectory) -> None:
+    """Whoever takes its end away, and what the anchor says of it, does not make it a log of an earlier version."""
+    written(state, "one", "two")
+    (state.path / END).unlink()
+    Ring(state).place.unlink()
+    assert ["is gone, damaged or forged: lines may be missing"] == [each.what for each in verdict(state).faults]
+
+    written(state, "three")
+
+    assert ["a writer found no anchor.audit, though lines before this one were under one"] == [
+        each.what for each in verdict(state).faults
+    ]
 
 
 def test_an_earlier_version_may_write_in_between(state: StateDirectory) -> None:
     """It signs its lines and leaves the end where it was: the next writer follows them, and covers them."""
     written(state, "one")
-    end = (state.path / END).read_bytes()
-    written(state, "two", "three")
-    (state.path / END).write_bytes(end)
+    earlier(state, "two", "three")
     assert (3, 3, 1) == whole(verdict(state))
 
     written(state, "four")
