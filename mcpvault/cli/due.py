@@ -52,7 +52,7 @@ def command(names: tuple[str, ...], fail: bool, path: str | None, as_json: bool)
     elif as_json:
         output.json({"schema": 1, "now": int(now), "items": [item.fields() for item in items]})
     else:
-        output.table([_row(item) for item in items], headings=("server", "field", "state", "age", "rotation", ""))
+        output.table([_row(item) for item in items], headings=("server", "field", "state", "age", "rotation", "notes"))
     late = [item for item in items if item.state in FAILING]
     if fail and late:
         shown = ", ".join(f"{item.server}.{item.field}" for item in late[:5]) + (", …" if len(late) > 5 else "")

@@ -83,16 +83,13 @@ def table(
 
 
 def _drawn(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
-    from rich.box import SIMPLE
-    from rich.table import Column, Table
     from rich.text import Text
 
-    # Folded, not cut off with an ellipsis: a field or a time is there to be copied.
-    columns = (Column(heading, overflow="fold") for heading in headings or ("",) * len(rows[0]))
-    drawn = Table(*columns, box=SIMPLE, show_header=bool(headings), pad_edge=False)
-    for row in rows:
-        drawn.add_row(*(Text(one_line(cell)) for cell in row))
-    console().print(drawn)
+    from mcpvault.cli.columns import laid_out
+
+    screen = console()
+    for strong, rest in laid_out([[*map(one_line, row)] for row in rows], headings, screen.width):
+        screen.print(Text.assemble((strong, "bold"), rest), soft_wrap=True)  # a line may be longer
 
 
 def console() -> Console:

@@ -66,7 +66,7 @@ def command(names: tuple[str, ...], probe: bool, timeout: float, path: str | Non
     elif names:
         output.raw("\n\n".join("\n".join(_block(each, asked.get(each.server))) for each in found))
     else:
-        headings = ("name", "auth", "state", "access token", "")
+        headings = ("name", "auth", "state", "access token", "notes")
         output.table([_row(each, asked.get(each.server)) for each in found], headings=headings)
     if failures:
         raise standing.worst([*failures.values()])
