@@ -104,16 +104,27 @@ def _new(case: Case, told: dict[str, Any]) -> Minted | McpVaultError:
     from mcpvault.durations import stamp
 
     until = stamp(end) if isinstance(end, int) and 0 < end < 253_402_300_799 else None
-    return Minted(secret=Secret(secret), not_after=until)
+    token = _replaced(case, told)
+    return Minted(secret=Secret(secret), not_after=until, secrets={} if token is None else {RAT: token})
+
+
+def _replaced(case: Case, told: dict[str, Any]) -> Secret | None:
+    """Return the access token that has replaced the one that was shown, or None."""
+    token = told.get("registration_access_token")
+    return Secret(token) if isinstance(token, str) and token and Secret(token) != case.open(RAT) else None
 
 
 def _kept(case: Case, told: dict[str, Any]) -> McpVaultError | None:
-    """Keep the access token that has replaced the one that was shown; return what went wrong, or None."""
-    token = told.get("registration_access_token")
-    if not isinstance(token, str) or not token or Secret(token) == case.open(RAT):
+    """
+    Keep the access token that has replaced the one that was shown; return what went wrong, or None.
+
+    One that comes with a new secret is written together with that: until then scripts have none.
+    """
+    token, secret = _replaced(case, told), told.get("client_secret")
+    if token is None or (isinstance(secret, str) and secret and Secret(secret) != case.secrets["current"]):
         return None
     try:
-        case.keep(RAT, Secret(token))
+        case.keep(RAT, token)
     except McpVaultError as error:
         return error.with_traceback(None)
     return None

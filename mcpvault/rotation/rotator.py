@@ -50,7 +50,7 @@ class Case(Record):
         env: The environment.
         reach: Who carries out requests to the authorization server, within a deadline.
         open: Opens another sealed field of the entry, at a stage.
-        keep: Seals another field's new secret at once, where asking for the one has replaced the other.
+        keep: Seals another field's new secret at once, where asking has replaced that one only.
         discover: Returns what the authorization server says of itself.
     """
 
@@ -95,7 +95,7 @@ class Minted(Record):
     A new secret, and what the vault is to keep with it.
 
     ``client_id``, ``key_id`` and ``client_uri`` (``registration_client_uri``) come into use with the secret, and so
-    does what is in ``staged``, by field.
+    does what is in ``staged``, by field; what is in ``secrets`` has replaced the old in this moment.
     """
 
     secret: Secret
@@ -104,6 +104,7 @@ class Minted(Record):
     key_id: str | None = None
     client_uri: str | None = None
     staged: Mapping[str, Secret] = MappingProxyType({})
+    secrets: Mapping[str, Secret] = MappingProxyType({})
 
 
 @runtime_checkable

@@ -34,9 +34,18 @@ def mint(on: Ground, journal: Rotation) -> bool:
     journal = on.write(journal, "minted", attempt=journal.attempt + 1)
     try:
         minted = maker.mint(case.replaced(attempt=journal.attempt), on.deadline())
-        on.refuse_known(journal.field, minted.secret, minted.client_id)
     except PolicyError as error:  # nothing was made, and nothing will be
         undo(on, journal, error.message)
+        raise
+
+    def replace(change: Change) -> None:
+        for field, secret in minted.secrets.items():
+            change.set_secret(on.name, field, secret)
+
+    try:
+        on.refuse_known(journal.field, minted.secret, minted.client_id)
+    except PolicyError as error:
+        undo(on, on.write(journal, "minted", replace), error.message)
         raise
 
     def edit(change: Change) -> None:
@@ -45,6 +54,7 @@ def mint(on: Ground, journal: Rotation) -> bool:
         change.set_secret(on.name, journal.field, minted.secret, stage="pending", not_after=until)
         for field, secret in minted.staged.items():
             change.set_secret(on.name, field, secret, stage="pending")
+        replace(change)
 
     on.write(journal, "stored", edit, problem=None, **_with_it(minted))
     return True
