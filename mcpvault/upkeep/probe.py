@@ -7,20 +7,22 @@ Decides what is asked, always without a credential. Leaves the meaning of docume
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import ConfigurationError, McpVaultError, TransportError
 from mcpvault.grants import first_request
 from mcpvault.http.asking import Asker
+from mcpvault.mcp.sse import SSEDecoder
 from mcpvault.oauth import challenge as challenges
 from mcpvault.oauth import discovery, scope
 from mcpvault.oauth.challenge import Challenge
 from mcpvault.oauth.discovery import Discovery
 from mcpvault.oauth.urls import shown
-from mcpvault.oauth.wire import drive, unavailable
+from mcpvault.oauth.wire import Answer, Ask, drive, json_object, unavailable
 from mcpvault.tokens import AuthorizationServer
 from vault_schema import SchemaError, origin_of
 from vault_schema.record import Record
@@ -34,7 +36,8 @@ class Report(Record):
 
     ``status`` is that of a request without a credential; ``found`` what discovery came to, None where the server
     wants no OAuth or its metadata cannot be used (``problem`` says why; ``broken``: there is some).
-    ``schemes`` are those of its challenges.
+    ``schemes`` are those of its challenges. ``speaks``: it answered as an MCP server does; ``media`` is the type of
+    what came back, ``leads_to`` where it redirects.
     """
 
     url: str
@@ -44,6 +47,9 @@ class Report(Record):
     found: Discovery | None = None
     problem: str | None = None
     broken: bool = False
+    speaks: bool = False
+    media: str = ""
+    leads_to: str | None = None
 
     @property
     def verdict(self) -> str:
@@ -52,9 +58,11 @@ class Report(Record):
             return f"wants OAuth ({self.status})"
         if self.status in _CLOSED:
             return f"wants a credential ({self.status})"
-        if self.status < 300:
+        if self.speaks:
             return "answers without a credential"
-        return f"answers {self.status} without a credential; is this its MCP endpoint?"
+        if self.leads_to is not None:
+            return f"redirects ({self.status})"
+        return f"does not answer as an MCP server does ({', '.join(filter(None, (str(self.status), self.media)))})"
 
     @property
     def issuer(self) -> str | None:
@@ -72,14 +80,17 @@ class Report(Record):
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """What to run, in order; nothing where the server has to be mended first."""
-        if self.broken:
+        """What to run, in order; nothing where the server has to be mended first, or is none."""
+        if self.broken or not (self.speaks or self.status in _CLOSED):
             return ()
         name = suggested_name(self.url)
         add = f"mcpvault add {name} {shlex.quote(self.url)}"
         if self.found is None:
-            basic = self.schemes == ("basic",)
-            return (f"{add} {'--basic USER' if basic else '--bearer-prompt'}" if self.status in _CLOSED else add,)
+            if self.status not in _CLOSED:
+                return (add,)
+            if "bearer" in self.schemes or self.schemes == ("basic",):
+                return (f"{add} {'--bearer-prompt' if 'bearer' in self.schemes else '--basic USER'}",)
+            return (f"{add} --header-stdin X-API-Key   # or the header that it wants; or: --bearer-prompt",)
         server = self.found.server
         add += " --oauth"
         if server.registration_endpoint is None:
@@ -138,6 +149,7 @@ class Report(Record):
             "url": self.url,
             "status": self.status,
             "verdict": self.verdict,
+            "mcp": self.speaks,
             "challenge": {"scheme": self.challenge.scheme, **self.challenge.parameters} if self.challenge else None,
             "resource": self.found.resource if self.found else None,
             "scopes": self.scopes,
@@ -175,17 +187,55 @@ def probe(url: str, *, env: Mapping[str, str], timeout: float = 30.0, allow_http
         if failure := unavailable(answer, shown(url)):
             raise failure
         if answer.status not in _CLOSED:
-            return report
+            return _judged(report, answer)
+        kept_back: list[bool] = []
+
+        def read(step: Ask) -> Answer:
+            document = ask(step)
+            kept_back.append(document.status in (*_CLOSED, 404, 410))
+            return document
+
         try:
-            found = drive(discovery.discover(url, challenge=seen, allow_http=allow_http), ask)
+            found = drive(discovery.discover(url, challenge=seen, allow_http=allow_http), read)
             if not found.server.assumed:
                 return report.replaced(found=found)
         except TransportError:
             raise
         except McpVaultError as error:
-            return report.replaced(problem=error.message, broken=True)
+            # Many keep all that they have behind a key, and know nothing of OAuth: they name no metadata either.
+            if not kept_back or not all(kept_back) or (seen is not None and seen.resource_metadata):
+                return report.replaced(problem=error.message, broken=True)
         problem = "it publishes no metadata: it takes a static credential, or speaks OAuth of 2025-03-26"
         return report.replaced(problem=problem)
+
+
+def _judged(report: Report, answer: Answer) -> Report:
+    """Return *report* with what an *answer* to nobody in particular says of the server."""
+    media = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    report = report.replaced(media=media, speaks=_is_mcp(answer.body, media))
+    if report.speaks:
+        return report
+    leads_to = None
+    if 300 <= answer.status < 400 and "location" in answer.headers:
+        with suppress(ValueError):  # it is no address
+            leads_to = shown(urljoin(report.url, answer.headers["location"]))
+    if leads_to is not None:
+        problem = f"it redirects to {leads_to}, and nothing is sent there unasked: if that is the server, probe it"
+        return report.replaced(leads_to=leads_to, problem=problem)
+    if answer.status in (404, 405):
+        return report.replaced(
+            problem="there is no MCP endpoint here: its documentation has the address; one that speaks HTTP+SSE only "
+            "is added by hand, with transport set to auto"
+        )
+    return report.replaced(problem="what came back is no JSON-RPC: is this the address of its MCP endpoint?")
+
+
+def _is_mcp(body: bytes, media: str) -> bool:
+    """Tell whether *body* holds a JSON-RPC message, by itself or in a stream of events."""
+    texts: Sequence[bytes | bytearray | memoryview]
+    texts = [event.data for event in SSEDecoder().feed(body)] if media == "text/event-stream" else [body]
+    told = [json_object(bytes(text)) for text in texts]
+    return any(each is not None and each.get("jsonrpc") == "2.0" for each in told)
 
 
 def _pkce(server: AuthorizationServer) -> bool:
