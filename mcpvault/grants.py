@@ -25,7 +25,7 @@ from mcpvault.oauth.flows import Client
 from mcpvault.oauth.identity_provider import identity_provider
 from mcpvault.oauth.settings import Settings
 from mcpvault.oauth.wire import Answer, Ask, ShowCode, Wait, drive
-from mcpvault.oauth_client import preregistered, still_good, with_keys
+from mcpvault.oauth_client import preregistered, proof_of, still_good, with_keys
 from mcpvault.secret import Secret
 from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
 
@@ -280,6 +280,10 @@ class Grants:
     def as_client(self, server: AuthorizationServer, held: Registration | None, proof_key: ProofKey | None) -> Client:
         """Return the client of an earlier grant, to refresh or to revoke with."""
         return with_keys(self._settings, server, preregistered(self._settings, server) or held, proof_key)
+
+    def proof(self, held: Registration | None) -> str:
+        """Return the fingerprint of what the client, or the one that is *held*, proves itself with."""
+        return proof_of(self._settings, held)
 
     def asked(self, found: Discovery, wanted: str | None) -> str | None:
         """Return the scopes that are asked for first: *wanted*, else what entry, challenge or metadata say."""

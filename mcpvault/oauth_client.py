@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mcpvault.oauth import client_authentication, registration
 from mcpvault.oauth.flows import Client
 from mcpvault.oauth.settings import Settings
+from mcpvault.secret import Secret
 from mcpvault.tokens import AuthorizationServer, Registration
 
 if TYPE_CHECKING:
@@ -78,3 +79,14 @@ def with_keys(
         audience=settings.assertion_audience,
         proof_key=proof_key if settings.dpop else None,
     )
+
+
+def proof_of(settings: Settings, held: Registration | None) -> str:
+    """Return the fingerprint of what the client proves itself with; a workload's JWT, which is new each time, apart."""
+    from mcpvault.state.journal import fingerprint
+
+    own = held.client_secret if held is not None else None
+    method = settings.token_endpoint_auth_method
+    proofs = (settings.client_secret, settings.private_key, settings.idp_client_secret, own)
+    texts = (each.reveal() if each is not None else "" for each in proofs)
+    return fingerprint(Secret("\0".join((settings.client_id or "", settings.key_id or "", method or "", *texts))))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcpvault.errors import AuthorizationFailedError, BusyError, McpVaultError, PermissionsError, VaultError
 from mcpvault.secret import Secret
@@ -125,9 +125,22 @@ class Remembered:
             return client.replaced(server=server)
 
         exchange = exchange_of(self._clients_of, self.grants.reach, moved=moved, now=self.now, on_redeem=sent.append)
-        how = {"deadline": deadline, "clock": self.now, "rejected": rejected, "window": window, "insist": insist}
+        how = {**self._how(deadline), "rejected": rejected, "window": window, "insist": insist}
         record = self._telling("refresh", sent, lambda: current(self.store, exchange, **how))
         return self._now_at(found[-1], record, deadline) if found and sent else record
+
+    def _how(self, deadline: Deadline) -> dict[str, Any]:
+        """Return what every ``Flight`` of this entry is given."""
+
+        def refusal(place: str, code: str) -> McpVaultError:
+            from mcpvault.oauth.token_response import refused
+
+            return refused(place, code, server_name=self.store.server)
+
+        def proof(record: TokenRecord) -> str:
+            return self.grants.proof(record.registration)
+
+        return {"deadline": deadline, "clock": self.now, "proof": proof, "refusal": refusal}
 
     def _now_at(self, server: AuthorizationServer, renewed: TokenRecord, deadline: Deadline) -> TokenRecord:
         """Keep where the token endpoint is now; what is not kept is found again."""
@@ -180,7 +193,7 @@ class Remembered:
             )
 
         insist = insist or scope is not None
-        how = {"deadline": deadline, "clock": self.now, "rejected": outdated, "insist": insist}
+        how = {**self._how(deadline), "rejected": outdated, "insist": insist}
         return self._telling("obtain", asked, lambda: obtain(self.store, fetch, **how))
 
     def _believed(self, ask: Callable[[Grants], Grant], deadline: Deadline) -> Grant:

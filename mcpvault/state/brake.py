@@ -14,12 +14,17 @@ _FIRST_REJECTED = 10  # seconds
 
 
 class Trouble(Record):
-    """Failures in a row: how many, when the last one was, until when nobody tries, and what went wrong last."""
+    """
+    Failures in a row: how many, when the last one was, until when nobody tries, and what went wrong last.
+
+    ``refused``: the authorization server has said no, and says so until a person mends something; True or None.
+    """
 
     failures: int
     since: int  # Unix seconds
     until: int  # Unix seconds
     reason: str  # the kind of an error, or an OAuth error code
+    refused: bool | None = None
 
     def left(self, now: float) -> float:
         """Return the seconds for which nobody may try; 0 also where the clock was moved since."""
@@ -29,7 +34,13 @@ class Trouble(Record):
 
 
 def after(
-    before: Trouble | None, *, reason: str, now: float, retry_after: float | None = None, least: float = 0.0
+    before: Trouble | None,
+    *,
+    reason: str,
+    now: float,
+    retry_after: float | None = None,
+    least: float = 0.0,
+    refused: bool = False,
 ) -> Trouble:
     """
     Return the trouble after one more failure: the pause doubles from a second up to five minutes.
@@ -40,10 +51,12 @@ def after(
         now: Unix seconds.
         retry_after: What the server asked for.
         least: The shortest pause that makes sense.
+        refused: Only a person can mend it.
     """
     failures = 1 if before is None else min(before.failures + 1, 1_000_000)
     pause = max(2.0 ** min(failures - 1, 9), retry_after or 0.0, least)
-    return Trouble(failures=failures, since=int(now), until=int(now) + int(min(pause, LONGEST)), reason=reason)
+    until = int(now) + int(min(pause, LONGEST))
+    return Trouble(failures=failures, since=int(now), until=until, reason=reason, refused=refused or None)
 
 
 def pause_after_rejections(rejections: int) -> float:

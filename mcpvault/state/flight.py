@@ -14,8 +14,8 @@ from collections.abc import Callable
 from enum import Enum
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import McpVaultError, ServerUnavailableError
-from mcpvault.state.brake import pause_after_rejections
+from mcpvault.errors import AuthorizationFailedError, LoginNeededError, McpVaultError, ServerUnavailableError
+from mcpvault.state import brake
 from mcpvault.state.grants import login_needed
 from mcpvault.state.record import TokenRecord
 from mcpvault.state.tokens import PATIENCE, TokenStore
@@ -46,6 +46,8 @@ class Flight(ABC):
         window: Replace it this many seconds before its end, instead of what fits its life.
         insist: A person wants a new token now: however fresh the old one is, whatever failed before.
         patience: Seconds to wait for another process, at most.
+        proof: Returns the fingerprint of what the client proves itself with now.
+        refusal: Returns the error for what a message begins with and the code by which a server has refused.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class Flight(ABC):
         window: float | None = None,
         insist: bool = False,
         patience: float = PATIENCE,
+        proof: Callable[[TokenRecord], str] = lambda record: "-",
+        refusal: Callable[[str, str], McpVaultError] = lambda place, code: AuthorizationFailedError(place, error=code),
     ) -> None:
         self.store = store
         self.deadline = deadline
@@ -66,6 +70,8 @@ class Flight(ABC):
         self.window = window
         self.insist = insist
         self.patience = patience
+        self.proof = proof
+        self.refusal = refusal
         self._outdated: int | None = None  # the generation that insisting is about
 
     def run(self) -> TokenRecord:
@@ -154,21 +160,43 @@ class Flight(ABC):
     def _usable(self, record: TokenRecord) -> bool:
         return record.alive(self.clock()) and record.generation != self.rejected
 
+    def _troubled(self, record: TokenRecord, failure: McpVaultError) -> TokenRecord:
+        """Return *record* after *failure*: nobody tries again for a while."""
+        refused = isinstance(failure, LoginNeededError)
+        trouble = brake.after(
+            record.trouble,
+            reason=getattr(failure, "error", None) or failure.kind,
+            now=self.clock(),
+            retry_after=failure.retry_after,
+            refused=refused,
+        )
+        return record.replaced(trouble=trouble, shown=self.proof(record) if refused else None)
+
+    def _advised(self, record: TokenRecord, refusal: McpVaultError) -> McpVaultError:
+        """Let *refusal* say what to do about it."""
+        return refusal
+
     def _brake(self, record: TokenRecord | None) -> McpVaultError | None:
         """Return the error that keeps a failing server, or one that refuses every token, from being asked at once."""
         if record is None or self.insist:
             return None
         now = self.clock()
         if record.trouble is not None and (left := record.trouble.left(now)):
-            return ServerUnavailableError(
-                f"{self.store.server}: no refresh for another {left:.0f} s: it failed "
-                f"{record.trouble.failures} times, last with {record.trouble.reason}",
-                hint="try again later",
-                server=self.store.server,
-                retry_after=left,
-            )
+            if not record.trouble.refused:
+                return ServerUnavailableError(
+                    f"{self.store.server}: no refresh for another {left:.0f} s: it failed "
+                    f"{record.trouble.failures} times, last with {record.trouble.reason}",
+                    hint="try again later",
+                    server=self.store.server,
+                    retry_after=left,
+                )
+            if record.shown == self.proof(record):  # else somebody has mended it
+                place = f"{self.store.server}: no token request for another {left:.0f} s"
+                refusal = self.refusal(place, record.trouble.reason)
+                refusal.retry_after = left
+                return self._advised(record, refusal)
         age = now - record.tokens.issued_at if record.tokens else 0.0
-        if record.generation == self.rejected and 0 <= age < (pause := pause_after_rejections(record.rejections)):
+        if record.generation == self.rejected and 0 <= age < (pause := brake.pause_after_rejections(record.rejections)):
             return login_needed(
                 self.store,
                 f"the server refuses a token that was issued {age:.0f} s ago, so another refresh does not help",

@@ -11,7 +11,6 @@ from typing import Any
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import ConfigurationError, McpVaultError
-from mcpvault.state import brake
 from mcpvault.state.flight import LOG, Flight
 from mcpvault.state.record import TokenRecord
 from mcpvault.state.tokens import TokenStore
@@ -46,9 +45,7 @@ class Obtain(Flight):
             fetched = self.fetch(record, self.deadline)
         except McpVaultError as error:
             if not isinstance(error, ConfigurationError):
-                reason = getattr(error, "error", None) or error.kind
-                after = brake.after(known.trouble, reason=reason, now=self.clock(), retry_after=error.retry_after)
-                self.store.write(known.replaced(trouble=after))
+                self.store.write(self._troubled(known, error))
             raise
         renewed = fetched.replaced(
             generation=known.generation + 1,
@@ -60,6 +57,7 @@ class Obtain(Flight):
             intent=None,
             trouble=None,
             answer=None,
+            shown=None,
         )
         self.store.write(renewed)
         LOG.info("%s: obtained: generation %d", self.store.server, renewed.generation)

@@ -29,7 +29,7 @@ GIVEN_UP = "key_compromised"  # the reason for which a grant is dead after mcpva
 SUCCESSOR_LIVES = 3600  # seconds; a server that forgets its clients may have forgotten this one as well
 _LATEST = 2**53
 _NEVER = 253_402_300_800  # Unix seconds; the year 10000
-_NO_CLIENT = frozenset({"invalid_client", "unauthorized_client"})  # RFC 6749 §5.2
+NO_CLIENT = frozenset({"invalid_client", "unauthorized_client"})  # of the client, RFC 6749 §5.2
 
 
 class KeptAnswer(Record):
@@ -75,7 +75,7 @@ class Facts(Record):
     @property
     def client_refused(self) -> bool:
         """Whether the authorization server did not believe the client when it was asked last."""
-        return self.trouble is not None and self.trouble.reason in _NO_CLIENT
+        return self.trouble is not None and self.trouble.reason in NO_CLIENT
 
 
 class Bound(Record):
@@ -120,7 +120,8 @@ class TokenRecord(Record):
 
     ``host`` says where refreshing is allowed, ``origin`` where the tokens may be sent, ``rejections`` counts refreshes
     in a row that were made because the server had refused a token, ``answer`` is what an authorization server said
-    and nobody has read yet. ``successor`` was registered at ``successor_since`` in the place of a client that the
+    and nobody has read yet, ``shown`` the fingerprint of what the client proved itself with when it was refused last.
+    ``successor`` was registered at ``successor_since`` in the place of a client that the
     server has forgotten, by a login that has not come to its end.
     """
 
@@ -143,6 +144,7 @@ class TokenRecord(Record):
     answer: KeptAnswer | None = None
     successor: Registration | None = None
     successor_since: int = 0  # Unix seconds
+    shown: str | None = None
 
     @property
     def expires_at(self) -> float | None:
@@ -158,7 +160,7 @@ class TokenRecord(Record):
     def disowned(self) -> bool:
         """Whether the server has forgotten the client that registered itself there, as some do when they restart."""
         held, trouble = self.registration, self.trouble
-        return held is not None and held.source == "dynamic" and trouble is not None and trouble.reason in _NO_CLIENT
+        return held is not None and held.source == "dynamic" and trouble is not None and trouble.reason in NO_CLIENT
 
     def usable_client(self, now: float) -> Registration | None:
         """Return the client to log in with: the one that is known, or its successor, as long as that is new."""

@@ -26,13 +26,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcpvault.errors import McpVaultError, TransportError
+from mcpvault.errors import LoginNeededError, McpVaultError, TransportError
 from mcpvault.state import brake, journal
 from mcpvault.state.flight import LOG, Flight
 from mcpvault.state.grants import login_needed
 from mcpvault.state.interrupts import interrupts_held
 from mcpvault.state.lifetime import refreshed, refused
-from mcpvault.state.record import GIVEN_UP, KeptAnswer, TokenRecord
+from mcpvault.state.record import GIVEN_UP, NO_CLIENT, KeptAnswer, TokenRecord
 from mcpvault.state.redemption import Exchange, redeem
 from mcpvault.state.tokens import TokenStore
 
@@ -159,6 +159,7 @@ class Refresh(Flight):
             trouble=None,
             lifetime=refreshed(record.lifetime, old, tokens, again=bool(record.intent and record.intent.attempts > 1)),
             answer=None,
+            shown=None,
         )
         self.store.write(renewed)
         LOG.info("%s: refreshed: generation %d", self.store.server, renewed.generation)
@@ -177,14 +178,19 @@ class Refresh(Flight):
 
     def _failed(self, record: TokenRecord, failure: McpVaultError) -> McpVaultError:
         """Keep everything, let nobody try for a while; return what to raise."""
-        reason = getattr(failure, "error", None) or failure.kind
-        after = brake.after(record.trouble, reason=reason, now=self.clock(), retry_after=failure.retry_after)
-        record = record.replaced(trouble=after)
+        record = self._troubled(record, failure)
         self.store.write(record)
+        return self._advised(record, failure)
+
+    def _advised(self, record: TokenRecord, refusal: McpVaultError) -> McpVaultError:
+        """Name the login where nothing else helps."""
+        command = f"mcpvault login {self.store.server}"
         if record.disowned:
-            failure.login_command = f"mcpvault login {self.store.server}"
-            failure.hint = f"the server has forgotten its client; to register another, run: {failure.login_command}"
-        return failure
+            refusal.login_command = command
+            refusal.hint = f"the server has forgotten its client; to register another, run: {command}"
+        elif isinstance(refusal, LoginNeededError) and getattr(refusal, "error", None) not in NO_CLIENT:
+            refusal.hint, refusal.login_command = refusal.hint or f"run: {command}", command
+        return refusal
 
     def _died(self, record: TokenRecord, reason: str) -> McpVaultError:
         """Mark the grant dead, of which nothing is deleted; return what to raise."""

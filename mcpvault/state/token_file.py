@@ -167,6 +167,8 @@ def _payload(record: TokenRecord) -> bytes:
         if held is not None:
             told[name] = as_json(held)
     told["issuer"], told["resource"] = record.issuer, record.resource
+    if record.shown is not None:  # of a secret that people may have chosen: not in clear
+        told["shown"] = record.shown
     if record.dpop_key is not None:
         told["dpop_key"] = record.dpop_key.reveal()
     if record.successor is not None:
@@ -202,6 +204,7 @@ def _record(facts: Facts, payload: bytes) -> TokenRecord | None:
             successor=registration(told["successor"]) if "successor" in told else None,
             successor_since=told.get("successor_since", 0),
             answer=KeptAnswer(**{**answer, "body": base64.b64decode(answer["body"])}) if answer else None,
+            shown=str(told["shown"]) if "shown" in told else None,
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

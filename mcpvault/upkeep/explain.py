@@ -262,6 +262,10 @@ class _Explanation:
             return {"by": "a person", "from": stands.human_by or stands.expires_at}
         # The window differs a little from process to process; whole minutes are what can be promised.
         begins = facts.expires_at - round(window_of(facts) / 60) * 60
+        if facts.trouble is not None and facts.trouble.refused:
+            return {"by": "this host, once somebody has mended what is refused", "from": int(max(begins, now))}
+        if facts.trouble is not None and facts.trouble.left(now):
+            begins = max(begins, facts.trouble.until)
         how = "refreshes it" if stands.auth == "oauth" else "obtains another"
         return {"by": f"this host: the first call from then on {how}", "from": int(max(begins, now))}
 

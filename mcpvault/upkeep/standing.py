@@ -16,7 +16,7 @@ from mcpvault.state.host import host_name, known_host
 from mcpvault.state.journal import stamp
 from mcpvault.state.logins import in_progress
 from mcpvault.state.pending import LIFETIME, awaiting
-from mcpvault.state.record import Bound, Facts
+from mcpvault.state.record import NO_CLIENT, Bound, Facts
 from mcpvault.state.tokens import peek, sealed_in
 from vault_schema import origin_of
 from vault_schema.fields import OAUTH_KINDS
@@ -125,7 +125,7 @@ def _standing(document: Document, name: str, state: StateDirectory, now: float) 
         return missing.replaced(
             state="authenticating" if begun else "pending_auth", notes=(told, *((begun,) if begun else ()))
         )
-    over = _client_over(entry, facts, now) if login is not None else None
+    over = _over(entry, facts, now) if login is not None else None
     made = _of_grant(base, facts, login, known_host(state, document.header.id), now, over)
     begun = _begun(state, credential, now)
     return made.replaced(notes=(*made.notes, begun)) if begun else made
@@ -154,12 +154,15 @@ def _made_for(entry: ServerEntry, facts: Facts | None) -> str | None:
     return now.difference(facts)
 
 
-def _client_over(entry: ServerEntry, facts: Facts, now: float) -> str | None:
-    """Return why the client that a login registered is no longer good, which only another login mends; or None."""
+def _over(entry: ServerEntry, facts: Facts, now: float) -> str | None:
+    """Return why a grant that is not dead is of no use any more, which only a person mends; or None."""
     if facts.client_ends is not None and facts.client_ends <= now:
         return f"its client's secret ended at {stamp(facts.client_ends)}"
     if facts.client_refused and entry.auth.client_id is None and entry.auth.client_metadata_url is None:
         return "its authorization server no longer knows its client"
+    if facts.trouble is not None and facts.trouble.refused and facts.status != "dead":
+        of_client = "; check its client_id, and its secret or key" if facts.trouble.reason in NO_CLIENT else ""
+        return f"its authorization server refuses to refresh it ({facts.trouble.reason}){of_client}"
     return None
 
 
@@ -199,6 +202,8 @@ def _of_grant(
         login_command=login if not refreshes or human_by is not None else None,
         hint=f"run: {login}{_adopt(base.server, facts) if foreign else ''}" if soon or not refreshes else None,
     )
+    if login is None and trouble is not None and trouble.refused:
+        made = made.replaced(hint=f"mend what is refused, then run: mcpvault refresh {base.server}")
     notes = _notes(made, facts, alive=alive, refreshes=refreshes, now=now)
     return made.replaced(notes=(*((over,) if over is not None else ()), *notes))
 
@@ -227,7 +232,10 @@ def _notes(made: Standing, facts: Facts, *, alive: bool, refreshes: bool, now: f
     elif made.refresh_by is not None:
         yield f"is to be used by {stamp(made.refresh_by)}, or its grant falls asleep"
     if refreshes and not alive:
-        yield "the next call obtains another" if made.auth != "oauth" else "the next call refreshes it"
+        refused, paused = trouble is not None and trouble.refused, trouble is not None and trouble.left(now)
+        which = "a call after that" if paused and not refused else "the next call"
+        does = "obtains another" if made.auth != "oauth" else "refreshes it"
+        yield f"{which} {'ends with exit 3, until somebody mends that' if refused else does}"
 
 
 def _days(seconds: int | None) -> str:

@@ -146,6 +146,32 @@ def test_every_state_is_told_without_a_key(house: OAuthHouse) -> None:
     assert "run: mcpvault login gone" in rows["gone"][3]
 
 
+@pytest.mark.parametrize("code", ["invalid_client", "unsupported_grant_type"])
+def test_a_refusal_needs_a_person_until_it_is_mended(house: OAuthHouse, code: str) -> None:
+    """Every call is exit 3 with the command, in the pause too; ``status`` and ``forecast`` say that a login is owed."""
+    house.log_in()
+    change(house, ends=-5)
+    house.issuer.misbehave("oauth-error", on="refresh_token", error=code, status=400)
+
+    errors = [json.loads(house.run(*ECHO, "--json", code=3).stderr)["error"] for _ in range(3)]
+
+    assert 1 == len({error["hint"] for error in errors})
+    assert {"mcpvault login demo"} == {error["login_command"] for error in errors}
+    assert [code] == [*{re.findall(code, error["message"])[0] for error in errors}]
+    told = told_of(house)["demo"]
+    assert (True, "mcpvault login demo") == (told["needs_login"], told["login_command"])
+    assert (code, True) == (told["trouble"]["reason"], told["trouble"]["refused"])
+    assert "the next call refreshes it" not in told["notes"]
+    [duty] = json.loads(house.run("forecast", "--json").stdout)["duties"]
+    assert ("login", "mcpvault login demo") == (duty["what"], duty["command"])
+    assert "a person" == json.loads(house.run("explain", "demo", "--json").stdout)["credential"]["refresh"]["by"]
+
+    house.issuer.behave()
+    house.log_in()
+    assert "hello\n" == house.run(*ECHO).stdout
+    assert not told_of(house)["demo"]["needs_login"]
+
+
 def test_status_of_one_entry(house: OAuthHouse) -> None:
     """A named entry is told in full; one that is not there is exit 8."""
     house.log_in(scope="mcp:read admin")

@@ -117,6 +117,25 @@ def test_a_wrong_secret_is_the_clients_fault(house: House) -> None:
 
     assert "not-the-secret-at-all" not in f"{caught.value} {caught.value.hint}"
     assert AuthState.FAILED is house.events[-1]
+    with pytest.raises(AuthorizationFailedError, match="invalid_client") as later:
+        house.session().list_tools()
+    assert caught.value.hint == later.value.hint
+    assert 1 == len(house.issuer.called("client_credentials"))
+
+
+def test_a_corrected_secret_is_tried_at_once(house: House) -> None:
+    """The pause after a refusal is for the secret that was refused, and ends with the change of the vault."""
+    client = house.issuer.register("robot", auth_method="client_secret_basic", grant_types=["client_credentials"])
+    robot(house, secrets={"client_secret": "not-the-secret-at-all"})
+    for _ in range(2):
+        with pytest.raises(AuthorizationFailedError):
+            house.session().list_tools()
+
+    with house.vault.change() as change:
+        change.set_secret("x", "auth.client_secret", Secret(str(client.secret)))
+
+    assert 6 == len(house.session().list_tools())
+    assert 2 == len(house.issuer.called("client_credentials"))
 
 
 def test_a_machine_steps_up_by_itself(house: House) -> None:

@@ -12,11 +12,18 @@ from token_samples import LIFE, House, access
 from mcpvault.errors import (
     AuthorizationFailedError,
     ConnectFailedError,
+    McpVaultError,
     ServerUnavailableError,
 )
+from mcpvault.oauth.token_response import refused
 from mcpvault.state import brake
 
 # When
+
+
+def told(place: str, code: str) -> McpVaultError:
+    """Return the error for a refusal, as ``mcpvault.oauth`` words it."""
+    return refused(place, code, server_name="linear")
 
 
 def test_a_failing_server_is_asked_less_and_less(house: House) -> None:
@@ -52,12 +59,53 @@ def test_the_breaker_is_shared(house: House) -> None:
 def test_the_breaker_says_what_went_wrong(house: House) -> None:
     """How often, what, and when to try again."""
     house.clock.move(LIFE + 1)
-    house.server.script = ["error invalid_client"]
-    with pytest.raises(AuthorizationFailedError):
+    house.server.script = ["unreachable"]
+    with pytest.raises(ConnectFailedError):
         house.current()
-    with pytest.raises(ServerUnavailableError, match="it failed 1 times, last with invalid_client") as caught:
+    with pytest.raises(ServerUnavailableError, match="it failed 1 times, last with connect_failed") as caught:
         house.current()
     assert 1 == caught.value.retry_after
+
+
+@pytest.mark.parametrize("code", ["invalid_client", "unsupported_grant_type", "bad_refresh_token"])
+def test_a_refusal_is_told_again_in_the_pause(house: House, code: str) -> None:
+    """Who comes later is told the same, exit 3 and the command, and not to try again; the server is asked once."""
+    house.clock.move(LIFE + 1)
+    house.server.script = [f"error {code}"] * 3
+    with pytest.raises(AuthorizationFailedError) as first:
+        house.current(refusal=told)
+    for _ in range(2):
+        with pytest.raises(AuthorizationFailedError) as later:
+            house.current(store=house.again(), refusal=told)
+        assert (3, code, 1) == (later.value.exit_code, later.value.error, later.value.retry_after)
+        assert (first.value.hint, "mcpvault login linear") == (later.value.hint, later.value.login_command)
+    assert 1 == house.server.asked
+
+    house.clock.move(2)
+    house.server.script = []
+    assert "access-0002-token" == access(house.current())
+    assert (None, None) == (house.record().trouble, house.record().shown)
+
+
+def test_a_refusal_counts_for_what_was_refused(house: House) -> None:
+    """A client that proves itself with something else is asked for at once; the same one waits."""
+    house.clock.move(LIFE + 1)
+    house.server.script = ["error invalid_client"]
+    with pytest.raises(AuthorizationFailedError):
+        house.current(proof=lambda record: "old")
+    with pytest.raises(AuthorizationFailedError):
+        house.current(proof=lambda record: "old")
+    assert b"old" not in (house.place / "token-linear.toml").read_bytes()
+    assert "access-0002-token" == access(house.current(proof=lambda record: "new"))
+
+
+def test_a_refused_early_refresh_costs_nothing(house: House) -> None:
+    """While the access token lives it is used."""
+    house.clock.move(LIFE - 100)
+    house.server.script = ["error invalid_client"]
+    for _ in range(3):
+        assert "access-0001-token" == access(house.current())
+    assert 1 == house.server.asked
 
 
 def test_the_server_may_ask_for_a_longer_pause(house: House) -> None:

@@ -69,9 +69,17 @@ def test_a_machine_that_fails_backs_off(tmp_path: Path, caplog: pytest.LogCaptur
     script.append(AuthorizationFailedError("no", error="invalid_client"))
     with pytest.raises(AuthorizationFailedError):
         get()
-    with pytest.raises(ServerUnavailableError, match="last with invalid_client"):
+    with pytest.raises(AuthorizationFailedError) as caught:
         get()
-    clock.move(2)
+    assert "invalid_client" == caught.value.error
+    with pytest.raises(AuthorizationFailedError):
+        get(proof=lambda record: "-")
+    script.append(ConnectFailedError("down"))
+    with pytest.raises(ConnectFailedError):
+        get(proof=lambda record: "a corrected secret")
+    with pytest.raises(ServerUnavailableError, match="last with connect_failed"):
+        get(proof=lambda record: "another")
+    clock.move(4)
     for _ in range(2):
         script.append(ConfigurationError("no"))
         with pytest.raises(ConfigurationError):
