@@ -111,7 +111,7 @@ class AuditLog:
         if self._keys is not None:
             log, head, found = self._believed(folder, hint, name, self._keys)
         else:
-            log, (head, found) = "", self._as_found(folder, hint)
+            log, (head, found) = "", self._as_found(folder, hint, name)
         # A clock that was set back must not lead to an older file: the order of the files is that of the chain.
         name = max(head.file, name)
         lines = []
@@ -174,9 +174,9 @@ class AuditLog:
         if problem == "lost" and keys.known() != keys.known(again=True):
             end, problem = believed_end(data, keys)
         if end is not None:
-            head, found = self._gone_on(folder, end.head, hint, keys)
+            head, found = self._gone_on(folder, end.head, hint, name, keys)
             return end.log, head, [*([{"ev": "anchor_lost", "ok": False}] if problem else []), *found]
-        head, found = self._as_found(folder, hint)
+        head, found = self._as_found(folder, hint, name)
         if problem == "new":
             return "", head, found
         known = keys.known()
@@ -189,21 +189,24 @@ class AuditLog:
             found.append(_FOUND[problem])
         return log, head, found
 
-    def _as_found(self, folder: Path, hint: Head | None) -> tuple[Head, list[Event]]:
+    def _as_found(self, folder: Path, hint: Head | None, name: str) -> tuple[Head, list[Event]]:
         """Return where the chain ends by what nobody vouches for."""
         if hint is not None:
-            return self._gone_on(folder, hint, hint, None)
+            return self._gone_on(folder, hint, hint, name, None)
         segments = _segments(folder)
         if not segments:
             return Head(), []
-        head, found = self._gone_on(folder, Head(file=segments[-1]), None, None)
+        head, found = self._gone_on(folder, Head(file=segments[-1]), None, name, None)
         return head, [{"ev": "head_lost", "ok": False}, *found]
 
     @staticmethod
-    def _gone_on(folder: Path, head: Head, hint: Head | None, keys: Keys | None) -> tuple[Head, list[Event]]:
+    def _gone_on(
+        folder: Path, head: Head, hint: Head | None, month: str, keys: Keys | None
+    ) -> tuple[Head, list[Event]]:
         """Go on from *head* over the lines behind it, which with *keys* have to be what a writer may write."""
         size = _size(folder / head.file)
-        if hint is not None and hint.file == head.file and size == head.size:
+        begun = month > head.file and _size(folder / month) > 0  # its file, by somebody who was killed over it
+        if hint is not None and hint.file == head.file and size == head.size and not begun:
             return head, []
         if size < head.size:
             cut = {"ev": "log_cut", "ok": False, "size": size, "expected": head.size}

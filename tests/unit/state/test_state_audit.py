@@ -227,6 +227,21 @@ def test_lines_that_nobody_counted_are_counted(state: StateDirectory) -> None:
     assert (3, 3, 1) == whole(verdict(state))
 
 
+@pytest.mark.parametrize("behind", [(HEAD,), (HEAD, END)])
+def test_a_month_that_began_with_a_kill_is_gone_on_with(state: StateDirectory, behind: tuple[str, ...]) -> None:
+    """Its file is there, and head or end still name the one of the month before: its line is followed all the same."""
+    written(state, "one")
+    before = {name: (state.path / name).read_bytes() for name in behind}
+    log(state, lambda: DECEMBER).append([{"ev": "two", "ok": True}])
+    for name, data in before.items():
+        (state.path / name).write_bytes(data)
+
+    for keys in (None, Ring(state)):
+        AuditLog(state, keys, now=lambda: DECEMBER).append([{"ev": "unlock", "ok": False}])
+
+    assert (4, 3, 1) == whole(verdict(state))
+
+
 @pytest.mark.parametrize("damage", [lambda head: head.unlink(), lambda head: head.write_bytes(b"nonsense")])
 def test_a_lost_head_is_made_again(state: StateDirectory, damage: Callable[[Path], object]) -> None:
     """It only says where to go on: what counts is the end that is signed."""
