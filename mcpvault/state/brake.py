@@ -10,6 +10,8 @@ from __future__ import annotations
 from vault_schema.record import Record
 
 LONGEST = 300  # seconds
+HURRIED = "callers_deadline"  # the reason of a pause for callers that have less time than the server may need
+_HURRIED = 5  # seconds
 _FIRST_REJECTED = 10  # seconds
 
 
@@ -57,6 +59,12 @@ def after(
     pause = max(2.0 ** min(failures - 1, 9), retry_after or 0.0, least)
     until = int(now) + int(min(pause, LONGEST))
     return Trouble(failures=failures, since=int(now), until=until, reason=reason, refused=refused or None)
+
+
+def hurried(before: Trouble | None, now: float) -> Trouble:
+    """Return the trouble after a caller that had no time to wait: no failure, and a pause for others in a hurry."""
+    failures = before.failures if before is not None else 0
+    return Trouble(failures=failures, since=int(now), until=int(now) + _HURRIED, reason=HURRIED)
 
 
 def pause_after_rejections(rejections: int) -> float:

@@ -22,6 +22,7 @@ from mcpvault.state.tokens import PATIENCE, TokenStore
 from mcpvault.state.window import window_of
 
 LOG = logging.getLogger("mcpvault.state")
+ENOUGH = 20.0  # seconds; a server that has not answered by then has failed, whoever asked
 LEISURE = 40.0  # seconds that a call must have left for an early refresh: twice what one that hangs takes
 _POLL = 0.01, 0.05  # seconds, at first and at most
 
@@ -160,6 +161,15 @@ class Flight(ABC):
     def _usable(self, record: TokenRecord) -> bool:
         return record.alive(self.clock()) and record.generation != self.rejected
 
+    def _hurried(self, left: float) -> McpVaultError:
+        return ServerUnavailableError(
+            f"{self.store.server}: no token request for another {left:.0f} s: the authorization server needs longer "
+            "than the last caller gave it",
+            hint=f"allow the call more time; with {ENOUGH:g} s it is asked at once",
+            server=self.store.server,
+            retry_after=left,
+        )
+
     def _troubled(self, record: TokenRecord, failure: McpVaultError) -> TokenRecord:
         """Return *record* after *failure*: nobody tries again for a while."""
         refused = isinstance(failure, LoginNeededError)
@@ -182,6 +192,8 @@ class Flight(ABC):
             return None
         now = self.clock()
         if record.trouble is not None and (left := record.trouble.left(now)):
+            if record.trouble.reason == brake.HURRIED:
+                return None if self.deadline.remaining() >= ENOUGH else self._hurried(left)
             if not record.trouble.refused:
                 return ServerUnavailableError(
                     f"{self.store.server}: no refresh for another {left:.0f} s: it failed "

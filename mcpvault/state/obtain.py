@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import ConfigurationError, McpVaultError
-from mcpvault.state.flight import LOG, Flight
+from mcpvault.errors import ConfigurationError, DeadlineExceededError, McpVaultError
+from mcpvault.state import brake
+from mcpvault.state.flight import ENOUGH, LOG, Flight
 from mcpvault.state.record import TokenRecord
 from mcpvault.state.tokens import TokenStore
 
@@ -40,11 +41,14 @@ class Obtain(Flight):
     def renew(self, record: TokenRecord | None) -> TokenRecord:
         """Ask for a grant, and keep it."""
         LOG.info("%s: asking for a new access token", self.store.server)
+        given = self.deadline.remaining()
         known = record or TokenRecord(generation=0, status="none", host=self.store.host)
         try:
             fetched = self.fetch(record, self.deadline)
         except McpVaultError as error:
-            if not isinstance(error, ConfigurationError):
+            if isinstance(error, DeadlineExceededError) and given < ENOUGH and self.deadline.expired():
+                self.store.write(known.replaced(trouble=brake.hurried(known.trouble, self.clock())))
+            elif not isinstance(error, ConfigurationError):
                 self.store.write(self._troubled(known, error))
             raise
         renewed = fetched.replaced(

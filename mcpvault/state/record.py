@@ -121,8 +121,8 @@ class TokenRecord(Record):
     ``host`` says where refreshing is allowed, ``origin`` where the tokens may be sent, ``rejections`` counts refreshes
     in a row that were made because the server had refused a token, ``answer`` is what an authorization server said
     and nobody has read yet, ``shown`` the fingerprint of what the client proved itself with when it was refused last.
-    ``successor`` was registered at ``successor_since`` in the place of a client that the
-    server has forgotten, by a login that has not come to its end.
+    ``successor`` was registered at ``successor_since`` in the place of a client that the server has forgotten, by a
+    login that has not come to its end.
     """
 
     generation: int

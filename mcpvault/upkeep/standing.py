@@ -224,7 +224,7 @@ def _notes(made: Standing, facts: Facts, *, alive: bool, refreshes: bool, now: f
     if made.other_host is not None:
         yield f"its grant belongs to {made.other_host}, and is not refreshed here"
     if trouble is not None and facts.status != "dead":
-        often = "" if trouble.failures == 1 else f", {trouble.failures} times in a row"
+        often = "" if trouble.failures <= 1 else f", {trouble.failures} times in a row"
         until = f"; nobody asks until {stamp(trouble.until)}" if trouble.left(now) else ""
         yield f"the last refresh failed at {stamp(trouble.since)} ({trouble.reason}){often}{until}"
     if made.human_by is not None:

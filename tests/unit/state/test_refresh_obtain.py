@@ -14,10 +14,15 @@ from mcpvault.errors import (
     AuthorizationRequiredError,
     ConfigurationError,
     ConnectFailedError,
+    DeadlineExceededError,
     ServerUnavailableError,
 )
+from mcpvault.secret import Secret
 from mcpvault.state.obtain import obtain
 from mcpvault.state.record import TokenRecord
+from mcpvault.tokens import TokenSet
+
+SLOW = 0.5  # seconds
 
 # When
 
@@ -98,3 +103,54 @@ def test_a_machine_whose_tokens_are_refused_stops(tmp_path: Path) -> None:
     assert 2 == get(rejected=1).generation
     with pytest.raises(AuthorizationRequiredError):
         get(rejected=2)
+
+
+def test_a_callers_own_deadline_is_no_failure_of_the_server(tmp_path: Path) -> None:
+    """Who gives it less than twenty seconds pauses others in the same hurry, and nobody who has the time."""
+    clock, monotonic = Clock(), Clock(0.0)
+    store, asked = store_of(tmp_path / "state", credential="robot"), []
+
+    def fetch(known: TokenRecord | None, deadline: Deadline) -> TokenRecord:
+        asked.append(deadline)
+        if deadline.remaining() < SLOW:
+            monotonic.move(deadline.remaining())
+            deadline.check("token request")
+        monotonic.move(SLOW)
+        tokens = TokenSet(access_token=Secret("a"), issued_at=clock(), expires_at=clock() + LIFE)
+        return TokenRecord(generation=0, status="none", host="", issuer=SERVER.issuer, tokens=tokens)
+
+    def get(seconds: float) -> TokenRecord:
+        return obtain(store, fetch, deadline=Deadline(seconds, clock=monotonic), clock=clock)
+
+    for attempts in (1, 2, 3):
+        with pytest.raises(DeadlineExceededError):
+            get(0.3)
+        for _ in range(5):
+            with pytest.raises(ServerUnavailableError, match="longer than the last caller gave it"):
+                get(0.3)
+        record = store.read()
+        assert record is not None and record.trouble is not None
+        assert (attempts, 0) == (len(asked), record.trouble.failures)
+        clock.move(5)
+    with pytest.raises(DeadlineExceededError):
+        get(0.3)
+    assert 1 == get(60).generation
+    assert 5 == len(asked)
+
+
+def test_a_server_that_has_had_its_time_has_failed(tmp_path: Path) -> None:
+    """Twenty seconds without an answer count, however long the caller could have waited."""
+    clock, monotonic = Clock(), Clock(0.0)
+    store = store_of(tmp_path / "state", credential="robot")
+
+    def fetch(known: TokenRecord | None, deadline: Deadline) -> TokenRecord:
+        monotonic.move(25)
+        raise DeadlineExceededError("no answer")
+
+    for seconds in (20, 60):
+        with pytest.raises(DeadlineExceededError):
+            obtain(store, fetch, deadline=Deadline(seconds, clock=monotonic), clock=clock)
+        clock.move(2)
+    record = store.read()
+    assert record is not None and record.trouble is not None
+    assert (2, "deadline_exceeded") == (record.trouble.failures, record.trouble.reason)
