@@ -40,10 +40,11 @@ JUST_NOW = 60.0  # seconds
 
 
 class Revoked(Record):
-    """What became of one token at a logout."""
+    """What became of one token at a logout; ``undecided``: its server could not be asked, and may be another time."""
 
     token: str  # refresh_token, access_token
     outcome: str
+    undecided: bool = False
 
 
 class EntryAuthorization:
@@ -246,18 +247,16 @@ class EntryAuthorization:
         from mcpvault.oauth.revocation import revocations
         from mcpvault.oauth.wire import drive
 
-        if record.tokens is None:
-            return []
-        held = [name for name in ("refresh_token", "access_token") if getattr(record.tokens, name)]
-        outcomes: dict[str, str] = {}
-        if record.server is not None:
+        held = [name for name in ("refresh_token", "access_token") if getattr(record.tokens, name, None)]
+        outcomes: dict[str, Revoked] = {}
+        if record.server is not None and record.tokens is not None:
             with self._remembered.grants.reach(Deadline(timeout)) as ask:
                 flow = revocations(self._remembered.client_of(record), record.tokens, now=self._remembered.now())
                 for each in drive(flow, ask):
-                    failed = each.error
-                    said = "revoked" if failed is None else f"forgotten here, but not revoked: {failed.message}"
-                    outcomes[each.token_type_hint] = said
-        return [Revoked(name, outcomes.get(name, "forgotten here; the server revokes nothing")) for name in held]
+                    said = "revoked" if each.error is None else f"forgotten here, but not revoked: {each.error.message}"
+                    late = each.error is not None and each.error.exit_code == 4  # try again
+                    outcomes[each.token_type_hint] = Revoked(each.token_type_hint, said, late)
+        return [outcomes.get(name) or Revoked(name, "forgotten here; the server revokes nothing") for name in held]
 
     def advise(self, error: LoginNeededError) -> None:
         """Let *error* say what helps this entry: a login, but not without a person or without a vault."""

@@ -31,5 +31,9 @@ def command(server: str, timeout: float | None, dry_run: bool, as_json: bool) ->
     output.say(
         "\n".join([f"{'would log' if dry_run else 'logged'} out of {server}", *(f"  {line}" for line in told)]),
         as_json=as_json,
-        json={"server": server, "dry_run": dry_run, "tokens": [each.fields() for each in outcomes]},
+        json={
+            "server": server,
+            "dry_run": dry_run,
+            "tokens": [{"token": each.token, "outcome": each.outcome} for each in outcomes],
+        },
     )

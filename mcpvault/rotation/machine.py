@@ -153,7 +153,7 @@ class Machine:
             lost = ended and journal.step not in ("planned", "minted") and not on.conditions.force
             if journal.step == "revoked" or lost:
                 hint = f"run: mcpvault rotate {on.name} --resume"
-                hint += "" if of_tokens else ", or --abort --force" if lost else "; with --force it ends as it is"
+                hint += ", or --abort --force" if lost else "; with --force it ends as it is"
                 raise ConfigurationError(
                     f"{on.name}: the old secret has been ended: there is no way back",
                     hint=hint,

@@ -10,13 +10,12 @@ Spec: RFC 7009; SPEC §10.4.
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mcpvault.durations import moment, seconds, stamp
+from mcpvault.durations import seconds, stamp
 from mcpvault.errors import AuthorizationRequiredError, ConfigurationError, McpVaultError, PolicyError
-from mcpvault.rotation import verification
+from mcpvault.rotation import old_tokens, verification
 from mcpvault.rotation.ground import Ground
 from mcpvault.rotation.rotator import Plan
 from mcpvault.rotation.whereabouts import GIVEN_UP, held
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 ROTATOR = "tokens"
 FIELD = "auth.tokens"
-_PAUSE = 0.5  # seconds between two looks at a token that is to be dead
 
 
 def plan(on: Ground) -> Plan:
@@ -65,7 +63,7 @@ def mint(on: Ground, journal: Rotation) -> bool:
     journal = on.write(journal, "minted", attempt=journal.attempt + 1)
     main = on.vault.authorization(on.name)
     with main.store.exclusive():
-        before, kept = main.store.read(), _old(main)
+        before, kept = main.store.read(), old_tokens.kept(main)
         if before is not None and before.tokens is not None:
             if journal.attempt == 1 or kept is None or not _is_another(main, before, kept):
                 _put(main.store.beside(BEFORE), before)
@@ -88,12 +86,12 @@ def verify(on: Ground, journal: Rotation) -> bool:
     """Try the new tokens, and compare what they see with what the old ones do."""
     journal = on.write(journal, "stored", attempt=journal.attempt + 1)
     main = on.vault.authorization(on.name)
-    if (same := _shared(main.store.read(), _old(main))) is not None:  # to revoke one is to revoke the other
+    if (same := _shared(main.store.read(), old_tokens.kept(main))) is not None:  # to revoke one is to revoke the other
         told = f"the authorization server gave the same {same} again"
         on.write(journal, "aborted", problem=told)
         withdraw(main.store.beside(BEFORE))
         raise PolicyError(f"{on.name}: {told}; nothing was rotated", server=on.name)
-    new, old = _see(on, None), _see(on, _old(main))
+    new, old = old_tokens.see(on, None), old_tokens.see(on, old_tokens.kept(main))
     if isinstance(new, McpVaultError) and not verification.decided(new):
         raise new
     lost = new.message if isinstance(new, McpVaultError) else None
@@ -117,53 +115,6 @@ def confirm(on: Ground, journal: Rotation) -> bool:
     """Go on: what was verified is what is in use."""
     on.write(journal, "grace", problem=None)
     return True
-
-
-def revoke(on: Ground, journal: Rotation) -> bool:
-    """Revoke the old tokens, when the grace is over; what fails is tried again before anything else."""
-    if stamp(on.now()) < (journal.until or ""):
-        return False
-    journal = on.write(journal, "grace", attempt=journal.attempt + 1)
-    record = _old(on.vault.authorization(on.name))
-    problem = _given_back(on, record) if record is not None else "the old tokens were not found, and not revoked"
-    on.write(journal, "revoked", problem=problem, ended=stamp(on.now()))
-    hopeless = record is None or record.server is None or record.server.revocation_endpoint is None
-    on.remark(None if hopeless else problem)
-    return problem is None or hopeless
-
-
-def see_it_dead(on: Ground, journal: Rotation) -> bool:
-    """Look whether the old access token is refused, and forget it."""
-    main = on.vault.authorization(on.name)
-    record, ended, problem = _old(main), moment(journal.ended or journal.updated), journal.problem
-    if record is None:
-        problem = problem or "the old tokens were not found, and nobody has seen them refused"
-    elif problem is not None:
-        problem = _given_back(on, record)
-    if record is not None and record.tokens is not None and not record.tokens.access_token:  # persist = "refresh"
-        problem, record = problem or "the old access token is kept nowhere, and nobody has seen it refused", None
-    while record is not None:
-        outcome = _see(on, record)
-        if isinstance(outcome, McpVaultError):
-            if not verification.refused(outcome):
-                raise outcome
-            break
-        left = ended + on.conditions.dead_within - on.now()
-        if left <= 0 or problem is not None:
-            problem = f"the old access token is still accepted, since {journal.ended or journal.updated}"
-            break
-        time.sleep(min(left, _PAUSE))
-    if problem is not None and on.conditions.require_dead:
-        if journal.problem != problem:
-            on.write(journal, "revoked", problem=problem)
-        raise PolicyError(f"{on.name}: {problem}", server=on.name)
-    new = _see(on, None)
-    if isinstance(new, McpVaultError) and verification.refused(new):
-        problem = f"the new tokens are refused since the old ones were revoked: {new.message}"
-    on.remark(problem)
-    withdraw(main.store.beside(BEFORE))
-    on.write(journal, "done", problem=problem)
-    return False
 
 
 def undo(on: Ground, journal: Rotation, why: str) -> None:
@@ -191,7 +142,7 @@ def give_up(on: Ground, journal: Rotation) -> bool:
         raise PolicyError(f"{on.name}: {told}", hint=hint, server=on.name)
     aside, given_up = main.store.beside(BEFORE), main.store.beside(GIVEN_UP)
     with main.store.exclusive():
-        old, new, candidate = _old(main), main.store.read(), held(given_up)
+        old, new, candidate = old_tokens.kept(main), main.store.read(), held(given_up)
         if old is not None and new is not None and _is_candidate(main, new, old, candidate) and not _shared(new, old):
             candidate = new
             _put(given_up, new)
@@ -212,20 +163,9 @@ STEPS = {
     "stored": verify,
     "verified": promote,
     "promoted": confirm,
-    "grace": revoke,
-    "revoked": see_it_dead,
+    "grace": old_tokens.revoke,
+    "revoked": old_tokens.see_it_dead,
 }
-
-
-def _given_back(on: Ground, record: TokenRecord) -> str | None:
-    """Revoke the old tokens; return what could not be."""
-    outcomes = on.vault.authorization(on.name).give_back(record, timeout=on.conditions.timeout)
-    left = [f"{each.token.replace('_', ' ')}: {each.outcome}" for each in outcomes if each.outcome != "revoked"]
-    return f"the old {'; the old '.join(left)}" if left else None
-
-
-def _old(main: EntryAuthorization) -> TokenRecord | None:
-    return held(main.store.beside(BEFORE))
 
 
 def _is_another(grant: EntryAuthorization, new: TokenRecord, old: TokenRecord) -> bool:
@@ -255,13 +195,13 @@ def _ended(on: Ground, main: EntryAuthorization) -> str | None:
 
     Only redeeming the refresh token tells; that is done aside, journalled like any, so that scripts notice nothing.
     """
-    old, new = _old(main), main.store.read()
+    old, new = old_tokens.kept(main), main.store.read()
     if old is None or new is None or not main.settings.needs_person or not _is_another(main, new, old):
         return None
     if _shared(new, old) is not None:  # what would be redeemed is in use
         return None
     if not old.refreshable:
-        seen = _see(on, old)
+        seen = old_tokens.see(on, old)
         if isinstance(seen, McpVaultError) and not verification.refused(seen):
             raise seen
         return seen.message if isinstance(seen, McpVaultError) else None
@@ -290,11 +230,3 @@ def _aside(on: Ground, main: EntryAuthorization) -> EntryAuthorization:
 def _put(store: TokenStore, record: TokenRecord) -> None:
     with store.exclusive():
         store.write(record)
-
-
-def _see(on: Ground, old: TokenRecord | None) -> verification.Seen | McpVaultError:
-    """Use the tokens that are in use, or those of *old*; return what they see, or why they do not."""
-    try:
-        return verification.look_with_tokens(on.vault, on.name, old, timeout=on.conditions.timeout)
-    except McpVaultError as error:
-        return error.with_traceback(None)

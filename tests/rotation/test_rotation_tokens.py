@@ -202,6 +202,47 @@ def test_what_could_not_be_revoked_is_tried_again(house: IssuerHouse) -> None:
     assert old.reveal() in [request.form["token"] for request in house.issuer.called("revoke")]
 
 
+def in_grace(house: IssuerHouse) -> str:
+    """Rotate the machine's token, and let the grace pass; return the old one."""
+    old = token(house, "robot")
+    house.machine("robot").start(FIELD, ROTATOR, grace="1h")
+    house.shift = 3601
+    return old
+
+
+def test_a_server_that_revokes_no_access_tokens_is_looked_at(house: IssuerHouse) -> None:
+    """What it has refused for good is not asked for again; the token is dead when it is seen refused."""
+    house.issuer.misbehave("oauth-error", on="revoke", error="unsupported_token_type")
+    in_grace(house)
+
+    with pytest.raises(PolicyError, match="the old access token is still accepted"):
+        house.machine("robot", require_dead=True).resume()
+    house.issuer.advance(4000)
+    assert ("done", None) == (house.machine("robot", require_dead=True).resume().step, house.robot.problem)
+
+
+def test_a_timer_does_not_wait_for_a_token_to_die(house: IssuerHouse) -> None:
+    """It looks, leaves the rotation open, and looks again when it comes next."""
+    house.issuer.misbehave("oauth-error", on="revoke", status=200)
+    old = in_grace(house)
+
+    assert "revoked" == house.machine("robot", dead_within=3600.0).resume(leave=True).step
+    assert active(house, old)
+    house.issuer.advance(4000)
+    assert "done" == house.machine("robot", dead_within=3600.0).resume(leave=True).step
+
+
+def test_force_ends_what_cannot_be_revoked(house: IssuerHouse) -> None:
+    """Also where somebody wanted it dead; the journal says what is still good."""
+    house.issuer.misbehave("bad-gateway", on="revoke")
+    in_grace(house)
+    assert "revoked" == house.machine("robot").resume().step
+
+    journal = house.machine("robot", require_dead=True, force=True).resume()
+
+    assert ("done", True) == (journal.step, "the old access token is still accepted" in str(journal.problem))
+
+
 def test_an_old_token_that_is_kept_nowhere_is_not_called_dead(house: IssuerHouse) -> None:
     """With ``persist = "refresh"`` only the process that got it had it: nobody can see it refused, which is said."""
     with house.open().change() as change:
