@@ -19,7 +19,7 @@ from mcpvault.errors import (
     CredentialRejectedError,
     LoginNeededError,
 )
-from mcpvault.remembered import Remembered, as_begun
+from mcpvault.remembered import Remembered
 from mcpvault.token_source import EntryTokens
 from vault_schema import origin_of
 from vault_schema.record import Record
@@ -111,6 +111,7 @@ class EntryAuthorization:
 
     def authorization_url(self, *, redirect_uri: str | None, scope: str | None, deadline: Deadline) -> str:
         """Begin a login that ``complete`` ends, perhaps in another process; see ``Session.authorization_url``."""
+        from mcpvault.begun import as_begun
         from mcpvault.state.grants import remember_client
 
         target = redirect_uri or self.settings.redirect_uri
@@ -293,8 +294,7 @@ class EntryAuthorization:
             return False
         if not 0 <= self._remembered.now() - record.tokens.issued_at < JUST_NOW:
             return False
-        # Unless it has moved to another authorization server, where nobody has asked yet (A61).
-        return self._remembered.grants.discover(seen, deadline).server.issuer == record.issuer
+        return self._remembered.grants.discover(seen, deadline).server.issuer == record.issuer  # not moved (A61)
 
     def _log_in(self, seen: Challenge | None, scope: str | None, deadline: Deadline, method: str | None) -> TokenRecord:
         self.on_login()

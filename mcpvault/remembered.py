@@ -6,7 +6,6 @@ Decides what goes from a grant into the state and back. Leaves the protocol of t
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mcpvault.errors import AuthorizationFailedError, BusyError, McpVaultError, PermissionsError, VaultError
 from mcpvault.secret import Secret
 from mcpvault.state.record import TokenRecord
-from mcpvault.tokens import AuthorizationServer, Registration, as_json, authorization_server, registration
+from mcpvault.tokens import AuthorizationServer
 
 if TYPE_CHECKING:
     from mcpvault.deadline import Deadline
@@ -266,10 +265,25 @@ class Remembered:
         Return what a login was begun with, from what ``as_begun`` has made of it.
 
         None if it was begun for another origin than the entry's, which may have been changed since.
+
+        Raises:
+            AuthorizationFailedError: The entry names another issuer, client or resource since.
         """
-        began_for, pending, server, registered, jwk = _read(told)
+        from mcpvault.begun import read_begun
+
+        began_for, pending, server, registered, jwk = read_begun(told)
         if began_for != origin:
             return None
+        begun_for = TokenRecord(
+            generation=0, status="none", host="", issuer=pending.issuer, resource=pending.resource,
+            registration=registered,
+        )  # fmt: skip
+        if (other := self.store.difference(begun_for)) is not None:
+            raise AuthorizationFailedError(
+                f"{self.store.server}: the login was begun for {other}, and its entry says otherwise now",
+                hint="begin again",
+                server=self.store.server,
+            )
         key = None
         if jwk is not None:
             from mcpvault.oauth.dpop import ProofKey
@@ -280,26 +294,3 @@ class Remembered:
 
 def _nobody_is_told(event: str, **_: object) -> None:
     return None
-
-
-def as_begun(origin: str, pending: Pending, client: Client, held: Registration, key: Secret | None) -> Secret:
-    """Return all that another process needs to end a login, to be sealed."""
-    from mcpvault.oauth.authorization import pending_json
-
-    told = {
-        "origin": origin,
-        "pending": pending_json(pending),
-        "server": as_json(client.server),
-        "registration": as_json(held),
-    }
-    return Secret(json.dumps(told if key is None else {**told, "dpop_key": key.reveal()}))
-
-
-def _read(told: Secret) -> tuple[str, Pending, AuthorizationServer, Registration, Secret | None]:
-    """Return what ``as_begun`` was given; what is in clear stays in this frame."""
-    from mcpvault.oauth.authorization import pending
-
-    held = json.loads(told.reveal())
-    key = Secret(held["dpop_key"]) if "dpop_key" in held else None
-    server, client = authorization_server(held["server"]), registration(held["registration"])
-    return held["origin"], pending(held["pending"]), server, client, key

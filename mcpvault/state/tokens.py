@@ -237,9 +237,13 @@ class TokenStore:
         """Return the record of a grant that was sealed under a key that others know: it has ended."""
         return dead_for_its_key(token_file.facts_in(data, place=name), None)
 
+    def difference(self, record: TokenRecord) -> str | None:
+        """Return what *record* is for instead of what the entry is now, for a message, or None."""
+        return self._bound.difference(record) if self._bound is not None else None
+
     def _fitting(self, record: TokenRecord) -> TokenRecord:
         """Return *record*, without its grant and client where they are for something else than the entry is now."""
-        other = self._bound.difference(record) if self._bound is not None else None
+        other = self.difference(record)
         if other is None:
             return record
         LOG.warning("%s: its grant is for another entry's or an earlier %s, and is not used", self.server, other)

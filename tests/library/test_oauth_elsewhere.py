@@ -156,6 +156,31 @@ def test_two_logins_may_wait_at_a_time(house: House) -> None:
     assert 1 == len(house.issuer.called("register"))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("auth.issuer", "https://other.example"),
+        ("auth.client_id", "another"),
+        ("auth.resource", "https://mcp.example.com"),
+    ],
+)
+def test_an_entry_that_was_changed_meanwhile_refuses_the_answer(
+    build: Callable[..., House], field: str, value: str
+) -> None:
+    """What was begun for another issuer, client or resource is not kept, and its code is not spent."""
+    house = build()
+    house.add(**({"issuer": house.issuer.issuer} if field != "auth.resource" else {}))
+    redirected = house.issuer.follow(house.session().authorization_url(PAGE))
+    with house.vault.change() as change:
+        change.set_plain("x", field, value)
+
+    with pytest.raises(AuthorizationFailedError, match="its entry says otherwise now") as caught:
+        house.session().complete_authorization(redirected)
+
+    assert "begin again" == caught.value.hint
+    assert [] == house.issuer.called("authorization_code")
+
+
 def test_the_page_must_be_named(house: House) -> None:
     """Without a redirect URI, in the call or the entry, the error says what to pass."""
     with pytest.raises(ConfigurationError, match="needs its address"):
