@@ -215,14 +215,12 @@ class EntryAuthorization:
         Tell whether ``renew`` would replace the tokens, and which these are; nobody is asked and nothing is written.
 
         Raises:
-            AuthorizationRequiredError: There is nothing to refresh with.
+            McpVaultError: What ``renew`` would raise before it asks anybody.
         """
         record = self._remembered.read()
         held = record.tokens if record is not None else None
         if self.settings.needs_person:
-            here = record.replaced(host=self.store.host) if record is not None and adopt else record
-            if (obstacle := self._remembered.obstacle(here)) is not None:
-                raise obstacle
+            return self._remembered.would_refresh(insist=expiring is None, window=expiring, adopt=adopt), held
         return expiring is None or held is None or not held.fresh(self._remembered.now(), skew=expiring), held
 
     def logout(self, *, timeout: float, dry_run: bool = False) -> list[Revoked]:

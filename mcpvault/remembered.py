@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mcpvault.oauth.challenge import Challenge
     from mcpvault.oauth.dpop import ProofKey
     from mcpvault.oauth.flows import Client
+    from mcpvault.state.redemption import Exchange
     from mcpvault.state.tokens import TokenStore
 
 SKEW = 10.0  # seconds before its end for which a machine's token is still sent
@@ -111,11 +112,27 @@ class Remembered:
             insist: Refresh however fresh the token is.
             window: Refresh what ends within this many seconds.
         """
-        from mcpvault.refresh_exchange import exchange_of
         from mcpvault.state.refresh import current
 
         sent: list[int] = []
         found: list[AuthorizationServer] = []
+        how = {**self._how(deadline), "rejected": rejected, "window": window, "insist": insist}
+        record = self._telling("refresh", sent, lambda: current(self.store, self._exchange(sent, found), **how))
+        return self._now_at(found[-1], record, deadline) if found and sent else record
+
+    def would_refresh(self, *, insist: bool, window: float | None, adopt: bool) -> bool:
+        """Tell whether ``refreshed`` would ask for other tokens now; raise what it would raise. Nothing is sent."""
+        from mcpvault.deadline import Deadline
+        from mcpvault.state.refresh import Refresh
+
+        record = self.read()
+        here = record.replaced(host=self.store.host) if record is not None and adopt else record
+        how = {**self._how(Deadline(None)), "window": window, "insist": insist}
+        return Refresh(self.store, self._exchange([], []), **how).foreseen(here)
+
+    def _exchange(self, sent: list[int], found: list[AuthorizationServer]) -> Exchange:
+        """Return the exchange of a refresh; it tells what it has *sent*, and the server that it *found* elsewhere."""
+        from mcpvault.refresh_exchange import exchange_of
 
         def moved(client: Client, within: Deadline) -> Client | None:
             if (server := self.grants.elsewhere(client.server, within)) is None:
@@ -123,10 +140,7 @@ class Remembered:
             found.append(server)
             return client.replaced(server=server)
 
-        exchange = exchange_of(self._clients_of, self.grants.reach, moved=moved, now=self.now, on_redeem=sent.append)
-        how = {**self._how(deadline), "rejected": rejected, "window": window, "insist": insist}
-        record = self._telling("refresh", sent, lambda: current(self.store, exchange, **how))
-        return self._now_at(found[-1], record, deadline) if found and sent else record
+        return exchange_of(self._clients_of, self.grants.reach, moved=moved, now=self.now, on_redeem=sent.append)
 
     def _how(self, deadline: Deadline) -> dict[str, Any]:
         """Return what every ``Flight`` of this entry is given."""
@@ -149,12 +163,6 @@ class Remembered:
                 renewed = record.replaced(server=server)
                 self.store.write(renewed)
         return renewed
-
-    def obstacle(self, record: TokenRecord | None) -> McpVaultError | None:
-        """Return why the refresh token of *record* is not to be redeemed here, or None."""
-        from mcpvault.state.refresh import obstacle
-
-        return obstacle(self.store, record)
 
     def obtained(
         self,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mcpvault.secret import Secret
 
 MOST_ATTEMPTS = 2  # redemptions of one token whose answer nobody saw
+_STOPPED = 3600  # seconds for which a process may have been stopped; its number may be another's by then
+_ELSEWHERE = 60  # seconds for which a process of another host, or container, may be at it
 YOUNG = 10  # seconds; authorization servers that forgive a second redemption do so for about this long
 
 
@@ -46,9 +48,32 @@ class Intent(Record):
         """Tell whether it was begun less than ten seconds ago; a clock that was set back tells nothing."""
         return 0 <= now - self.started < YOUNG
 
+    def goes_on(self, host_name: str, now: float) -> bool:
+        """Tell whether the process that began it may still be at it, as far as *host_name* can know."""
+        here = self.host_name == host_name
+        return 0 <= now - self.started < (_STOPPED if here else _ELSEWHERE) and (not here or lives(self.pid))
+
+    @property
+    def is_last(self) -> bool:
+        """Whether its token is not redeemed again if nobody sees the answer."""
+        return self.attempts >= MOST_ATTEMPTS
+
     def story(self) -> str:
         """Return who, where and when, for a message."""
         return f"{self.program} (pid {self.pid}) on {self.host_name} at {stamp(self.started)}"
+
+
+def lives(pid: int) -> bool:
+    """Tell whether there is such a process; where asking would end it, it is taken to be there."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return pid > 0
 
 
 def begin(token: Secret | None, *, now: float, host_name: str, before: Intent | None) -> Intent:

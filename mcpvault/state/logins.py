@@ -6,7 +6,6 @@ Decides how that is written down and until when it is believed. Nothing waits fo
 
 from __future__ import annotations
 
-import os
 import time
 import tomllib
 from collections.abc import Callable, Iterator
@@ -56,21 +55,8 @@ def in_progress(store: StateStore, credential: str, *, host_name: str, now: floa
         return None
     intent = Intent(**told)
     recent = 0 <= now - intent.started < LONGEST
-    return intent if recent and (intent.host_name != host_name or _lives(intent.pid)) else None
+    return intent if recent and (intent.host_name != host_name or journal.lives(intent.pid)) else None
 
 
 def _file(credential: str) -> str:
     return f"login-{credential}.toml"
-
-
-def _lives(pid: int) -> bool:
-    """Tell whether there is such a process; where asking would end it, it is taken to be there."""
-    if os.name == "nt":
-        return True
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass  # somebody else's
-    return pid > 0

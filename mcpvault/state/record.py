@@ -48,7 +48,7 @@ class Facts(Record):
     What a record says in clear, for ``status`` and for monitoring: no key is needed, and nothing is verified.
 
     Times are whole Unix seconds, None where unknown. ``client_ends``: when the secret of a client that registered
-    itself ends; None: never.
+    itself ends; None: never. ``answered``: there is an answer that nobody has read; True or None.
     """
 
     credential: str
@@ -71,6 +71,15 @@ class Facts(Record):
     intent: Intent | None = None
     trouble: Trouble | None = None
     lifetime: Lifetime | None = None
+    answered: bool | None = None
+
+    def exhausted(self, host_name: str, now: float) -> bool:
+        """Tell whether the refresh token was redeemed as often as it may be, and nobody has an answer or awaits one."""
+        intent = self.intent
+        if intent is None or not intent.is_last:
+            return False
+        cut = self.status == "refreshing" and not self.answered and not intent.goes_on(host_name, now)
+        return cut or self.status == "ambiguous"
 
     @property
     def client_refused(self) -> bool:
@@ -196,6 +205,7 @@ class TokenRecord(Record):
             intent=self.intent,
             trouble=self.trouble,
             lifetime=self.lifetime,
+            answered=(self.answer is not None and self.status == "refreshing") or None,
         )
 
 

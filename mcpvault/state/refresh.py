@@ -27,7 +27,7 @@ from __future__ import annotations
 from typing import Any
 
 from mcpvault.errors import LoginNeededError, McpVaultError, TransportError
-from mcpvault.state import brake, journal
+from mcpvault.state import brake
 from mcpvault.state.flight import LOG, Flight
 from mcpvault.state.grants import login_needed
 from mcpvault.state.interrupts import interrupts_held
@@ -66,6 +66,15 @@ class Refresh(Flight):
         """Return why this refresh token is not to be redeemed here, or None."""
         return obstacle(self.store, record)
 
+    def foreseen(self, record: TokenRecord | None) -> bool:
+        """Tell whether ``run`` would redeem the token of *record*; raise what it would raise. Nothing is written."""
+        self._outdated = record.generation if record and self.insist else None
+        if self._settled(record) is not None:
+            return False
+        if record is not None and record.facts("").exhausted(self.store.host_name, self.clock()):
+            raise login_needed(self.store, _epitaph(record, "lost"))
+        return True
+
     def renew(self, record: TokenRecord | None) -> TokenRecord:
         """Do what the table above says."""
         if record is None:
@@ -86,7 +95,7 @@ class Refresh(Flight):
             )
             record = record.replaced(status="ambiguous", intent=intent.replaced(ended="died"))
             self.store.write(record)
-        if intent.attempts >= journal.MOST_ATTEMPTS:
+        if intent.is_last:
             raise self._died(record, "lost")
         return self._settled(record) or self._redeemed(record, again=True)
 
@@ -122,7 +131,7 @@ class Refresh(Flight):
     def _unknown(self, record: TokenRecord, failure: McpVaultError, reason: str, *, at_once: bool) -> TokenRecord:
         """Act on a redemption after which nobody knows whether its token is spent."""
         intent, now = record.intent, self.clock()
-        if intent is None or intent.attempts >= journal.MOST_ATTEMPTS:
+        if intent is None or intent.is_last:
             raise self._died(record, reason)
         record = record.replaced(status="ambiguous", intent=intent.replaced(ended=failure.kind))
         if at_once and intent.young(now):  # whoever waits goes on waiting: there is no trouble yet
@@ -233,9 +242,9 @@ def obstacle(store: TokenStore, record: TokenRecord | None) -> McpVaultError | N
     return None
 
 
-def _epitaph(record: TokenRecord) -> str:
+def _epitaph(record: TokenRecord, reason: str | None = None) -> str:
     """Return why a grant is dead: who, where and when, as far as that is known."""
-    reason = record.trouble.reason if record.trouble else "unknown"
+    reason = reason or (record.trouble.reason if record.trouble else "unknown")
     intent = record.intent
     if reason == GIVEN_UP:
         return "its grant was sealed under a vault key that others may know, and is not used any more"

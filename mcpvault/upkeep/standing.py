@@ -163,6 +163,8 @@ def _over(entry: ServerEntry, facts: Facts, now: float) -> str | None:
     if facts.trouble is not None and facts.trouble.refused and facts.status != "dead":
         of_client = "; check its client_id, and its secret or key" if facts.trouble.reason in NO_CLIENT else ""
         return f"its authorization server refuses to refresh it ({facts.trouble.reason}){of_client}"
+    if facts.exhausted(host_name(), now):
+        return "two answers in a row were lost, and its refresh token is not sent a third time"
     return None
 
 
@@ -172,7 +174,7 @@ def _of_grant(
     alive = facts.expires_at is None or now < facts.expires_at
     foreign = login is not None and facts.refreshable and facts.host != here
     refreshes = login is None or (facts.refreshable and not foreign and facts.status != "dead" and over is None)
-    state = facts.status if facts.status != "ok" else "dead" if over else "ready" if alive else "expired"
+    state = "dead" if over else facts.status if facts.status != "ok" else "ready" if alive else "expired"
     needs_login = not refreshes and not alive
     trouble, lifetime = facts.trouble, facts.lifetime if refreshes else None
     human_by, human_why = None if refreshes or needs_login else facts.expires_at, "its access token ends"

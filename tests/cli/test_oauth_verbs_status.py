@@ -16,7 +16,9 @@ from house import INTERRUPT
 from oauth_house import BROWSER, ECHO, SCOPE, OAuthHouse, address_in, oauth_house
 
 from mcpvault.state.brake import Trouble
+from mcpvault.state.host import host_name
 from mcpvault.state.journal import Intent
+from mcpvault.state.record import KeptAnswer
 
 NOW = int(time.time())
 INTENT = Intent(program="nightly", pid=4711, user=0, host_name="batch-1", started=NOW - 3600, token="0a1b2c3d")
@@ -170,6 +172,53 @@ def test_a_refusal_needs_a_person_until_it_is_mended(house: OAuthHouse, code: st
     house.log_in()
     assert "hello\n" == house.run(*ECHO).stdout
     assert not told_of(house)["demo"]["needs_login"]
+
+
+@pytest.mark.parametrize("status", ["refreshing", "ambiguous"])
+def test_a_token_that_is_not_sent_a_third_time_needs_a_login(house: OAuthHouse, status: str) -> None:
+    """After two lost answers ``status``, ``forecast``, ``explain`` and dry runs say what the next call will: exit 3."""
+    house.log_in()
+    gone = INTENT.replaced(pid=2**22 + 1, host_name=host_name(), attempts=2, lost="nightly (pid 4710) on batch-1")
+    change(house, ends=-5, status=status, intent=gone)
+
+    told = told_of(house)["demo"]
+    assert ("dead", True, "mcpvault login demo") == (told["state"], told["needs_login"], told["login_command"])
+    assert "two answers in a row were lost, and its refresh token is not sent a third time" == told["notes"][0]
+    [duty] = json.loads(house.run("forecast", "--json").stdout)["duties"]
+    assert ("login", "mcpvault login demo") == (duty["what"], duty["command"])
+    explained = json.loads(house.run("explain", "demo", "--json").stdout)
+    assert "a person" == explained["credential"]["refresh"]["by"]
+    assert "to log in: run: mcpvault login demo" in explained["asks"]
+    for options in ((), ("--expiring", "2h")):
+        assert "two answers in a row were lost" in house.run("refresh", "demo", *options, "--dry-run", code=3).stderr
+
+    assert "two answers in a row were lost" in house.run(*ECHO, code=3).stderr
+    assert [] == house.issuer.called("refresh_token")
+
+
+def test_who_still_waits_for_an_answer_or_has_one_has_lost_nothing(house: OAuthHouse) -> None:
+    """A second redemption that goes on, or whose answer is kept and was not read, is no reason for a login."""
+    house.log_in()
+    now = INTENT.replaced(pid=os.getpid(), host_name=host_name(), started=int(time.time()), attempts=2)
+    change(house, ends=-5, status="refreshing", intent=now)
+    assert not told_of(house)["demo"]["needs_login"]
+
+    answer = KeptAnswer(status=503, body=b"busy", asked_at=time.time())
+    change(house, status="refreshing", intent=now.replaced(pid=2**22 + 1), answer=answer)
+    assert not told_of(house)["demo"]["needs_login"]
+    assert "demo: would be refreshed" in house.run("refresh", "demo", "--dry-run").stdout
+    house.run(*ECHO, code=4)
+    house.run("refresh", "demo")
+    assert "hello\n" == house.run(*ECHO).stdout
+
+
+def test_a_dry_run_knows_of_the_pause(house: OAuthHouse) -> None:
+    """What is only done where it is due waits for the end of a pause; what is asked for by name does not."""
+    house.log_in()
+    now = int(time.time())
+    change(house, ends=-5, trouble=TROUBLE.replaced(since=now, until=now + 200))
+    assert "no refresh for another" in house.run("refresh", "demo", "--expiring", "2h", "--dry-run", code=4).stderr
+    assert "demo: would be refreshed" in house.run("refresh", "demo", "--dry-run").stdout
 
 
 def test_status_of_one_entry(house: OAuthHouse) -> None:
