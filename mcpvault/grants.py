@@ -18,7 +18,7 @@ from mcpvault.mcp import era, jsonrpc
 from mcpvault.moved import Watched, elsewhere
 from mcpvault.oauth import challenge as challenges
 from mcpvault.oauth import discovery, flows, registration, scope
-from mcpvault.oauth.authorization import Pending, answers, begin, code_from
+from mcpvault.oauth.authorization import Pending, answers, begin, check_pkce, code_from
 from mcpvault.oauth.challenge import Challenge
 from mcpvault.oauth.discovery import Discovery
 from mcpvault.oauth.flows import Client
@@ -130,9 +130,15 @@ class Grants:
         *uri_by_hand* is what a person is told to register, else *redirect_uris*.
 
         Raises:
+            ConfigurationError: The server does not declare PKCE.
+            PrivateAddressError: Its token endpoint is in a private network.
             McpVaultError: See ``mcpvault.oauth.registration.register``.
         """
         settings, server = self._settings, found.server
+        if redirect_uris:
+            check_pkce(server, assume=settings.assume_pkce_s256, name=settings.server)
+        with self.reach(deadline) as ask:  # nobody registers, or consents, for a code that cannot be spent
+            ask.check_visit(server.token_endpoint, purpose="token endpoint")
         asked = self.asked(found, wanted)
         held = known.registration
         if held is not None and not still_good(settings, held, server, redirect_uris, self._now()):

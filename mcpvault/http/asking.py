@@ -132,10 +132,10 @@ class Asker:
 
     def check_visit(self, url: str, *, purpose: str) -> None:
         """
-        Refuse to send a person's browser where a discovered request would not be sent either.
+        Refuse to send a person, or what they consented to, where a discovered request would not be sent either.
 
         A page that opens a router or a service of this machine is an attack as well. What is no address, and does
-        not name this machine, is the browser's to look up.
+        not name this machine, is looked up when somebody goes there.
 
         Raises:
             PrivateAddressError: *url* leads into a private network.

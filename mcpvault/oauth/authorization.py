@@ -116,7 +116,7 @@ def begin(
     if taken := sorted(_RESERVED & extra.keys()):
         raise ConfigurationError(f"authorization request: {', '.join(taken)} cannot be set by hand")
     endpoint = _endpoint(server, _RESERVED | extra.keys())
-    _check_pkce(server, assume_pkce_s256)
+    check_pkce(server, assume=assume_pkce_s256)
     _check_redirect_uri(redirect_uri, registration)
     asked = permitted(scope, registration)
     state, code_verifier = Secret(b64url(random_bytes(_RANDOM))), Secret(b64url(random_bytes(_RANDOM)))
@@ -270,8 +270,13 @@ def _endpoint(server: AuthorizationServer, ours: Set[str]) -> str:
     return endpoint
 
 
-def _check_pkce(server: AuthorizationServer, assume: bool) -> None:
-    """Refuse a server that does not say that it checks the verifier; what it says beats what the entry assumes."""
+def check_pkce(server: AuthorizationServer, *, assume: bool, name: str = "NAME") -> None:
+    """
+    Refuse a server that does not say that it checks the verifier; what it says beats what the entry *name* assumes.
+
+    Raises:
+        ConfigurationError: It does not; the hint says what to do where it is known to.
+    """
     declared = server.code_challenge_methods_supported or ()
     # "If code_challenge_methods_supported is absent, the authorization server does not support PKCE and MCP clients
     # MUST refuse to proceed." -- MCP 2026-07-28. Revision 2025-03-26 requires PKCE of servers without metadata.
@@ -282,7 +287,7 @@ def _check_pkce(server: AuthorizationServer, assume: bool) -> None:
         raise ConfigurationError(f"{server.issuer}: its metadata offers PKCE by {offered}, not by S256")
     raise ConfigurationError(
         f"{server.issuer}: its metadata does not declare PKCE (code_challenge_methods_supported)",
-        hint="if it is known to check S256 all the same, run: mcpvault set NAME auth.assume_pkce_s256 true",
+        hint=f"if it is known to check S256 all the same, run: mcpvault set {name} auth.assume_pkce_s256 true",
     )
 
 
