@@ -149,9 +149,10 @@ class Machine:
                 return whereabouts.abandon(on, journal)
             self._check_here()
             of_tokens = journal.rotator == tokens.ROTATOR
-            ended = not of_tokens and not rotator(journal.rotator).plan(on.case(journal, "current")).keeps_old
-            lost = ended and journal.step not in ("planned", "minted") and not on.conditions.force
-            if journal.step == "revoked" or lost:
+            plan = None if of_tokens else rotator(journal.rotator).plan(on.case(journal, "current"))
+            replaced = plan is not None and not plan.keeps_old and journal.step not in ("planned", "minted")
+            lost = replaced and not on.conditions.force
+            if lost or (journal.step == "revoked" and not self._lives_on(plan)):
                 hint = f"run: mcpvault rotate {on.name} --resume"
                 hint += ", or --abort --force" if lost else "; with --force it ends as it is"
                 raise ConfigurationError(
@@ -162,6 +163,11 @@ class Machine:
             with self._written_down():
                 (tokens if of_tokens else steps).undo(on, journal, why)
             return on.journal()
+
+    def _lives_on(self, plan: Plan | None) -> bool:
+        """Tell whether the old secret, which a person is to end when the grace is over, is still good."""
+        by_hand = plan is not None and plan.by_hand is not None
+        return by_hand and not isinstance(self._on.look("previous"), McpVaultError)
 
     def elsewhere(self) -> whereabouts.Elsewhere | None:
         """Return where the open rotation can go on, where that is not here: its tokens are there."""

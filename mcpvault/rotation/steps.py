@@ -184,10 +184,9 @@ def _in_use(case: Case, stage: str, client_id: str | None) -> bool:
 
 def _alive(on: Ground, journal: Rotation) -> bool:
     """Report it; what somebody is to end, or is known to be alive, stays open until it is dead, or by ``force``."""
-    since, known = journal.ended or journal.updated, journal.problem
-    problem = f"the old {journal.field} is still accepted, since {since}"
-    if known:
-        problem = known if known.startswith(problem) else f"{problem}; {known}"
+    known, since = journal.problem or "", journal.ended or journal.updated
+    alive = f"the old {journal.field} is still accepted, since {since}"
+    problem = known if known.startswith(alive) else "; ".join(filter(None, (alive, known)))
     if on.conditions.force or not (known or on.conditions.require_dead):
         on.remark(problem)
         on.write(journal, "done", problem=problem)
@@ -200,13 +199,13 @@ def _alive(on: Ground, journal: Rotation) -> bool:
             hint=f"end it at its issuer, then run: mcpvault rotate {on.name} --resume --require-dead",
             server=on.name,
         )
-    on.remark(problem)
+    on.remark(alive if known in on.remarks else problem)
     return False
 
 
 def undo(on: Ground, journal: Rotation, why: str) -> None:
     """Bring the old secret back into use, then end the new one."""
-    promoted = journal.step in ("promoted", "grace")
+    promoted = journal.step in ("promoted", "grace", "revoked")
 
     def edit(change: Change) -> None:
         for field in on.fields(journal, "previous") if promoted else ():
@@ -215,7 +214,9 @@ def undo(on: Ground, journal: Rotation, why: str) -> None:
             on.keep_companions(change, journal, "previous")
 
     moved = on.moved(journal, "previous", "pending") if promoted else {}
-    journal = on.write(journal, "stored" if promoted else journal.step, edit, undo=True, problem=why, **moved)
+    journal = on.write(
+        journal, "stored" if promoted else journal.step, edit, undo=True, problem=why, ended=None, **moved
+    )
     give_up(on, journal)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from crash_house import Bearer, Robot, dies_at, rotating
 from issuer_house import issuer_house
-from rotation_house import rotation_house
+from rotation_house import OLD, rotation_house
 
 from mcpvault.errors import ConfigurationError, McpVaultError, PolicyError
 
@@ -155,6 +155,7 @@ def test_a_failing_rollback_is_reported(home: Path) -> None:
         house.shift = 90_000
         with pytest.raises(PolicyError):
             house.machine(require_dead=True).resume()
+        house.retire(OLD)
         with pytest.raises(ConfigurationError):
             house.machine().abort()
         assert "revoked" == house.journal.step

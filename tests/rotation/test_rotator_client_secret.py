@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from issuer_house import IssuerHouse, issuer_house
 
+from mcpvault import Secret
 from mcpvault.errors import ConfigurationError, PolicyError, RequestLostError
 
 
@@ -102,3 +103,20 @@ def test_an_access_token_that_each_request_replaces_is_kept(at_issuer: IssuerHou
         at_issuer.begin()
     [*_, update] = [each for each in at_issuer.issuer.requests if each.method == "PUT"]
     assert "Bearer from-the-reading" == update.headers["authorization"]
+
+
+def test_a_secret_that_nobody_can_use_makes_way_for_one_by_hand(at_issuer: IssuerHouse) -> None:
+    """The issuer has replaced the old one, and the new one does not work: by ``force`` a person can bring another."""
+    at_issuer.with_secret()
+    at_issuer.issuer.policy.old_secret_lifetime = 0.0
+    at_issuer.issuer.misbehave("members", on="PUT", times=1, client_secret="nobody-takes-this")
+    with pytest.raises(PolicyError, match="not rolled back: the issuer has replaced the old one"):
+        at_issuer.begin()
+    with pytest.raises(ConfigurationError, match="no way back") as told:
+        at_issuer.machine("robot").abort()
+    assert str(told.value.hint).endswith("mcpvault rotate robot --resume, or --abort --force")
+
+    assert "aborted" == at_issuer.machine("robot", force=True).abort().step
+    with at_issuer.open().change() as change:
+        change.set_secret("robot", "auth.client_secret", Secret(at_issuer.client.secret or ""))
+    assert at_issuer.works()
