@@ -120,3 +120,15 @@ def test_a_secret_that_nobody_can_use_makes_way_for_one_by_hand(at_issuer: Issue
     with at_issuer.open().change() as change:
         change.set_secret("robot", "auth.client_secret", Secret(at_issuer.client.secret or ""))
     assert at_issuer.works()
+
+
+def test_an_access_token_that_came_with_a_known_secret_is_kept(at_issuer: IssuerHouse) -> None:
+    """The vault has a wrong secret, and the one before it is the issuer's: refused, and the registration stays ours."""
+    at_issuer.with_secret()
+    with at_issuer.open().change() as change:
+        change.set_secret("robot", "auth.client_secret", Secret("typed-wrongly"))
+    at_issuer.issuer.misbehave("members", on="registration", times=1, registration_access_token="from-the-reading")
+
+    with pytest.raises(PolicyError, match="is the previous one"):
+        at_issuer.begin()
+    assert "from-the-reading" == at_issuer.stages("robot", "auth.registration_access_token")["current"]
