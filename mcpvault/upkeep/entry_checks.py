@@ -103,7 +103,7 @@ def dated(document: Document, name: str, now: float) -> Check[None]:
 def _rotation(rotation: Rotation, name: str, now: float) -> Finding:
     where = f"servers.{name}.rotation"
     told = f"{where}: of {rotation.field}, at step {rotation.step!r} since {rotation.updated}, by {rotation.by}"
-    resume = f"run: mcpvault rotate {name} --resume"
+    resume = f"run{f' on {rotation.host}' if rotation.host else ''}: mcpvault rotate {name} --resume"
     if rotation.problem:
         return warn("entry.rotation", f"{told}; {rotation.problem}", resume, server=name)
     if rotation.until is not None and rotation.step == "grace" and moment(rotation.until) > now:

@@ -45,6 +45,9 @@ def test_a_timer_elsewhere_leaves_it_open_and_goes_on(house: OAuthHouse) -> None
 
     [row] = [line for line in house.run("due", **away).stdout.splitlines() if line.startswith("demo\t")]
     assert f"minted on {socket.gethostname()}" in row
+    findings = json.loads(house.run("doctor", "--offline", "--json", code=3, **away).stdout)["findings"]
+    hints = [each["hint"] for each in findings if each["id"] == "entry.rotation" and each["server"] == "demo"]
+    assert [f"run on {socket.gethostname()}: mcpvault rotate demo --resume"] == hints
     lines = house.run("due", "--prometheus", "-", **away).stdout.splitlines()
     assert 'mcpvault_rotation_open{server="demo",field="auth.tokens",step="minted"} 1' in lines
 
