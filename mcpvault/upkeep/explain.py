@@ -253,6 +253,7 @@ class _Explanation:
 
     def _refresh(self, stands: Standing, now: float) -> Told:
         """Return who replaces the access token, and when."""
+        from mcpvault.state.brake import HURRIED
         from mcpvault.state.tokens import peek
         from mcpvault.state.window import window_of
 
@@ -264,7 +265,7 @@ class _Explanation:
         begins = facts.expires_at - round(window_of(facts) / 60) * 60
         if facts.trouble is not None and facts.trouble.refused:
             return {"by": "this host, once somebody has mended what is refused", "from": int(max(begins, now))}
-        if facts.trouble is not None and facts.trouble.left(now):
+        if facts.trouble is not None and facts.trouble.reason != HURRIED and facts.trouble.left(now):
             begins = max(begins, facts.trouble.until)
         how = "refreshes it" if stands.auth == "oauth" else "obtains another"
         return {"by": f"this host: the first call from then on {how}", "from": int(max(begins, now))}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mcpvault.errors import McpVaultError
+from mcpvault.state.brake import HURRIED, Trouble
 from mcpvault.state.host import host_name, known_host
 from mcpvault.state.journal import stamp
 from mcpvault.state.logins import in_progress
@@ -119,7 +120,7 @@ def _standing(document: Document, name: str, state: StateDirectory, now: float) 
     other = _made_for(entry, facts)
     if facts is None or facts.status == "none" or other is not None:
         if login is None:
-            return base.replaced(notes=("the first call obtains a token",))
+            return _unused(base, facts.trouble if facts is not None and other is None else None, now)
         begun = _begun(state, credential, now)
         told = f"its grant is for the {other}" if other else "nobody has logged in"
         return missing.replaced(
@@ -129,6 +130,40 @@ def _standing(document: Document, name: str, state: StateDirectory, now: float) 
     made = _of_grant(base, facts, login, known_host(state, document.header.id), now, over)
     begun = _begun(state, credential, now)
     return made.replaced(notes=(*made.notes, begun)) if begun else made
+
+
+def _unused(base: Standing, trouble: Trouble | None, now: float) -> Standing:
+    """Return how a machine's own token stands that nobody has obtained."""
+    if trouble is None:
+        return base.replaced(notes=("the first call obtains a token",))
+    notes = (_failed(trouble, "token request", now), _next_call(trouble, "obtains a token", now))
+    return base.replaced(trouble=trouble.fields(), hint=_mend(base, trouble), notes=notes)
+
+
+def _failed(trouble: Trouble, what: str, now: float) -> str:
+    """Return what is told of the last failure of *what*."""
+    if trouble.reason == HURRIED:
+        return f"the last {what}, at {stamp(trouble.since)}, was ended by its caller's own deadline"
+    often = "" if trouble.failures <= 1 else f", {trouble.failures} times in a row"
+    until = f"; nobody asks until {stamp(trouble.until)}" if trouble.left(now) else ""
+    return f"the last {what} failed at {stamp(trouble.since)} ({trouble.reason}){often}{until}"
+
+
+def _next_call(trouble: Trouble | None, does: str, now: float) -> str:
+    """Return what a call will do where a token is due; *does*, if nothing is in the way."""
+    if trouble is None or trouble.reason == HURRIED or not (trouble.refused or trouble.left(now)):
+        return f"the next call {does}"
+    if trouble.refused:
+        return "calls end with exit 3 until somebody has mended that"
+    return f"a call after that {does}"
+
+
+def _mend(base: Standing, trouble: Trouble | None) -> str | None:
+    """Return what to do about a machine's refusal, or None."""
+    if trouble is None or not trouble.refused:
+        return None
+    of_client = ": check its client_id, and its secret or key" if trouble.reason in NO_CLIENT else ""
+    return f"mend what is refused{of_client}; then run: mcpvault refresh {base.server}"
 
 
 def _begun(state: StateDirectory, credential: str, now: float) -> str | None:
@@ -204,8 +239,8 @@ def _of_grant(
         login_command=login if not refreshes or human_by is not None else None,
         hint=f"run: {login}{_adopt(base.server, facts) if foreign else ''}" if soon or not refreshes else None,
     )
-    if login is None and trouble is not None and trouble.refused:
-        made = made.replaced(hint=f"mend what is refused, then run: mcpvault refresh {base.server}")
+    if login is None:
+        made = made.replaced(hint=_mend(base, trouble))
     notes = _notes(made, facts, alive=alive, refreshes=refreshes, now=now)
     return made.replaced(notes=(*((over,) if over is not None else ()), *notes))
 
@@ -226,18 +261,13 @@ def _notes(made: Standing, facts: Facts, *, alive: bool, refreshes: bool, now: f
     if made.other_host is not None:
         yield f"its grant belongs to {made.other_host}, and is not refreshed here"
     if trouble is not None and facts.status != "dead":
-        often = "" if trouble.failures <= 1 else f", {trouble.failures} times in a row"
-        until = f"; nobody asks until {stamp(trouble.until)}" if trouble.left(now) else ""
-        yield f"the last refresh failed at {stamp(trouble.since)} ({trouble.reason}){often}{until}"
+        yield _failed(trouble, "refresh" if made.auth == "oauth" else "token request", now)
     if made.human_by is not None:
         yield f"needs a human by {stamp(made.human_by)}{f' ({made.human_why})' if refreshes else ''}"
     elif made.refresh_by is not None:
         yield f"is to be used by {stamp(made.refresh_by)}, or its grant falls asleep"
     if refreshes and not alive:
-        refused, paused = trouble is not None and trouble.refused, trouble is not None and trouble.left(now)
-        which = "a call after that" if paused and not refused else "the next call"
-        does = "obtains another" if made.auth != "oauth" else "refreshes it"
-        yield f"{which} {'ends with exit 3, until somebody mends that' if refused else does}"
+        yield _next_call(trouble, "obtains another" if made.auth != "oauth" else "refreshes it", now)
 
 
 def _days(seconds: int | None) -> str:

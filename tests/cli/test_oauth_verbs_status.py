@@ -15,6 +15,7 @@ from examination import examined, levels, told
 from house import INTERRUPT
 from oauth_house import BROWSER, ECHO, SCOPE, OAuthHouse, address_in, oauth_house
 
+from mcpvault.secret import Secret
 from mcpvault.state.brake import Trouble
 from mcpvault.state.host import host_name
 from mcpvault.state.journal import Intent
@@ -219,6 +220,48 @@ def test_a_dry_run_knows_of_the_pause(house: OAuthHouse) -> None:
     change(house, ends=-5, trouble=TROUBLE.replaced(since=now, until=now + 200))
     assert "no refresh for another" in house.run("refresh", "demo", "--expiring", "2h", "--dry-run", code=4).stderr
     assert "demo: would be refreshed" in house.run("refresh", "demo", "--dry-run").stdout
+
+
+def test_a_machines_trouble_is_told(house: OAuthHouse) -> None:
+    """Before its first token and after: what failed and when, how often, and what the next call will do."""
+    client = house.issuer.register("robot", auth_method="client_secret_basic", grant_types=["client_credentials"])
+    auth = {"kind": "client_credentials", "client_id": "robot", "issuer": house.issuer.issuer}
+    with house.open().change() as vault:
+        vault.add_server("robot", {"url": house.server.url, "auth": auth})
+        vault.set_secret("robot", "auth.client_secret", Secret(str(client.secret)))
+    house.issuer.misbehave("bad-gateway", on="client_credentials")
+    for _ in range(5):
+        house.run("refresh", "robot", code=4)
+
+    told = told_of(house)["robot"]
+    assert ("unused", 5, "server_unavailable") == (told["state"], *map(told["trouble"].get, ("failures", "reason")))
+    assert "the last token request failed at 20" in told["notes"][0]
+    assert "5 times in a row; nobody asks until 20" in told["notes"][0]
+    assert "a call after that obtains a token" == told["notes"][1]
+    explained = json.loads(house.run("explain", "robot", "--json").stdout)["credential"]
+    assert (told["trouble"], told["notes"]) == (explained["trouble"], explained["notes"])
+    house.run("call", "robot", "echo", '{"message": "hello"}', code=4)
+
+    house.issuer.behave()
+    house.issuer.misbehave("oauth-error", on="client_credentials", error="invalid_client", status=401)
+    house.run("refresh", "robot", code=3)
+    told = told_of(house)["robot"]
+    assert "calls end with exit 3 until somebody has mended that" == told["notes"][1]
+    assert "check its client_id, and its secret or key; then run: mcpvault refresh robot" in told["hint"]
+    house.run("call", "robot", "echo", '{"message": "hello"}', code=3)
+
+    house.issuer.behave()
+    house.run("refresh", "robot")
+    change(house, "robot", ends=-5, trouble=TROUBLE.replaced(until=NOW + 100))
+    assert "a call after that obtains another" in told_of(house)["robot"]["notes"]
+    explained = json.loads(house.run("explain", "robot", "--json").stdout)["credential"]
+    assert NOW + 100 == explained["refresh"]["from"]
+    change(house, "robot", ends=-5, trouble=TROUBLE.replaced(until=NOW + 100, reason="callers_deadline"))
+    notes = told_of(house)["robot"]["notes"]
+    assert "was ended by its caller's own deadline" in notes[0]
+    assert "the next call obtains another" == notes[1]
+    change(house, "robot", ends=-5, trouble=None)
+    assert ["the next call obtains another"] == told_of(house)["robot"]["notes"]
 
 
 def test_status_of_one_entry(house: OAuthHouse) -> None:
