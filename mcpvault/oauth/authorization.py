@@ -115,7 +115,7 @@ def begin(
     check_issuer(registration, server)
     if taken := sorted(_RESERVED & extra.keys()):
         raise ConfigurationError(f"authorization request: {', '.join(taken)} cannot be set by hand")
-    endpoint = _endpoint(server, _RESERVED | extra.keys())
+    endpoint, own = _endpoint(server, _RESERVED | extra.keys())
     check_pkce(server, assume=assume_pkce_s256)
     _check_redirect_uri(redirect_uri, registration)
     asked = permitted(scope, registration)
@@ -130,8 +130,8 @@ def begin(
         "code_challenge_method": "S256",
         "resource": resource,
         "dpop_jkt": dpop_jkt,
-        # OpenID Connect Core §11: offline_access is granted only where the person is asked.
-        "prompt": "consent" if "offline_access" in (asked or "").split() else None,
+        # OpenID Connect Core §11: offline_access is granted only where the person is asked. The endpoint may say how.
+        "prompt": "consent" if "offline_access" in (asked or "").split() and "prompt" not in own else None,
         **extra,
     }
     sent = {name: value for name, value in parameters.items() if value is not None}
@@ -254,7 +254,8 @@ def _same_page(url: str, redirect_uri: str) -> bool:
     return same_origin and (urls.split(url)[1] or "/") == (urls.split(redirect_uri)[1] or "/")
 
 
-def _endpoint(server: AuthorizationServer, ours: Set[str]) -> str:
+def _endpoint(server: AuthorizationServer, ours: Set[str]) -> tuple[str, Set[str]]:
+    """Return where to send the person, and the names of the parameters that are there already: none of *ours*."""
     endpoint = server.authorization_endpoint
     if endpoint is None:
         raise ConfigurationError(
@@ -267,7 +268,7 @@ def _endpoint(server: AuthorizationServer, ours: Set[str]) -> str:
     own = {name for name, _ in parse_qsl(endpoint.partition("?")[2], keep_blank_values=True)}
     if twice := sorted(own & ours):
         raise RemoteProtocolError(f"{urls.shown(endpoint)}: the authorization endpoint itself sets {', '.join(twice)}")
-    return endpoint
+    return endpoint, own
 
 
 def check_pkce(server: AuthorizationServer, *, assume: bool, name: str = "NAME") -> None:

@@ -112,6 +112,13 @@ def test_a_person_is_asked_before_offline_access() -> None:
     assert "prompt" not in dict(parse_qsl(begun(scope="offline_access_ish")[0]))
 
 
+def test_what_the_endpoint_prompts_for_is_not_said_twice() -> None:
+    """RFC 6749 §3.1: no parameter twice; an endpoint with a prompt of its own keeps it, for offline_access as well."""
+    asked = server(authorization_endpoint=f"{ISSUER}/authorize?prompt=login")
+    url, _ = begun(server=asked, scope="read offline_access")
+    assert ["login"] == [value for name, value in parse_qsl(urlsplit(url).query) if name == "prompt"]
+
+
 def test_an_extra_parameter_cannot_replace_ours() -> None:
     """The entry adds; what makes the flow safe is not its to set."""
     with pytest.raises(ConfigurationError, match="code_challenge, state cannot be set by hand"):
