@@ -44,7 +44,7 @@ class Way(Protocol):
     def redirect_uri(self) -> str:
         """What is registered and sent."""
 
-    def visit(self, url: str, ours: Callable[[str], bool], deadline: Deadline) -> str:
+    def visit(self, url: str, ours: Callable[[str], bool | str], deadline: Deadline) -> str:
         """Take the person to *url*; return the redirected URL for which *ours* is true."""
 
 
@@ -55,7 +55,7 @@ class Provided:
         self._provider = provider
         self.redirect_uri = provider.redirect_uri
 
-    def visit(self, url: str, ours: Callable[[str], bool], deadline: Deadline) -> str:
+    def visit(self, url: str, ours: Callable[[str], bool | str], deadline: Deadline) -> str:
         """Let the provider do all of it."""
         return self._provider.redirect(url)
 
@@ -68,7 +68,7 @@ class Paste:
         self._tell = tell
         self._read = read
 
-    def visit(self, url: str, ours: Callable[[str], bool], deadline: Deadline) -> str:
+    def visit(self, url: str, ours: Callable[[str], bool | str], deadline: Deadline) -> str:
         """
         Print the URL and read the answer, until it is ours.
 

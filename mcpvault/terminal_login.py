@@ -94,7 +94,7 @@ class _Browser:
         self._listener = listener
         self._env = env
 
-    def visit(self, url: str, ours: Callable[[str], bool], deadline: Deadline) -> str:
+    def visit(self, url: str, ours: Callable[[str], bool | str], deadline: Deadline) -> str:
         """Open the browser and wait until it comes back."""
         tell(f"Opening the browser. If it does not open, visit:\n\n  {url}\n")
         if not open_browser(url, self._env):

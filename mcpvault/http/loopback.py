@@ -57,6 +57,7 @@ _ANSWERS = {
     405: ("Method Not Allowed", "Not what was expected", "Only GET is answered here."),
     431: ("Request Header Fields Too Large", "Too large", "The request is larger than a login's answer can be."),
 }
+Judge = Callable[[str], "bool | str"]
 _REFUSED = ("Not logged in", "The answer was no. mcpvault says more in the terminal. Close this page.")
 
 
@@ -138,13 +139,14 @@ class Loopback:
         for listener in self._listeners:
             listener.close()
 
-    def wait(self, judge: Callable[[str], bool], deadline: Deadline) -> str:
+    def wait(self, judge: Judge, deadline: Deadline) -> str:
         """
         Serve until the awaited request has come and its page has gone out; return its whole URL.
 
         Args:
-            judge: Is shown each URL that arrives at the path, and tells whether its ``state`` is ours. If
-                not, or if it raises one of our errors or ``ValueError``, the waiting goes on.
+            judge: Is shown each URL that arrives at the path, and tells whether its ``state`` is ours; ``refusal``,
+                if the page may say no. If it is not ours, or one of our errors or ``ValueError`` is raised, the
+                waiting goes on.
             deadline: For all of it.
 
         Raises:
@@ -181,7 +183,7 @@ class Loopback:
         self._visits.append(visit)
         self._selector.register(connection, selectors.EVENT_READ, visit)
 
-    def _attend(self, visit: _Visit, judge: Callable[[str], bool]) -> str | None:
+    def _attend(self, visit: _Visit, judge: Judge) -> str | None:
         """Read or write what goes; return the URL when the awaited request has its page."""
         if visit not in self._visits:
             return None  # ended by an event before this one
@@ -199,8 +201,8 @@ class Loopback:
             self._end(visit)
             return visit.url
         if not visit.answered and (b"\r\n\r\n" in visit.received or len(visit.received) > _MOST_BYTES):
-            status, visit.url = self._judged(bytes(visit.received), judge)
-            visit.answer(status, refused=visit.url is not None and _is_refusal(visit.url))
+            status, visit.url, refused = self._judged(bytes(visit.received), judge)
+            visit.answer(status, refused=refused)
             self._selector.modify(visit.socket, selectors.EVENT_WRITE, visit)
         elif visit.answered and not visit.unsent:
             if visit.url is not None:
@@ -212,10 +214,10 @@ class Loopback:
             self._selector.modify(visit.socket, selectors.EVENT_READ, visit)
         return None
 
-    def _judged(self, request: bytes, judge: Callable[[str], bool]) -> tuple[int, str | None]:
-        """Return the status that a request deserves, and its URL if it is the awaited one."""
+    def _judged(self, request: bytes, judge: Judge) -> tuple[int, str | None, bool]:
+        """Return the status that a request deserves, its URL if it is the awaited one, and whether it says no."""
         if len(request) > _MOST_BYTES:
-            return 431, None
+            return 431, None, False
         first, *lines = request.partition(b"\r\n\r\n")[0].split(b"\r\n")
         line = _REQUEST_LINE.fullmatch(first)
         hosts = [
@@ -223,18 +225,18 @@ class Loopback:
         ]
         # Any other name leads here only by somebody's DNS (rebinding), or by accident.
         if line is None or len(hosts) != 1 or hosts[0].decode("latin-1").lower() not in self._hosts:
-            return 400, None
+            return 400, None, False
         method, target = line[1], line[2].decode("ascii")
         if target.partition("?")[0] != self._path:
-            return 404, None
+            return 404, None, False
         if method != b"GET":
-            return 405, None
+            return 405, None, False
         url = f"{self._base}{target}"
         try:
-            ours = judge(url)
+            said = judge(url)
         except (McpVaultError, ValueError):
-            ours = False
-        return (200, url) if ours else (400, None)
+            said = ""
+        return (200, url, said == "refusal") if said else (400, None, False)
 
     def _end(self, visit: _Visit) -> None:
         self._visits.remove(visit)
@@ -267,11 +269,6 @@ class _Visit:
         self.unsent += "\r\n".join(lines).encode() + b"\r\n\r\n" + body
         self.answered = True
         self.received.clear()
-
-
-def _is_refusal(url: str) -> bool:
-    """Tell whether an authorization response is an error response (RFC 6749 §4.1.2.1)."""
-    return any(part.startswith("error=") for part in url.partition("?")[2].split("&"))
 
 
 def _listen(port: int | None, preferred: int, *, both: bool) -> list[socket.socket]:

@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Set
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode
 
 from mcpvault.errors import (
@@ -151,10 +151,17 @@ def begin(
     )
 
 
-def answers(pending: Pending, redirected: str | Secret) -> bool:
-    """Tell whether *redirected* is a response to this request, whatever it says: whether its ``state`` is ours."""
+def answers(pending: Pending, redirected: str | Secret) -> Literal["", "answer", "refusal"]:
+    """
+    Tell whether *redirected* is a response to this request: whether its ``state`` is ours; empty if not.
+
+    ``refusal`` is an error of the authorization server that was asked. What another one says is just an ``answer``:
+    nobody acts on it, or shows what it is (A83).
+    """
     found = _parameters(redirected if isinstance(redirected, Secret) else Secret(redirected), pending)
-    return isinstance(found, dict) and _is_ours(pending, found)
+    if not isinstance(found, dict) or not _is_ours(pending, found):
+        return ""
+    return "refusal" if "error" in found and _issuer_flaw(pending, found.get("iss")) is None else "answer"
 
 
 def code_from(pending: Pending, redirected: str | Secret, *, now: float) -> Secret:

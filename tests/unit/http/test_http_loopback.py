@@ -163,6 +163,15 @@ def test_a_refusal_is_an_answer_too(waiting: Any) -> None:
     assert (200, False, False) == (status, "evil" in said, "denied" in said)
 
 
+def test_the_page_says_no_only_where_the_judge_does(waiting: Any) -> None:
+    """``error=`` is not read here: another authorization server's must not be acted upon."""
+    here = waiting(lambda url: "refusal" if "iss=ours" in url else "answer")
+    assert "Back to the terminal" in here.get("/callback?error=access_denied&iss=theirs&state=ours")[1]
+    here.ended()
+    here = waiting(lambda url: "refusal" if "iss=ours" in url else "answer")
+    assert "The answer was no" in here.get("/callback?error=access_denied&iss=ours&state=ours")[1]
+
+
 @pytest.mark.parametrize("error", [UsageError("not the redirect"), ValueError("no URL")])
 def test_a_judge_that_fails_says_no(waiting: Any, error: Exception) -> None:
     """What the judge cannot read is not ours; nobody ends a login by sending rubbish."""

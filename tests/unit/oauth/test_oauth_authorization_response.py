@@ -30,6 +30,18 @@ def test_a_code_comes_back() -> None:
 
 
 @pytest.mark.parametrize(
+    ("iss", "verdict"),
+    [(ISSUER, "refusal"), (None, "answer"), ("https://evil.example", "answer"), (f"{ISSUER}/", "answer")],
+)
+def test_only_the_issuers_own_error_is_a_refusal(iss: str | None, verdict: str) -> None:
+    """A83: what another authorization server says, or one that hides, is an answer that nobody acts on."""
+    request = pending(iss_required=True)
+    assert verdict == authorization.answers(request, response(request, code=None, error="access_denied", iss=iss))
+    assert "answer" == authorization.answers(request, response(request, iss=iss))
+    assert "" == authorization.answers(request, response(request, state="x", error="access_denied", iss=iss))
+
+
+@pytest.mark.parametrize(
     ("required", "iss", "good"),
     [
         (True, ISSUER, True),
