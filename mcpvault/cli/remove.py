@@ -12,7 +12,7 @@ from mcpvault.errors import McpVaultError
 from vault_schema.fields import OAUTH_KINDS
 
 if TYPE_CHECKING:
-    from mcpvault.authorization import EntryAuthorization
+    from mcpvault.authorization import EntryAuthorization, Revoked
     from mcpvault.connect import Vault
 
 EXAMPLE = """
@@ -72,12 +72,25 @@ def take_out(vault: Vault, names: Collection[str], *, dry_run: bool) -> list[dic
     for authorization in grants:
         server = authorization.settings.server
         try:
-            outcomes = authorization.logout(timeout=_PATIENCE, dry_run=dry_run)
+            outcomes = [
+                *authorization.logout(timeout=_PATIENCE, dry_run=dry_run),
+                *(() if dry_run else _set_aside(authorization)),
+            ]
         except McpVaultError as error:
             output.note(f"{server}: its grant was not given back: {error.message}")
             continue
         tokens += [{"server": server, "token": each.token, "outcome": each.outcome} for each in outcomes]
     return tokens
+
+
+def _set_aside(authorization: EntryAuthorization) -> Iterator[Revoked]:
+    """Give back, and forget, what an open rotation has set aside of the grant: nobody will end it."""
+    from mcpvault.state.grants import withdraw
+
+    for part in ("before", "given-up"):
+        record = withdraw(authorization.store.beside(part))
+        if record is not None:
+            yield from authorization.give_back(record, timeout=_PATIENCE)
 
 
 def told(tokens: list[dict[str, str]]) -> list[str]:

@@ -157,7 +157,12 @@ def _go_on(vault: Vault, names: Sequence[str], *, as_json: bool, **options: Any)
     outcomes = {name: _taken(machine, options) for name, machine in machines.items()}
     for name, found in outcomes.items():
         # What was ended just now may take a while to die: all are waited for together, not one after the other.
-        if options["everything"] and not _planned(options) and not isinstance(found, McpVaultError) and _dying(found):
+        if (
+            options["everything"]
+            and not _planned(options)
+            and not isinstance(found, McpVaultError)
+            and _dying(machines[name], found)
+        ):
             outcomes[name] = _taken(machines[name], options | {"everything": False})
     done = [(name, machines[name], found) for name, found in outcomes.items() if not isinstance(found, McpVaultError)]
     failed = {name: found for name, found in outcomes.items() if isinstance(found, McpVaultError)}
@@ -192,10 +197,8 @@ def _taken(machine: Machine, options: dict[str, Any]) -> Rotation | McpVaultErro
         return error
 
 
-def _dying(journal: Rotation) -> bool:
-    from mcpvault.rotation import tokens
-
-    return journal.step == "revoked" and journal.problem is None and journal.rotator != tokens.ROTATOR
+def _dying(machine: Machine, journal: Rotation) -> bool:
+    return journal.step == "revoked" and journal.problem is None and not machine.left
 
 
 def _conditions(given: Secret | None, options: dict[str, Any]) -> Conditions:

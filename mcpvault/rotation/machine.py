@@ -40,12 +40,16 @@ class Machine:
         name: The entry.
         conditions: What is allowed, and how long things may take.
         now: Unix seconds.
+
+    Attributes:
+        left: Whether ``resume`` has left the rotation to another host.
     """
 
     def __init__(
         self, vault: Vault, name: str, conditions: Conditions | None = None, *, now: Callable[[], float] = time.time
     ) -> None:
         self._on = Ground(vault, name, conditions or Conditions(), now)
+        self.left = False
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -130,6 +134,7 @@ class Machine:
         with self._on.alone():
             if leave and (found := self.elsewhere()) is not None:
                 self._on.remark(f"{found.where}: {found.hint}")
+                self.left = True
                 return self.journal
             self._check_here()
             return self._go_on()

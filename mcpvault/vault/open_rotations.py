@@ -25,7 +25,8 @@ def check_untouched(before: Mapping[str, Any], after: Mapping[str, Any]) -> None
     Compare the trees *before* and *after* an edit.
 
     Raises:
-        ConfigurationError: The edit changes the versions of a secret whose rotation is open, or takes its journal away.
+        ConfigurationError: The edit changes the versions of a secret whose rotation is open, or where its tokens are
+            kept, or takes its journal away.
     """
     if before is after:
         return
@@ -41,6 +42,8 @@ def check_untouched(before: Mapping[str, Any], after: Mapping[str, Any]) -> None
         for field in _fields(journal):
             if now is None or _versions(entry, field) != _versions(changed, field):
                 raise _refusal(name, field, journal)
+        if journal["rotator"] == "tokens" and _keeps(entry) != _keeps(changed):
+            raise _refusal(name, "credential", journal)
 
 
 def _refusal(name: str, field: str, journal: Mapping[str, Any]) -> ConfigurationError:
@@ -52,6 +55,12 @@ def _refusal(name: str, field: str, journal: Mapping[str, Any]) -> Configuration
         else f"{go_on}, or at once: --abort",
         server=name,
     )
+
+
+def _keeps(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what decides under which name the state of a host keeps tokens, and whether it does."""
+    auth = entry.get("auth", {})
+    return entry.get("credential"), auth.get("kind"), auth.get("persist") == "none"
 
 
 def _fields(journal: Mapping[str, Any]) -> Iterator[str]:

@@ -52,6 +52,24 @@ def test_a_timer_elsewhere_leaves_it_open_and_goes_on(house: OAuthHouse) -> None
     assert 'mcpvault_rotation_open{server="demo",field="auth.tokens",step="minted"} 1' in lines
 
 
+def test_a_timer_waits_for_an_old_token_to_die(house: OAuthHouse) -> None:
+    """As long as it is told to; then it is said that the token lives."""
+    store = house.open().authorization("demo").store
+    with store.exclusive():  # as if the login had been a minute ago
+        record = store.read()
+        assert record is not None and record.lifetime is not None and record.lifetime.begun is not None
+        store.write(record.replaced(lifetime=record.lifetime.replaced(begun=record.lifetime.begun - 60)))
+    house.log_in()
+    assert "demo.auth.tokens: the new one is in use" in house.run("rotate", "demo", "--resume").stdout
+    with house.open().change() as change:
+        change.table("demo")["rotation"]["until"] = "2026-01-01T00:00:00Z"
+    house.issuer.misbehave("oauth-error", on="revoke", status=200)
+
+    [told] = json.loads(house.run("rotate", "--resume", "--all", "--wait", "1s", "--json").stdout)
+
+    assert ("done", True) == (told["step"], "the old access token is still accepted" in told["problem"])
+
+
 def test_what_a_host_that_is_gone_has_is_given_up_by_force(house: OAuthHouse) -> None:
     """What was not revoked is said, and the rotation has ended on every host."""
     away = {"MCPVAULT_STATE_DIR": str(house.home / "away")}

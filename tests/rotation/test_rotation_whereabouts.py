@@ -11,6 +11,7 @@ import pytest
 from issuer_house import IssuerHouse
 from tokens_house import active, refresh, token, tokens_house
 
+from mcpvault.cli.remove import take_out
 from mcpvault.errors import ConfigurationError, LoginNeededError, PolicyError
 from mcpvault.rotation import journal as journals
 from mcpvault.rotation.tokens import FIELD, ROTATOR
@@ -87,6 +88,46 @@ def test_old_tokens_that_are_gone_are_not_called_dead(house: IssuerHouse) -> Non
 
     assert ("done", "the old tokens were not found, and not revoked") == (journal.step, journal.problem)
     assert active(house, old)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("credential", "another"), ("auth.persist", "none"), ("auth.kind", "oauth")]
+)
+def test_where_tokens_are_kept_is_not_changed_while_they_are_rotated(
+    house: IssuerHouse, field: str, value: str
+) -> None:
+    """The old ones would not be found any more; when the rotation has ended it may be."""
+    house.machine("robot").start(FIELD, ROTATOR, grace="1h")
+
+    def change() -> None:
+        with house.open().change() as change:
+            change.set_plain("robot", field, value)
+            if field == "auth.kind":
+                change.unset("robot", "auth.registration_client_uri")
+                change.unset("robot", "auth.registration_access_token")
+
+    with pytest.raises(ConfigurationError, match="its rotation is open since"):
+        change()
+    assert "done" == house.finish().step
+    if field != "auth.kind":
+        change()
+
+
+def test_old_tokens_of_an_entry_that_is_removed_are_revoked(house: IssuerHouse) -> None:
+    """Nobody will end its rotation: what was set aside is given back with the grant, and forgotten."""
+    old = token(house, "robot")
+    house.machine("robot").start(FIELD, ROTATOR, grace="1h")
+    new, store = token(house, "robot"), house.open().authorization("robot").store
+
+    told = take_out(house.open(), ["robot"], dry_run=True)
+    assert ([("access_token", "would be revoked")], True) == (
+        [(each["token"], each["outcome"]) for each in told], active(house, old),
+    )  # fmt: skip
+    take_out(house.open(), ["robot"], dry_run=False)
+
+    assert (False, False) == (active(house, old), active(house, new))
+    kept = store.beside(BEFORE).read()
+    assert kept is not None and kept.tokens is None
 
 
 def as_an_older_version(house: IssuerHouse) -> TokenStore:
