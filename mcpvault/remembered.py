@@ -231,6 +231,11 @@ class Remembered:
             record = act()
         except McpVaultError as error:
             failure = error
+        except BaseException:  # an interrupt waits until the tokens are kept: these are to be told of
+            kept = self.store.read() if asked else None
+            if kept is not None and kept.generation > asked[-1]:
+                self._told(event, kept)
+            raise
         if failure is not None:
             if asked:
                 self.tell(event, gen=asked[-1], ok=False, why=getattr(failure, "error", None) or failure.kind)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import AuthorizationFailedError, LoginNeededError, McpVaultError, ServerUnavailableError
+from mcpvault.errors import AuthorizationFailedError, McpVaultError, ServerUnavailableError
 from mcpvault.state import brake
 from mcpvault.state.grants import login_needed
 from mcpvault.state.record import TokenRecord
@@ -172,7 +172,7 @@ class Flight(ABC):
 
     def _troubled(self, record: TokenRecord, failure: McpVaultError) -> TokenRecord:
         """Return *record* after *failure*: nobody tries again for a while."""
-        refused = isinstance(failure, LoginNeededError)
+        refused = getattr(failure, "error", None) is not None  # by an OAuth error code that is no outage's
         trouble = brake.after(
             record.trouble,
             reason=getattr(failure, "error", None) or failure.kind,

@@ -258,5 +258,8 @@ def _epitaph(record: TokenRecord, reason: str | None = None) -> str:
             f"{intent.lost}, and the answer to that was lost"
         )
     if reason == "unreadable":
-        return f"two answers in a row cannot be read: to the refresh by {intent.lost}, and to that by {intent.story()}"
+        return (
+            f"two answers in a row were lost or cannot be read: to the refresh by {intent.lost}, "
+            f"and to that by {intent.story()}"
+        )
     return f"its refresh token is no longer accepted ({reason})"

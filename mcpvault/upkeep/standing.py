@@ -45,8 +45,8 @@ class Standing(Record):
     ``needs_login``: nothing works until a person logs in. ``human_by``: when that will be so, as far as it is known
     already, and ``human_why``; ``refresh_by``: when it will be so unless the grant is used before. ``other_host``
     names the host that a grant belongs to, where it is not this one. ``trouble`` is the last one: ``reason``,
-    ``failures`` in a row, ``since``, ``until`` when nobody asks. ``redemption`` tells who began the last refresh that
-    did not end well, where and when. ``notes`` and ``hint`` are for people.
+    ``failures`` in a row, ``since``, ``until`` when nobody asks, ``refused``: only a person mends it. ``redemption``
+    tells who began the last refresh that did not end well, where and when. ``notes`` and ``hint`` are for people.
     """
 
     server: str

@@ -15,6 +15,7 @@ from library_house import Consenting, House, until
 
 from mcpvault import Vault
 from mcpvault.errors import AuthorizationRequiredError
+from mcpvault.upkeep.audit_trail import events
 
 FORKS = """
 import os, sys, mcpvault
@@ -106,6 +107,7 @@ def test_ctrl_c_in_a_refresh_costs_nothing(house: House) -> None:
     other.join()
 
     assert "ok" == house.record().status
+    assert [True] == [told["ok"] for told in events(house.vault.state) if told["ev"] == "refresh"]
     assert 6 == len(house.session().list_tools())
     assert (1, 0) == (house.issuer.redemptions, house.issuer.reuse_detected)
 

@@ -138,7 +138,7 @@ def test_two_answers_that_cannot_be_read_end_the_grant(house: House, act: str) -
         errors.append(caught.value)
         house.clock.move(400)
     assert (2, "dead") == (house.server.asked, house.record().status)
-    assert "two answers in a row cannot be read: to the refresh by " in errors[-1].message
+    assert "two answers in a row were lost or cannot be read: to the refresh by " in errors[-1].message
     assert "mcpvault login linear" == errors[-1].login_command
 
 
