@@ -50,7 +50,10 @@ FORMS: Final = {
     "header": Form(r"[^\x00-\x08\x0a-\x1f\x7f]*", "a header value on one line"),
     "header name": Form(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}", "a header name (RFC 9110 §5.1)"),
     "host": Form(r"[A-Za-z0-9_.:-]{1,253}", "a host name or address, without scheme and port"),
-    "https": Form(r"[Hh][Tt][Tt][Pp][Ss]://[^\s/?#@]+/[\x21-\x22\x24-\x7e]*", "an https URL with a path"),
+    "https": Form(
+        r"[Hh][Tt][Tt][Pp][Ss]://[^\s/?#@]+(?![^?]*/\.\.?(?:[/?]|$))/[\x21-\x22\x24-\x3e\x40-\x7e][\x21-\x22\x24-\x7e]*",
+        "an https URL with a path, and without dot segments in it",
+    ),
     "issuer": Form(
         r"[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#@$]+(?:[/?](?!.*\$\{)[\x21-\x22\x24-\x7e]*)?",
         "an absolute http or https URL without fragment or references",

@@ -197,3 +197,11 @@ def test_the_fields_of_oauth_can_be_set(home: Home) -> None:
     assert "mcpvault set new auth.client_secret --stdin" in home.refused(
         "set", "new", "auth.client_secret", "x", code=2
     )
+
+
+def test_an_address_that_is_no_client_is_refused_when_it_is_added(home: Home) -> None:
+    """Not when somebody logs in (exit 8, and nothing is written)."""
+    before = home.vault.read_bytes()
+    done = home.run("add", "x", URL, "--oauth", "--client-metadata-url", "https://me.example.com/", code=8)
+    assert "auth.client_metadata_url: expected an https URL with a path" in done.stderr
+    assert before == home.vault.read_bytes()

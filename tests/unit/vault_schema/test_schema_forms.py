@@ -19,6 +19,25 @@ TIME = st.builds(
 )
 
 
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("https://h.example/client.json", True),
+        ("https://h.example/.well-known/client?v=/../1", True),
+        ("https://h.example/a/", True),
+        ("https://h.example", False),
+        ("https://h.example/", False),
+        ("https://h.example/?id=1", False),
+        ("https://h.example/a/../b", False),
+        ("https://h.example/./b", False),
+        ("https://h.example/b/..", False),
+    ],
+)
+def test_an_address_that_no_server_takes_for_a_client_has_not_the_form(url: str, good: bool) -> None:
+    """A path there must be, without dot segments (client ID metadata document §3): `login` would refuse it later."""
+    assert good is (re.fullmatch(FORMS["https"].pattern, url) is not None)
+
+
 @pytest.mark.parametrize("form", LENGTHS)
 @given(data=st.data())
 def test_bytes_by_hand_are_bytes_by_pattern(form: str, data: st.DataObject) -> None:
