@@ -71,18 +71,18 @@ class Deadline:
         finally:
             _GOVERNING.reset(token)
 
-    def pause(self, seconds: float) -> None:
+    def pause(self, seconds: float, what: str = "waiting", *, server: str | None = None) -> None:
         """
         Let *seconds* pass.
 
         Raises:
-            DeadlineExceededError: The deadline comes first.
+            DeadlineExceededError: The deadline comes first; *what* was waited for in vain.
         """
         left = min(seconds, self.remaining())
         while left > 0:
             time.sleep(min(left, _GLANCE))
             left = min(left - _GLANCE, self.remaining())
-        self.check("waiting")
+        self.check(what, server=server)
 
     @contextmanager
     def holding(self, lock: threading.RLock, what: str, *, server: str | None = None) -> Iterator[None]:

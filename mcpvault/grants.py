@@ -228,7 +228,8 @@ class Grants:
                 if isinstance(step, ShowCode):
                     show(step)
                 else:
-                    deadline.pause(step.seconds)
+                    what = f"{client.name}: nobody has entered the code"
+                    deadline.pause(step.seconds, what, server=client.name)
                 return None
 
             tokens = drive(flow, carry_out)

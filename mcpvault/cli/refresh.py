@@ -73,7 +73,7 @@ def command(
             failures.append(error)
             facts.append({"server": name, "refreshed": False, "error": error.kind, "message": error.message})
             if not as_json:
-                output.note(f"{name}: {error.message}")
+                output.note(f"{name}: {error.message.removeprefix(f'{name}: ')}")
             continue
         told = standing.granted(tokens, time.time()) if tokens is not None else {}
         facts.append({"server": name, "refreshed": done and not dry_run, "due": done, "dry_run": dry_run, **told})

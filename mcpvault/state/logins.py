@@ -17,6 +17,8 @@ from mcpvault.state.journal import Intent
 from mcpvault.state.store import StateStore
 
 LONGEST = 3600  # seconds; nobody takes longer, and a process id may be another's by then
+MOST = 16  # of one credential; the oldest give way
+_PATIENCE = 1.0  # seconds to wait for another login that begins or ends
 _KINDS = {"program": str, "pid": int, "user": int, "host_name": str, "started": int, "token": str}
 
 
@@ -25,37 +27,53 @@ def announced(
     store: StateStore, credential: str, *, host_name: str, clock: Callable[[], float] = time.time
 ) -> Iterator[None]:
     """Say, for the time of the block, that somebody logs in. A state folder that takes nothing stops no login."""
-    from vault_schema import dump_plain
+    intent = journal.begin(None, now=clock(), host_name=host_name, before=None)
+    mine = Intent(**{name: getattr(intent, name) for name in _KINDS})
 
-    intent = journal.begin(None, now=clock(), host_name=host_name, before=None).fields()
-    told = dump_plain({name: intent[name] for name in _KINDS}).encode()
-    with suppress(PermissionsError, BusyError):
-        store.replace(_file(credential), told)
+    def say(*more: Intent) -> None:
+        with suppress(PermissionsError, BusyError), store.lock(f"login-{credential}", timeout=_PATIENCE):
+            there = _going_on(store, credential, host_name=host_name, now=clock())
+            _write(store, credential, [*(other for other in there if other != mine), *more])
+
+    say(mine)
     try:
         yield
     finally:
-        with suppress(PermissionsError, BusyError):
-            if store.read(_file(credential)) == told:  # else another login has begun since
-                store.replace(_file(credential), b"")
+        say()
 
 
 def in_progress(store: StateStore, credential: str, *, host_name: str, now: float) -> Intent | None:
     """
-    Return who logs in just now, or None.
+    Return who logs in just now, the latest of several, or None.
 
     Raises:
         PermissionsError: The state folder must not be believed.
     """
+    return max(_going_on(store, credential, host_name=host_name, now=now), key=lambda each: each.started, default=None)
+
+
+def _going_on(store: StateStore, credential: str, *, host_name: str, now: float) -> list[Intent]:
+    """Return the logins that were announced and can still go on; a damaged file announces none."""
     data = store.read(_file(credential))
     try:
-        told = tomllib.loads(data.decode()) if data else {}
+        told = tomllib.loads(data.decode()).get("login") if data else None
     except (ValueError, RecursionError):
-        return None
-    if {name: type(value) for name, value in told.items()} != _KINDS:
-        return None
-    intent = Intent(**told)
-    recent = 0 <= now - intent.started < LONGEST
-    return intent if recent and (intent.host_name != host_name or journal.lives(intent.pid)) else None
+        return []
+    sound = [each for each in told if _is_sound(each)] if isinstance(told, list) else []
+    logins = [Intent(**each) for each in sound]
+    recent = [each for each in logins if 0 <= now - each.started < LONGEST]
+    return [each for each in recent if each.host_name != host_name or journal.lives(each.pid)]
+
+
+def _is_sound(told: object) -> bool:
+    return isinstance(told, dict) and {name: type(value) for name, value in told.items()} == _KINDS
+
+
+def _write(store: StateStore, credential: str, logins: list[Intent]) -> None:
+    from vault_schema import dump_plain
+
+    tables = [{name: getattr(each, name) for name in _KINDS} for each in logins[-MOST:]]
+    store.replace(_file(credential), dump_plain({"login": tables}).encode() if tables else b"")
 
 
 def _file(credential: str) -> str:

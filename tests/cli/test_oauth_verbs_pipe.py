@@ -1,4 +1,4 @@
-"""``login --method paste`` where stdin is a pipe: a line is awaited as long as the login may take."""
+"""Logins without a terminal: a line of a pipe, or a code, is awaited as long as the login may take."""
 
 from __future__ import annotations
 
@@ -44,3 +44,16 @@ def test_addresses_come_through_a_pipe(house: OAuthHouse) -> None:
         process.stdin.write(f"https://example.com/?code=a&state=b\n{house.issuer.follow(address_in(shown))}\n")
         assert "does not belong to this login" in process.stderr.read()
         assert 0 == process.wait(LONGEST)
+
+
+def test_a_code_that_nobody_enters_is_told_by_name(house: OAuthHouse) -> None:
+    """The deadline of a device login says of which server, and what was waited for."""
+    house.issuer.policy.device_interval = 1
+    done = house.run("login", "demo", "--method", "device", "--timeout", "1.5", code=4)
+    assert "demo: nobody has entered the code: no answer within 1.5 s" in done.stderr
+
+
+def test_a_refresh_that_fails_names_its_entry_once(house: OAuthHouse) -> None:
+    """Messages begin with the entry's name already."""
+    said = house.run("refresh", "demo", code=3).stderr
+    assert said.startswith("demo: nobody has logged in\n")
