@@ -48,20 +48,27 @@ def loaded(path: Path) -> Mapping[str, Any]:
     Raises:
         ConfigurationError: It cannot be read, or is something else.
     """
-    problem = ""
+    read = _read(path)
+    if isinstance(read, str):
+        raise ConfigurationError(f"{path}: {read}")
+    return read
+
+
+def _read(path: Path) -> Mapping[str, Any] | str:
+    """Return the object, or what is wrong instead of raising, for the frames here hold the text."""
     try:
-        shape = sheltered(json.loads(path.read_text("utf-8")))
+        shape = json.loads(path.read_text("utf-8"))
+        return sheltered(shape) if isinstance(shape, dict) else "expected an object"
     except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
+        return f"cannot be read: {error.strerror}"
     except json.JSONDecodeError as error:
-        problem = f"is not JSON (line {error.lineno})"
+        return f"is not JSON (line {error.lineno})"
     except UnicodeDecodeError:
-        problem = "is not UTF-8"
-    else:
-        if isinstance(shape, dict):
-            return shape
-        problem = "expected an object"
-    raise ConfigurationError(f"{path}: {problem}")
+        return "is not UTF-8"
+    except ValueError:
+        return "holds a number that is too long"
+    except RecursionError:
+        return "is nested too deeply"
 
 
 def sheltered(value: Any, *, secret: bool = False) -> Any:

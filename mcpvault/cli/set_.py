@@ -224,7 +224,7 @@ def typed(field: str, text: str) -> object:
     if spec.type == "texts":
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return value

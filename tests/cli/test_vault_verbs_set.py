@@ -154,6 +154,11 @@ def test_a_credential_makes_its_kind(home: Home) -> None:
     assert SECRET == revealed(home, "open", "auth.token")
 
 
+def test_endless_nesting_is_no_list_of_texts(home: Home) -> None:
+    """A hundred thousand brackets are refused as any other text that is no list."""
+    assert "expected a JSON list of texts" in home.run("set", "local", "args", "[" * 100_000, code=2).stderr
+
+
 def test_a_field_is_removed(home: Home) -> None:
     """``--unset`` removes a field, and the table that it leaves empty."""
     home.run("set", "open", "note", "--unset")

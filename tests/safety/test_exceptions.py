@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from walking import findings
 
 import mcpvault
-from mcpvault.errors import McpVaultError
+from mcpvault.errors import ConfigurationError, McpVaultError
 from mcpvault.testing import FakeMcpServer
 
 TOKEN = "token-Yd63kWq90ZmHr2Xc-and-more"
@@ -70,5 +71,30 @@ def test_a_failure_before_sending_holds_nothing(fail: Callable[[], object]) -> N
     """Refusals of ours are as clean as failures of the network."""
     with pytest.raises(McpVaultError) as caught:
         fail()
+
+    assert [] == findings(caught.value, TOKEN)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        '{"mcpServers": {"a": {"url": "https://h/m", "authToken": "%s", "timeout": ' + "9" * 5000 + "}}}",
+        '{"mcpServers": {"a": {"url": "https://h/m", "authToken": "%s", "x": ' + "[" * 100_000 + "}}}",
+        '{"mcpServers": {"a": {"url": "https://h/m", "authToken": "%s"',
+        '{"mcpServers": {"a": {"url": "https://h/m", "authToken": "%s\udcff"}}}',
+        '["%s"]',
+        '"%s"',
+    ],
+    ids=["long-number", "deep", "cut-off", "not-utf8", "list", "text"],
+)
+def test_a_file_that_cannot_be_used_holds_nothing(tmp_path: Path, file: str) -> None:
+    """Whatever is wrong with a JSON file of servers, the refusal names the file and carries none of its text."""
+    path = tmp_path / "servers.json"
+    path.write_text(file.replace("%s", TOKEN), "utf-8", "surrogateescape")
+
+    with pytest.raises(
+        ConfigurationError, match=r"servers\.json: (is not|is nested|holds a number|expected)"
+    ) as caught:
+        mcpvault.MCPClient(path)
 
     assert [] == findings(caught.value, TOKEN)
