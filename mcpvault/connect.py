@@ -20,7 +20,7 @@ import sys
 import time
 import types
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -199,9 +199,9 @@ class Vault:
         """Edit the vault; see ``mcpvault.vault.change.Change``."""
         return self.file.change(dry_run=True) if dry_run else self.audit.of_change(self.file.change())
 
-    def resolve(self, name: str, *, stage: Stage = "current") -> Concrete:
+    def resolve(self, name: str, *, stage: Stage = "current", without: Collection[str] = ()) -> Concrete:
         """
-        Return the entry *name* with its references filled in and its secrets open, the rotated one at *stage*.
+        Return the entry *name*, its references filled in and its secrets open; *stage*, *without*: ``entries.resolve``.
 
         Raises:
             UnknownServerError: There is none.
@@ -211,7 +211,7 @@ class Vault:
         opened: dict[str, Secret] = {}
         with self.audit.watching("resolve", server=name, secrets=opened):
             around: Any = {"env": self.env, "credentials_dir": self.places.credentials_dir, "opened": opened}
-            return entries.resolve(self.file, name, stage=stage, **around)
+            return entries.resolve(self.file, name, stage=stage, without=without, **around)
 
     def session(
         self,
@@ -249,15 +249,15 @@ class Vault:
 
         return SessionPool(self.session(name, **options), size=size, deadline=deadline)
 
-    def authorization(self, name: str) -> EntryAuthorization:
+    def authorization(self, name: str, *, without: Collection[str] = ()) -> EntryAuthorization:
         """
-        Return what can be asked and done about the grant of the OAuth entry *name*.
+        Return what can be asked and done about the grant of the OAuth entry *name*; *without* as for ``resolve``.
 
         Raises:
             UnknownServerError, UnresolvedReferenceError, BindingMismatchError: As ``resolve``.
             ConfigurationError: The entry's credential is static.
         """
-        return self._authorization(self.resolve(name))
+        return self._authorization(self.resolve(name, without=without))
 
     def requests_session(self, name: str, *, auth: Auth | None = None) -> GuardedSession:
         """

@@ -8,7 +8,7 @@ Decides what each kind of entry becomes. Leaves where the values come from to
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -67,11 +67,13 @@ def resolve(
     credentials_dir: Path | None,
     stage: Stage = "current",
     opened: dict[str, Secret] | None = None,
+    without: Collection[str] = (),
 ) -> Concrete:
     """
     Return the entry *name* of an open vault, made concrete: the secret that is rotated at *stage*.
 
-    *opened* gets what was unsealed for it, by field.
+    *opened* gets what was unsealed for it, by field; the fields of ``auth`` in *without* are neither opened nor looked
+    up.
 
     Raises:
         UnresolvedReferenceError: References have no value; all of the entry's are named at once.
@@ -80,6 +82,8 @@ def resolve(
     """
     resolver = resolver_of(vault, name, env=env, credentials_dir=credentials_dir)
     entry = vault.entry(name)
+    if without:
+        entry = entry.replaced(auth=entry.auth.replaced(**dict.fromkeys(without)))
     seen = {} if opened is None else opened
 
     def unseal(path: str) -> Secret:
@@ -221,6 +225,7 @@ def concrete(entry: ServerEntry, resolver: Callable[[], Resolver], *, unseal: Ca
     )
 
 
+PRESENTED = ("assertion", "subject_token", "idp_client_secret")  # what a grant is asked for with, and for nothing else
 _OAUTH_SECRETS = ("client_secret", "private_key", "assertion", "idp_client_secret", "subject_token")
 
 

@@ -25,7 +25,9 @@ def command(server: str, timeout: float | None, dry_run: bool, as_json: bool) ->
 
     The entry and its registration stay. What could not be revoked is reported, and forgotten all the same.
     """
-    authorization = app.open_vault().authorization(server)
+    from mcpvault.entries import PRESENTED
+
+    authorization = app.open_vault().authorization(server, without=PRESENTED)
     outcomes = authorization.logout(timeout=timeout or 30.0, dry_run=dry_run)
     told = [f"{each.token}: {each.outcome}" for each in outcomes] or ["there was no grant"]
     output.say(

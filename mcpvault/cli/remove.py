@@ -100,6 +100,8 @@ def told(tokens: list[dict[str, str]]) -> list[str]:
 
 def _grants(vault: Vault, names: Collection[str]) -> Iterator[EntryAuthorization]:
     """Yield the authorization of each grant that no entry is left to use."""
+    from mcpvault.entries import PRESENTED
+
     used = {vault.entry(name).credential or name for name in vault.names() if name not in names}
     for name in names:
         entry = vault.entry(name)
@@ -108,7 +110,7 @@ def _grants(vault: Vault, names: Collection[str]) -> Iterator[EntryAuthorization
             continue
         used.add(credential)
         try:
-            authorization = vault.authorization(name)
+            authorization = vault.authorization(name, without=PRESENTED)
             if authorization.has_grant():
                 yield authorization
         except McpVaultError as error:

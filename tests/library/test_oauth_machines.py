@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -274,6 +275,24 @@ def test_a_reference_that_has_gone_is_named_when_it_is_needed(house: House) -> N
     house.issuer.ledger.revoke_client("job-1")
     with pytest.raises(UnresolvedReferenceError, match="CI_JWT"):
         session.list_tools()
+
+
+@pytest.mark.parametrize("verb", [("logout", "x"), ("remove", "x", "--yes")], ids=["logout", "remove"])
+def test_a_grant_is_given_back_without_what_it_was_asked_for_with(house: House, verb: tuple[str, ...]) -> None:
+    """The workload's JWT has gone with its job: its token is revoked all the same."""
+    key = SigningKey("ES256")
+    house.issuer.trust("https://ci.example", key.jwk)
+    house.env["CI_JWT"] = workload(house, key, 1)
+    house.add(kind="jwt_bearer", issuer=house.issuer.issuer, assertion="${env:CI_JWT}")
+    house.session().list_tools()
+    del house.env["CI_JWT"]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "mcpvault", *verb], env=house.env, capture_output=True, text=True, timeout=60
+    )
+
+    assert (0, True) == (done.returncode, "access_token: " in done.stdout), done.stdout + done.stderr
+    assert 1 == len(house.issuer.called("revoke"))
 
 
 def test_a_refused_assertion_is_sent_once(house: House) -> None:
