@@ -2,7 +2,8 @@
 A vault in an editor: sealed values as placeholders, and back.
 
 No secret is ever decrypted into an editor. An unchanged placeholder keeps its ciphertext
-byte for byte; new text in a secret field is sealed; a moved placeholder is refused.
+byte for byte; new text in a secret field is sealed; a moved placeholder is refused, and so is
+what resembles one: sealed, it would take the place of the secret.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import copy
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from mcpvault.errors import ConfigurationError, VaultFormatError
@@ -20,9 +22,11 @@ from mcpvault.vault.change import Change
 from mcpvault.vault.run_variables import check_run_env
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import SchemaError, binding_for, is_secret, new_text, rewrite, spec_for
-from vault_schema.forms import has_reference
+from vault_schema.forms import has_reference, without_references
 
 _PLACEHOLDER = re.compile(r"<sealed (?:[0-9a-f]{8}|damaged)>")
+_LIKE_ONE = re.compile(r"\W*sealed\b", re.IGNORECASE)
+_LONGEST_LIKE_ONE = 40  # characters; a longer text is never so close to a placeholder
 _LINE = re.compile(r" \(at (line \d+), column \d+\)\Z")
 
 
@@ -110,9 +114,11 @@ def _carry(change: Change, name: str, table: dict[str, Any]) -> None:
             if not current or placeholder(vault, name, field, current[0]) != value:
                 raise _misplaced(name, field, found[0])
             holder[leaf] = copy.deepcopy(versions)
-        elif (is_secret(field) or field in kept) and value and not has_reference(value):
-            fresh.append((field, Secret(value)))
-            del holder[leaf]
+        elif (is_secret(field) or field in kept) and value:
+            _check_no_remnant(vault, name, field, value, kept=field in kept)
+            if not has_reference(value):
+                fresh.append((field, Secret(value)))
+                del holder[leaf]
     if (stray := _PLACEHOLDER.search(repr(table))) is not None:
         raise _misplaced(name, "", stray[0])
     moved: list[str] = []
@@ -134,6 +140,35 @@ def _carry(change: Change, name: str, table: dict[str, Any]) -> None:
     change.replace_server(name, table, keep=[field for field, _ in fresh if field in kept and field not in moved])
     for field, secret in fresh:
         change.set_secret(name, field, secret)
+
+
+def _check_no_remnant(vault: VaultFile, name: str, field: str, value: str, *, kept: bool) -> None:
+    """Refuse what an editor has made of a placeholder; it is not quoted, for it may be a secret after all."""
+    text = without_references(value).strip()
+    if _LIKE_ONE.match(text) is None and (
+        len(text) > _LONGEST_LIKE_ONE or not get_close_matches(text.lower(), _handed_out(vault), n=1, cutoff=0.6)
+    ):
+        return
+    way = f"a secret that looks so: mcpvault set {name} {field} --stdin"
+    if kept:
+        versions: Any = vault.document.tree["servers"][name]
+        for part in field.split(".", 1):
+            versions = versions[part]
+        [current] = (version for version in versions if version["stage"] == "current")
+        way = f"{placeholder(vault, name, field, current)} keeps the secret; {way}"
+    raise ConfigurationError(
+        f"servers.{name}.{field}: resembles a placeholder, and is none that was shown there", hint=way, server=name
+    )
+
+
+def _handed_out(vault: VaultFile) -> set[str]:
+    found = set()
+    for name in vault.document.server_names:
+        shown = _shown(vault, name)
+        for field in vault.sealed_fields(name):
+            table, _, leaf = field.partition(".")
+            found.add(shown[table][leaf])
+    return found
 
 
 def _misplaced(name: str, field: str, shown: str) -> ConfigurationError:

@@ -44,6 +44,51 @@ def test_an_altered_placeholder_is_refused(made: Made, change: Typing) -> None:
     assert "Bearer" not in error.message
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.replace("sealed", "sealde"),
+        lambda p: p.replace("sealed", "Sealed"),
+        lambda p: p.replace("<sealed ", "<sealed"),
+        lambda p: p.replace("<sealed", "<s\u0435aled"),
+        lambda p: p[:-2] + ">",
+        lambda p: p[:-1],
+        lambda p: p[1:],
+        lambda p: p.strip("<>").removeprefix("sealed "),
+        lambda p: f"Bearer {p[:-1]}",
+        lambda p: p.upper(),
+        lambda _: "<sealed>",
+        lambda p: p.replace("sealed", "sealde") + "${env:REST}",
+    ],
+)
+def test_what_is_left_of_a_placeholder_is_no_secret(made: Made, change: Typing) -> None:
+    """A damaged placeholder would replace the secret by itself: it is refused, and the right one named."""
+    remnant = change(shown(made))
+    error = refused(made, put(shown(made), remnant), ConfigurationError, "web")
+
+    assert "servers.web.auth.token: resembles a placeholder, and is none that was shown there" == error.message
+    assert (error.hint or "").startswith(f"{shown(made)} keeps the secret; ")
+
+
+def test_what_is_left_of_a_placeholder_is_no_secret_elsewhere(made: Made) -> None:
+    """Moved and damaged, into an entry that had none, it is refused as well."""
+    remnant = shown(made).replace("sealed", "seled")
+    text = f'\n[servers.new]\nurl = "https://mcp.example.com/mcp"\n[servers.new.auth]\ntoken = "{remnant}"\n'
+
+    error = refused(made, lambda typed: typed + text, ConfigurationError)
+
+    assert "servers.new.auth.token: resembles a placeholder" in error.message
+    assert "mcpvault set new auth.token --stdin" in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    "secret", ["deadbeef", "unsealed-9c1f2a7b", "9c1f2a7b9c1f2a7b", "<a> b", "s", "ghp_sealed0123456789"]
+)
+def test_a_secret_of_any_other_look_is_sealed(made: Made, secret: str) -> None:
+    """Short ones, hexadecimal ones and those in brackets resemble no placeholder."""
+    assert Secret(secret) == edited(made, put(shown(made), secret), "web").secret("web", "auth.token")
+
+
 def test_a_moved_url_keeps_no_secret(made: Made) -> None:
     """Another origin needs a decision that an editor does not ask for."""
     error = refused(made, put("https://mcp.example.com/mcp", "https://evil.example/mcp"), ConfigurationError)
