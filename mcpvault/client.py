@@ -212,6 +212,20 @@ def _values(resolver: Resolver, path: str, held: object) -> dict[str, Secret]:
     return {key: each for key, each in found.items() if each is not None}
 
 
+def _token(resolver: Resolver, entry: Mapping[str, Any], key: str) -> Secret | None:
+    """Return the token; None where none is given. An empty one never means none."""
+    if entry.get(key) is None:
+        return None
+    token = _value(resolver, key, entry[key])
+    if token is not None and not token:
+        raise ConfigurationError(
+            f"{resolver.where}.{key}: is empty",
+            hint="is the variable set that it comes from? to send no token, leave it out",
+            server=resolver.server,
+        )
+    return token
+
+
 def _timeout(entry: Mapping[str, Any], where: str) -> Timeout:
     seconds = entry.get("timeout")
     if seconds is None:
@@ -229,8 +243,7 @@ def _http(name: str, entry: Mapping[str, Any], resolver: Resolver) -> Concrete:
         raise ConfigurationError(
             f"{where}.transport: {transport!r} is not supported", hint="use 'http', 'sse' or 'auto'", server=name
         )
-    token = _value(resolver, "authToken", entry["authToken"]) if entry.get("authToken") else None
-    other = _value(resolver, "auth_token", entry["auth_token"]) if entry.get("auth_token") else None
+    token, other = (_token(resolver, entry, key) for key in ("authToken", "auth_token"))
     url = _value(resolver, "url", entry.get("url", ""))
     headers = _values(resolver, "headers", entry.get("headers", {}))
     told = mcp_use.said_of_oauth(name, entry, resolver)
@@ -249,7 +262,7 @@ def _http(name: str, entry: Mapping[str, Any], resolver: Resolver) -> Concrete:
         raise ConfigurationError(f"{where}.url: {problem}", server=name)
     for header, held in headers.items():
         check_header(header, held)
-    made = credentials.bearer(token, origin=origin) if token else Credential(kind="none", origin=origin)
+    made = credentials.bearer(token, origin=origin) if token is not None else Credential(kind="none", origin=origin)
     return Concrete(
         name=name,
         kind="http",

@@ -54,7 +54,7 @@ class HttpConnector(_Connector):
 
     Args:
         url: The MCP endpoint.
-        auth_token: A bearer token, as text, ``Secret`` or ``${NAME}``.
+        auth_token: A bearer token, as text, ``Secret`` or ``${NAME}``; None for none, an empty one is refused.
         headers: Further headers.
         auth: A ``requests`` authentication or an ``OAuthProvider``, instead of a token.
         oauth: As in an entry of ``MCPClient``; ``True`` if there is nothing to say about it.

@@ -100,7 +100,7 @@ def said_of_oauth(name: str, entry: Mapping[str, Any], resolver: Resolver) -> di
         if said is not None:
             raise ConfigurationError(f"{where}: auth is a table as well", hint="keep one of them", server=name)
         auth, said = None, auth
-    static = [key for key in ("authToken", "auth_token") if entry.get(key)]
+    static = [key for key in ("authToken", "auth_token") if entry.get(key) is not None]
     if auth is not None and not hasattr(auth, "redirect_uri"):
         static.append("auth")
     if said is False or (said is None and (static or (auth is None and not beside))):
@@ -182,6 +182,9 @@ def _in_our_words(told: Mapping[str, Any], where: str, name: str) -> dict[str, A
 def _judge(table: Mapping[str, Any], origin: str, where: str, name: str) -> None:
     """Judge the table as a vault's, with a reference in the place of each secret."""
     problem: ConfigurationError | None = None
+    for key in _SECRET & table.keys():
+        if not table[key]:
+            raise ConfigurationError(f"{where}.{camel(key)}: is empty", hint="leave it out, or fill it in", server=name)
     shown = {key: "${env:SECRET}" if key in _SECRET else value for key, value in table.items()}
     try:
         judge({"server": {"url": f"{origin}/", "auth": shown}}, 1)

@@ -169,6 +169,10 @@ def test_a_machine_needs_no_vault_either(
         ({"oauth": {"loginMethod": "telepathy"}}, r"oauth.loginMethod: "),
         ({"oauth": {"useRedirectFlow": "no"}}, r"oauth.useRedirectFlow: expected true or false"),
         ({"oauth": {"scope": 7}}, r"oauth.scope: expected text"),
+        (
+            {"oauth": {**SPELLINGS["camel"], "issuer": "https://i.example", "clientSecret": ""}},
+            r"clientSecret: is empty",
+        ),
         ({"oauth": {"kind": "bearer"}}, r"oauth"),
         ({"oauth": {"persist": "all"}}, r"oauth.persist: unknown key"),
     ],

@@ -115,6 +115,33 @@ def test_s27_a_missing_variable_is_an_error_and_never_no_token(server: FakeMcpSe
     assert [] == server.requests
 
 
+@pytest.mark.parametrize("key", ["authToken", "auth_token"])
+@pytest.mark.parametrize("said", ["", "${API_KEY:-}"])
+def test_s27_an_empty_token_is_an_error_and_never_no_token(server: FakeMcpServer, key: str, said: str) -> None:
+    """The common ``os.environ.get("T", "")`` is refused by the setting's name, beside a good token as well."""
+    for entry in ({key: said}, {"authToken": TOKEN, "auth_token": TOKEN, key: said}):
+        with pytest.raises(ConfigurationError, match=rf"mcpServers.x.{key}: is empty") as caught:
+            MCPClient({"mcpServers": {"x": {"url": server.url, **entry}}}, env={})
+        assert 8 == caught.value.exit_code
+    with pytest.raises(ConfigurationError, match="auth_token: is empty"):
+        HttpConnector(server.url, auth_token=said)
+
+    assert [] == server.requests
+
+
+def test_s27_no_token_is_said_by_none() -> None:
+    """None, JSON's null and a variable that may be missing send no credential."""
+    with FakeMcpServer() as open_server:
+        for entry in ({"authToken": None}, {"auth_token": "${API_KEY?}"}, {}):
+            with MCPClient({"mcpServers": {"x": {"url": open_server.url, **entry}}}, env={}) as client:
+                assert client.session("x").list_tools()
+        with HttpConnector(open_server.url, auth_token=None) as connector:
+            assert connector.session().list_tools()
+
+        assert open_server.requests
+        assert not [each for each in open_server.requests if "authorization" in each.headers]
+
+
 def test_s29_s30_a_client_from_a_file(server: FakeMcpServer, tmp_path: Path) -> None:
     """The path of a JSON file stands for its content."""
     path = tmp_path / "mcp-config.json"
