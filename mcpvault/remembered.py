@@ -157,7 +157,7 @@ class Remembered:
 
     def _now_at(self, server: AuthorizationServer, renewed: TokenRecord, deadline: Deadline) -> TokenRecord:
         """Keep where the token endpoint is now; what is not kept is found again."""
-        with suppress(BusyError, PermissionsError), self.store.exclusive(timeout=deadline.remaining()):
+        with suppress(BusyError, PermissionsError), self.store.exclusive(timeout=min(1.0, deadline.remaining())):
             record = self.store.read()
             if record is not None and record.generation == renewed.generation and record.issuer == server.issuer:
                 renewed = record.replaced(server=server)

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mcpvault.deadline import Deadline
 from mcpvault.errors import LoginNeededError, McpVaultError, TransportError
 from mcpvault.state import brake
 from mcpvault.state.flight import LOG, Flight
@@ -107,23 +108,24 @@ class Refresh(Flight):
                 return record
         return settled
 
-    def _redeemed(self, record: TokenRecord, *, again: bool) -> TokenRecord:
+    def _redeemed(self, record: TokenRecord, *, again: bool, deadline: Deadline | None = None) -> TokenRecord:
         with interrupts_held():
-            outcome = self._once(record, again=again)
-        return outcome if outcome.status == "ok" else self._redeemed(outcome, again=True)
+            outcome = self._once(record, again=again, deadline=deadline or self.deadline)
+        # At once means within the server's grace, which does not wait for the next caller: this one's time may be over.
+        return outcome if outcome.status == "ok" else self._redeemed(outcome, again=True, deadline=Deadline(None))
 
-    def _once(self, record: TokenRecord, *, again: bool) -> TokenRecord:
+    def _once(self, record: TokenRecord, *, again: bool, deadline: Deadline) -> TokenRecord:
         """Redeem the token, and write down what came of it; ambiguous: it is to be redeemed at once once more."""
         more = ", with the same token once more" if again else ""
         LOG.info("%s: refreshing generation %d%s", self.store.server, record.generation, more)
-        how: Any = {"again": again, "clock": self.clock, "deadline": self.deadline}
+        how: Any = {"again": again, "clock": self.clock, "deadline": deadline}
         redeemed = redeem(self.store, record, self.exchange, **how)
         if redeemed.failure is None:
             return self._concluded(redeemed.record)
         if self.exchange.was_sent(redeemed.failure):
             LOG.warning("%s: the answer to the refresh was lost: %s", self.store.server, redeemed.failure.message)
             return self._unknown(redeemed.record, redeemed.failure, "lost", at_once=True)
-        if isinstance(redeemed.failure, TransportError) and not self.deadline.expired():
+        if isinstance(redeemed.failure, TransportError) and not deadline.expired():
             raise self._failed(record, redeemed.failure)
         self.store.write(record)  # nothing was sent, and it is no trouble of the server's
         raise redeemed.failure

@@ -210,6 +210,25 @@ def test_hurry_is_no_trouble_of_the_server(house: House) -> None:
     assert "access-0002-token" == access(house.current())
 
 
+def test_a_lost_answer_is_made_up_for_although_the_caller_is_late(house: House) -> None:
+    """The server's grace waits for no next caller: the token is redeemed at once once more, with time of its own."""
+    mine = Deadline(60)
+    left = []
+    exchange = house.server.exchange()
+
+    def watch(record: TokenRecord, deadline: Deadline) -> object:
+        left.append(deadline.remaining())
+        if len(left) == 1:
+            mine.end()
+        return exchange.redeem(record, deadline)
+
+    house.server.script, house.server.grace = ["lose"], True
+    house.clock.move(LIFE + 1)
+    record = current(house.store, exchange.replaced(redeem=watch), deadline=mine, clock=house.clock)
+    assert "access-0003-token" == access(record)
+    assert 15 < left[1] <= 20
+
+
 def test_state_that_cannot_be_written_sends_nothing(house: House) -> None:
     """Without a journal no token leaves; the one that still works is used."""
     house.place.chmod(0o755)  # open to others: refused
