@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from mcpvault.errors import McpVaultError
 from mcpvault.state.anchor import FileAnchor
 from mcpvault.state.audit_lines import Known
-from mcpvault.vault import epochs, unlock
+from mcpvault.vault import unlock
 from mcpvault.vault.state_sealing import audit_macs
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class LogKeys:
     """
 
     def __init__(self, state: StateStore, file: VaultFile) -> None:
-        self._anchor = FileAnchor(state)
+        # The one that the vault was opened with has read the file already.
+        self._anchor = file.anchor if isinstance(file.anchor, FileAnchor) else FileAnchor(state)
         self._file = file
         self._made: dict[bytes, Macs] = {}
         self._kept: tuple[Document, list[bytes]] | None = None
@@ -60,12 +61,12 @@ class LogKeys:
             return True
         document = self._file.document
         if self._kept is None or self._kept[0] is not document:
-            self._kept = document, [key for epoch in self._epochs()[1:] for key in epochs.keys_of(self._file, epoch)]
+            self._kept = document, [key for epoch in self._epochs()[1:] for key in self._keys_of(epoch)]
         return any(hmac.compare_digest(self._macs(key)[0](body).encode(), mac.encode()) for key in self._kept[1])
 
     def of_end(self, body: bytes, epoch: int) -> Sequence[str]:
         """Return the ``mac`` of an end under each key that the vault keeps of *epoch*."""
-        return [self._macs(key)[1](body) for key in epochs.keys_of(self._file, epoch)]
+        return [self._macs(key)[1](body) for key in self._keys_of(epoch)]
 
     @property
     def lost(self) -> bool:
@@ -81,7 +82,7 @@ class LogKeys:
     def remember(self, known: Known) -> None:
         """Let the host's anchor say so; where it cannot be written, the next process tries again."""
         with suppress(McpVaultError):
-            self._anchor.note(self._file.slot.id, unlock.log_record(self._file.keys, *known))
+            self._anchor.note(self._file.slot.id, unlock.log_record(self._file.keys, known.log, known.epoch))
         self._known = known
 
     @cached_property
@@ -91,6 +92,13 @@ class LogKeys:
             record = self._anchor.seen(self._file.slot.id)
         found = unlock.log_in(self._file.keys, record) if record is not None else None
         return Known(*found) if found is not None else None
+
+    def _keys_of(self, epoch: int) -> Sequence[bytes]:
+        if epoch == self.epoch:
+            return [self._file.keys.vault_key]
+        from mcpvault.vault import epochs
+
+        return epochs.keys_of(self._file, epoch)
 
     def _epochs(self) -> Sequence[int]:
         header = self._file.document.header

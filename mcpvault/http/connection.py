@@ -18,7 +18,6 @@ from urllib3._collections import HTTPHeaderDict
 from urllib3.connection import HTTPConnection
 from urllib3.util.ssltransport import SSLTransport
 
-from mcpvault.http.resolution import is_address, resolve
 from mcpvault.http.response import GuardedResponse
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ def dial(host: str, port: int, allowance: Allowance, refuses: Callable[[str], Mc
         OSError: Name resolution failed, or no address answered: the last one's error.
         RefusedAddress: There are addresses, and none is allowed.
     """
-    found = resolve(host, port, allowance.step())
+    found = _addresses_of(host, port, allowance.step())
     refusals = [refuses(str(address[0])) for *_, address in found]
     allowed = [entry for entry, refusal in zip(found, refusals, strict=True) if refusal is None]
     if not allowed and (refusal := next(filter(None, refusals), None)):
@@ -139,6 +138,20 @@ def dial(host: str, port: int, allowance: Allowance, refuses: Callable[[str], Mc
             connection.allowance = allowance
             return connection
     raise last
+
+
+def _addresses_of(host: str, port: int, seconds: float | None) -> list[Any]:
+    """Return what ``socket.getaddrinfo`` returns for a stream; only names take time."""
+    if seconds is None or _is_address(host):
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    from mcpvault.http.resolution import resolve
+
+    return resolve(host, port, seconds)
+
+
+def _is_address(host: str) -> bool:
+    """Tell whether an origin's host is an address and not a name."""
+    return ":" in host or host.replace(".", "").isdecimal()
 
 
 class GuardedConnection(HTTPConnection):
@@ -186,7 +199,7 @@ class GuardedConnection(HTTPConnection):
         """
         limit = allowance.connecting()
         via = self._via
-        if via and is_address(self._origin[0]) and (refusal := self._refuses(self._origin[0])):
+        if via and _is_address(self._origin[0]) and (refusal := self._refuses(self._origin[0])):
             raise RefusedAddress(refusal)
         if via and self._context is not None:
             authorization = via.authorization

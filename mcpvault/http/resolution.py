@@ -10,7 +10,6 @@ at most one per name is left behind.
 from __future__ import annotations
 
 import os
-import re
 import socket
 import threading
 from typing import Any
@@ -43,22 +42,20 @@ class _Lookup(threading.Thread):
             self.ended.set()
 
 
-def resolve(host: str, port: int, seconds: float | None) -> list[Any]:
+def resolve(host: str, port: int, seconds: float) -> list[Any]:
     """
     Return what ``socket.getaddrinfo`` returns for a stream.
 
     Args:
-        host: A name or an address; addresses, which take no time, are read at once.
+        host: A name.
         port: The port, given back in every address.
-        seconds: How long the resolver may take; None for as long as it likes.
+        seconds: How long the resolver may take.
 
     Raises:
         Unresolved: It took longer.
         OSError: There is no such name, or nobody to ask.
         UnicodeError: The text cannot be a name.
     """
-    if seconds is None or is_address(host):
-        return _ask(host, port)
     key = (os.getpid(), host, port)
     lookup = _lookups.get(key)
     if lookup is None:
@@ -73,11 +70,6 @@ def resolve(host: str, port: int, seconds: float | None) -> list[Any]:
     if (error := lookup.error) is not None:
         raise type(error)(*error.args)  # each thread its own: a traceback grows where it is raised
     return lookup.found
-
-
-def is_address(host: str) -> bool:
-    """Tell whether an origin's host is an address and not a name."""
-    return re.fullmatch(r"[0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*", host) is not None
 
 
 def _ask(host: str, port: int) -> list[Any]:

@@ -12,9 +12,12 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from mcpvault.figures import finite
-from mcpvault.mcp.wire import Json
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.wire import Json
 
 _MOST = 512  # results
 _MOST_BYTES = 16 * 1024 * 1024  # of JSON, of all of them; one alone may have a quarter

@@ -14,11 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mcpvault.errors import LoginNeededError, McpVaultError, RemoteProtocolError, RpcError, UsageError
+from mcpvault.mcp import types
 from mcpvault.mcp.callbacks import NOBODY, Callbacks, LogMessage
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.era import own_meta
 from mcpvault.mcp.forks import renew_in_children
-from mcpvault.mcp.paging import all_items
 from mcpvault.mcp.standing import AuthState, Standing
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ class Conversation(Standing):
 
         def pages() -> list[Json]:
             ask = partial(self._request, method, deadline=deadline, keep=True)
-            return all_items(ask, method, key=key, required=required, server=self.name)
+            return types.all_items(ask, method, key=key, required=required, server=self.name)
 
         try:
             return pages()

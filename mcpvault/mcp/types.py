@@ -1,19 +1,27 @@
 """
-What servers offer and answer, as small typed values. ``raw`` keeps what came, unknown fields included.
+What servers offer and answer, as small typed values, and lists of them that come page by page.
 
-Spec: MCP schema 2026-07-28 and 2025-11-25.
+``raw`` keeps what came, unknown fields included.
+
+Spec: MCP schema 2026-07-28 and 2025-11-25; "Pagination"; T63.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from mcpvault.errors import RemoteProtocolError
+from mcpvault.errors import MessageTooLargeError, RemoteProtocolError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mcpvault.mcp.wire import Json
+
+MOST_PAGES = 1_000
+MOST_BYTES = 64 * 1024 * 1024  # of JSON, of all pages together, where there is more than one
 
 
 class Value:
@@ -230,6 +238,52 @@ def items(result: Json, key: str, required: str, *, method: str, server: str) ->
         if not isinstance(item, dict) or not isinstance(item.get(required), str):
             raise RemoteProtocolError(f"{method}: an item of {key!r} has no text {required!r}", server=server)
     return found
+
+
+def all_items(ask: Callable[[Json | None], Json], method: str, *, key: str, required: str, server: str) -> list[Json]:
+    """
+    Return the items of all pages of a list.
+
+    Args:
+        ask: Returns the result for the parameters of a page; None for the first one.
+        method: What is asked.
+        key: Where a result has the items.
+        required: The member that each item must have.
+        server: The entry's name, for messages.
+
+    Raises:
+        RemoteProtocolError: The pages do not end, or their cursors go in a circle.
+        MessageTooLargeError: They are too large, all together.
+    """
+    found: list[Json] = []
+    seen: set[str] = set()
+    params: Json | None = None
+    size = 0
+    for _ in range(MOST_PAGES):
+        result = ask(params)
+        page = items(result, key, required, method=method, server=server)
+        found += page
+        # "an empty string is a valid cursor": only its absence ends the list (T63).
+        cursor = result.get("nextCursor")
+        if cursor is None:
+            return found
+        if not isinstance(cursor, str) or cursor in seen:
+            raise RemoteProtocolError(f"{method}: the server's cursors go in a circle", server=server)
+        seen.add(cursor)
+        params = {"cursor": cursor}
+        size += len(cursor) + _size(page)
+        if size > MOST_BYTES:
+            raise MessageTooLargeError(
+                f"{server}: {method}: the pages have more than {MOST_BYTES} bytes, and there are more", server=server
+            )
+    raise RemoteProtocolError(f"{method}: more than {MOST_PAGES} pages", server=server)
+
+
+def _size(items: list[Json]) -> int:
+    try:
+        return len(json.dumps(items))
+    except RecursionError:  # it could be read, but not be written
+        return MOST_BYTES
 
 
 def objects(result: Json, key: str, *, method: str, server: str, optional: bool = False) -> Json:

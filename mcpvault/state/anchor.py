@@ -27,15 +27,14 @@ class FileAnchor:
 
     def __init__(self, directory: StateStore) -> None:
         self._directory = directory
+        self._read: tuple[bytes | None, dict[str, Any] | None] = (None, {})  # the file as it was last, and what it says
 
     def _records(self) -> dict[str, Any] | None:
         """Return all records, or None if the file is damaged."""
         data = self._directory.read(_ANCHOR)
-        try:
-            records = tomllib.loads(data.decode()) if data else {}
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-            return None
-        return records if all(_is_record(record) for record in records.values()) else None
+        if data != self._read[0]:
+            self._read = data, _records_in(data)
+        return self._read[1]
 
     def seen(self, slot: str) -> Mapping[str, str | int] | None:
         """
@@ -106,6 +105,14 @@ class FileAnchor:
         from vault_schema import dump_plain
 
         self._directory.replace(_ANCHOR, dump_plain(dict(records)).encode())
+
+
+def _records_in(data: bytes | None) -> dict[str, Any] | None:
+    try:
+        records = tomllib.loads(data.decode()) if data else {}
+    except (ValueError, RecursionError):
+        return None
+    return records if all(_is_record(record) for record in records.values()) else None
 
 
 def _is_record(record: object) -> bool:

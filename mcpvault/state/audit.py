@@ -26,7 +26,6 @@ from mcpvault.state.audit_lines import (
     End,
     Event,
     Head,
-    Keys,
     Known,
     believed_end,
     digest,
@@ -39,6 +38,7 @@ from mcpvault.state.audit_lines import (
 from mcpvault.state.locking import HAS_FLOCK, wait_for
 
 if TYPE_CHECKING:
+    from mcpvault.state.audit_signing import Keys
     from mcpvault.state.files import StateDirectory
 
 _HEAD_SIZE: Final = 256  # bytes
@@ -153,8 +153,8 @@ class AuditLog:
             os.pwrite(file, end_text(end, keys).ljust(_END_SIZE), 0)
         finally:
             os.close(file)
-        if keys.known() != (end.log, end.epoch):
-            keys.remember(Known(end.log, end.epoch))
+        if keys.known() != (known := Known(end.log, end.epoch)):
+            keys.remember(known)
 
     def _believed(self, folder: Path, hint: Head | None, name: str, keys: Keys) -> tuple[str, Head, list[Event]]:
         """

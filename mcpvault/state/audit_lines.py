@@ -11,10 +11,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.state.audit_signing import Keys
 
 Event = Mapping[str, Any]
 
@@ -34,7 +37,7 @@ class Head(Record):
     size: int = 0
 
 
-class End(NamedTuple):
+class End(Record):
     """Where the chain ended when somebody with the key wrote last; ``log`` names the log, ``epoch`` the key."""
 
     log: str
@@ -42,38 +45,11 @@ class End(NamedTuple):
     head: Head
 
 
-class Known(NamedTuple):
+class Known(Record):
     """What the host's anchor says: that it has this log, and that its end was last signed in this epoch."""
 
     log: str
     epoch: int
-
-
-class Keys(Protocol):
-    """What the log needs of the keys of an open vault, and of what the host remembers of the log."""
-
-    @property
-    def epoch(self) -> int:
-        """The vault's."""
-
-    def sign(self, body: bytes) -> str:
-        """Return the ``mac`` of a line."""
-
-    def proves(self, body: bytes, mac: str) -> bool:
-        """Tell whether the ``mac`` of a line was made with any key that the vault keeps."""
-
-    @property
-    def lost(self) -> bool:
-        """Whether the vault no longer keeps the key of an earlier epoch."""
-
-    def of_end(self, body: bytes, epoch: int) -> Sequence[str]:
-        """Return the ``mac`` of an end under each key that the vault keeps of *epoch*."""
-
-    def known(self, *, again: bool = False) -> Known | None:
-        """Return what the host's anchor says of the log, as it was when this process looked first, or looks *again*."""
-
-    def remember(self, known: Known) -> None:
-        """Let the host's anchor say so."""
 
 
 def digest(line: bytes) -> str:

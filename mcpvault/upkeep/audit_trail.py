@@ -9,13 +9,13 @@ Spec: SPEC §18.1.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from mcpvault.state.audit_lines import (
     END,
     HEAD,
     Chain,
     Event,
-    Keys,
     believed_end,
     event_in,
     is_segment,
@@ -24,6 +24,9 @@ from mcpvault.state.audit_lines import (
 )
 from mcpvault.state.store import StateStore
 from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.state.audit_signing import Keys
 
 
 class Fault(Record):
