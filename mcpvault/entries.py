@@ -100,7 +100,7 @@ def resolver_of(
 
     def run(words: list[str]) -> Secret:
         from mcpvault.transports.environment import IDENTITY, child_environment
-        from mcpvault.vault.references import run_command
+        from mcpvault.vault.commands import run_command
 
         wanted = IDENTITY if entry.auth.kind == "jwt_bearer" else ()
         own = {each: Secret(env[each]) for each in wanted if each in env}

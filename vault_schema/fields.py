@@ -24,7 +24,7 @@ from vault_schema.rotation_fields import ROTATION_FIELDS
 
 __all__ = [
     "AUTH_KINDS", "FIELDS", "HEADER_FIELDS", "RETIRED_FIELDS", "SLOT_FIELDS", "VERSION_FIELDS", "FieldSpec",
-    "binding_for", "is_secret", "is_sensitive_name", "looks_secret", "origin_of", "spec_for",
+    "binding_for", "is_secret", "is_sensitive_name", "is_token_for_name", "looks_secret", "origin_of", "spec_for",
 ]  # fmt: skip
 
 OAUTH_KINDS: Final = ("oauth", "client_credentials", "jwt_bearer", "id_jag")
@@ -251,6 +251,15 @@ def looks_secret(text: str) -> bool:
         if "bearer" not in lower and "basic" not in lower:
             return False
     return re.search(_SECRET_SHAPES, text) is not None
+
+
+# npm_config_registry_token: short words of small letters are a name, whatever the first one is.
+_NAME_IN_WORDS = r"[a-z]{1,12}(?:_[a-z]{1,12}){2,}\Z"
+
+
+def is_token_for_name(name: str) -> bool:
+    """Return whether *name*, given for a variable's, is a token that was taken for one (SPEC §11.3)."""
+    return looks_secret(name) and re.match(_NAME_IN_WORDS, name) is None
 
 
 def binding_for(entry: Mapping[str, Any], spec: FieldSpec) -> tuple[str, ...]:

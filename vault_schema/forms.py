@@ -192,6 +192,15 @@ def without_references(text: str) -> str:
     return re.sub(_REFERENCE, lambda found: (found[1] or "").partition(":-")[2], text.replace(_ESCAPED, ""))
 
 
+def variables_in(text: str) -> list[str]:
+    """Return what stands for a variable's name in each ``${env:NAME}`` and ``${NAME}`` of *text*, name or not."""
+    if "${" not in text:
+        return []
+    found = re.findall(_REFERENCE, text.replace(_ESCAPED, ""))
+    bodies = [inner.partition(":-")[0].removesuffix("?") for inner in found]
+    return [body.removeprefix("env:") for body in bodies if re.match(r"(?:file|cred|keyring|vault|cmd):", body) is None]
+
+
 def has_default(text: str) -> bool:
     """Return whether a reference of *text* brings a default, which would be a literal."""
     return "${" in text and any(

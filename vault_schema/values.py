@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from vault_schema.canonical import INT_MAX, INT_MIN
 from vault_schema.errors import SchemaError
-from vault_schema.fields import FieldSpec, is_sensitive_name, looks_secret, origin_of
-from vault_schema.forms import FORMS, MATCH, has_control, has_default, has_reference, without_references
+from vault_schema.fields import FieldSpec, is_sensitive_name, is_token_for_name, looks_secret, origin_of
+from vault_schema.forms import FORMS, MATCH, has_control, has_default, has_reference, variables_in, without_references
 
 # What to do with a secret that stands in clear; NAME and FIELD are filled in where they are known.
 SEAL: Final = "seal it: mcpvault set NAME FIELD --stdin, or refer to it: ${env:VARIABLE}"
@@ -91,6 +91,13 @@ def text(value: Any, spec: FieldSpec) -> None:
         raise Fault("holds a control character")
     if "${" in value and not spec.references and has_reference(value):
         raise Fault("holds a reference, which has no meaning here")
+    variables(value, SEAL if spec.bound_to else BY_REFERENCE)
+
+
+def variables(value: str, hint: str) -> None:
+    """Judge the names in references: ``${env:ghp_…}`` is a token where its variable's name was asked for."""
+    if any(map(is_token_for_name, variables_in(value))):
+        raise Fault("a reference has what looks like a secret for a name", literal=True, hint=hint)
 
 
 def integer(value: Any, spec: FieldSpec) -> None:
@@ -145,6 +152,7 @@ def url(value: Any, _: FieldSpec) -> None:
     except SchemaError as error:
         raise Fault(error.message, literal=error.literal_secret, hint=BASIC if error.literal_secret else None) from None
     if "?" in value or "${" in value:
+        variables(value, BY_REFERENCE)
         _query(value)
 
 
@@ -197,6 +205,7 @@ def extra(value: Any, depth: int) -> None:
     if kind is str:
         if looks_secret(without_references(value)):
             raise Fault("looks like a secret in clear", literal=True, hint="secrets have fields of their own")
+        variables(value, "secrets have fields of their own")
         if has_control(value):
             raise Fault("holds a control character")
     elif kind is int:

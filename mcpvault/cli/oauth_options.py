@@ -102,10 +102,9 @@ def reference(variable: str) -> str:
     Return ``${env:NAME}``.
 
     Raises:
-        UsageError: It is no name of a variable.
+        UsageError: It is no name of a variable, but its value perhaps.
     """
-    if not (variable.isidentifier() and variable.isascii()):
-        raise UsageError(f"{variable!r} is no name of a variable", hint="name it, without $ and without its value")
+    secret_input.check_name(variable)
     return f"${{env:{variable}}}"
 
 

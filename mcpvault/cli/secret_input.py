@@ -105,13 +105,34 @@ def from_descriptor(number: int) -> Secret:
     return _judged(read, f"descriptor {number}")
 
 
+def check_name(variable: str) -> None:
+    """
+    Refuse what is no name of a variable; it is quoted only where it cannot be the value.
+
+    Raises:
+        UsageError: It is none, or looks like a secret.
+    """
+    from vault_schema import is_token_for_name
+
+    if is_token_for_name(variable):
+        raise UsageError(
+            "the name of a variable was expected, and this looks like the secret itself",
+            hint="name the variable that holds it, or give the secret on stdin (--bearer-stdin, --stdin, …); "
+            "words of a command are seen by others",
+        )
+    if not (variable.isidentifier() and variable.isascii()):
+        shown = f"{variable!r} is" if len(variable) < 16 else "this is"
+        raise UsageError(f"{shown} no name of a variable", hint="name it, without $ and without its value")
+
+
 def from_variable(name: str) -> Secret:
     """
     Take a secret out of the environment, to seal it.
 
     Raises:
-        UsageError: The variable is unset or empty.
+        UsageError: The variable is unset or empty, or this is no name of one.
     """
+    check_name(name)
     if not os.environ.get(name):
         raise UsageError(f"variable {name!r} is not set")
     return Secret(os.environ[name])

@@ -2,7 +2,7 @@
 ``${…}`` references: one grammar, strict, resolved on a copy and never written back.
 
 Decides what a reference may be and where it is looked up. Leaves to ``connect`` which
-surroundings are given, and to the schema in which fields references may stand.
+surroundings are given, to the schema in which fields references may stand, and to ``commands`` how one is run.
 
 Spec: SPEC §13.
 """
@@ -15,10 +15,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from mcpvault.deadline import deadline_in
-from mcpvault.errors import ConfigurationError, DeadlineExceededError, McpVaultError, UnresolvedReferenceError
+from mcpvault.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    LiteralSecretError,
+    McpVaultError,
+    UnresolvedReferenceError,
+)
 from mcpvault.secret import Secret
 from mcpvault.vault.permissions import read_secret_file
+from vault_schema import is_token_for_name
 from vault_schema.record import Record
 
 SCHEMES = ("env", "file", "cred", "keyring", "vault", "cmd")
@@ -95,6 +101,10 @@ def _parse(inner: str, where: str) -> Reference:
     if scheme != "cmd" and body.endswith("?"):
         body, optional = body[:-1], True
     good = _fits(scheme, body) and "${" not in (default or "")
+    if scheme == "env" and is_token_for_name(body):
+        raise LiteralSecretError(
+            f"{where}: a reference has what looks like a secret for a name", hint="name the variable that holds it"
+        )
     if not good or (optional and default is not None):
         raise ConfigurationError(
             f"{where}: malformed reference ${{{scheme}:…}}",
@@ -276,45 +286,3 @@ def _keyring(body: str) -> Secret | None:
     except Exception as error:  # any backend may fail in any way
         problem = f"the OS keyring failed: {type(error).__name__}"
     raise ConfigurationError(problem)
-
-
-def run_command(words: list[str], *, env: Mapping[str, str], timeout: float = 30.0) -> Secret:
-    """
-    Run a ``${cmd:}`` reference and return its output without one trailing newline.
-
-    Args:
-        words: Program and arguments; no shell.
-        env: The child's whole environment.
-        timeout: Seconds, where nothing governs this thread that ends before.
-
-    Raises:
-        ConfigurationError: It cannot be run, failed, or took too long. Its output is not quoted.
-        DeadlineExceededError: It took longer than the deadline that governs this thread.
-    """
-    import subprocess
-
-    governing = deadline_in(None)
-    try:
-        code, output = _output_of(words, env, min(timeout, governing.remaining()))
-        if code == 0:
-            return output
-        problem = f"{words[0]!r} returned {code}"
-    except subprocess.TimeoutExpired:
-        problem = f"{words[0]!r} took longer than {timeout:g} s"
-    except UnicodeDecodeError:
-        problem = f"{words[0]!r} printed something that is not UTF-8"
-    except (OSError, ValueError) as error:
-        problem = f"{words[0]!r} cannot be run: {getattr(error, 'strerror', None) or 'it is no command line'}"
-    governing.check(repr(words[0]), sent=False)
-    raise ConfigurationError(problem)
-
-
-def _output_of(words: list[str], env: Mapping[str, str], timeout: float) -> tuple[int, Secret]:
-    """Return exit status and output; what a failing command has printed stays in this frame."""
-    import subprocess
-
-    done = subprocess.run(
-        words, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
-    )
-    printed = done.stdout.decode("utf-8") if done.returncode == 0 else ""
-    return done.returncode, Secret(printed.removesuffix("\n").removesuffix("\r"))

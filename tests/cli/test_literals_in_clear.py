@@ -10,6 +10,7 @@ import pytest
 from house import Home, new_vault
 
 LITERAL = "ghp_0aB1cD2eF3gH4iJ5kL6m"
+MACHINE = "add new https://h.example/mcp --client-credentials --client-id i --issuer https://i.example".split()
 
 
 @pytest.fixture
@@ -73,3 +74,58 @@ def test_a_literal_among_the_words_of_add(house: Home) -> None:
     said = house.refused("add", "new", "https://h.example/mcp", "--header", f"X-API-Key={LITERAL}", code=2)
     assert "mcpvault add new … --header-stdin X-API-Key" in said
     assert LITERAL not in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["add", "new", "https://h.example/mcp", "--bearer-env", LITERAL],
+        ["add", "new", "https://h.example/mcp", "--header-env", "X-API-Key=lin_api_0123456789abcdefghij"],
+        ["add", "new", "https://h.example/mcp", "--bearer-env", "sk-0123456789-abcdefghij"],
+        [*MACHINE, "--client-secret-env", "glpat-0123456789abcdefghij"],
+        ["add", "new", "--env-from", f"API_TOKEN={LITERAL}", "--", "x"],
+        ["set", "child", "env.API_TOKEN", "--env", LITERAL],
+        ["add", "new", "https://h.example/mcp", "--bearer-env", "no-known-shape-0123456789"],
+    ],
+    ids=["bearer", "header", "no identifier", "client secret", "child", "set", "no known shape"],
+)
+def test_a_token_where_a_variable_is_to_be_named(house: Home, words: list[str]) -> None:
+    """Exit 2, the file as it was, and the token is not repeated."""
+    said = house.refused(*words, code=2)
+    assert "the name of a variable" in said or "no name of a variable" in said
+    assert not [word for word in ("0123456789", LITERAL) if word in said]
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "name"),
+    [
+        ("servers.demo.headers", "X-API-Key", f"env:{LITERAL}"),
+        ("servers.demo.headers", "X-Version", LITERAL),
+        ("servers.child.env", "SETTING", f"{LITERAL}?"),
+        ("servers.child.env", "SETTING", f"env:{LITERAL}:-none"),
+        ("servers.child", "cwd", f"env:{LITERAL}"),
+        ("servers.child", "x-team", f"env:{LITERAL}"),
+        ("servers.child", "args", "env:sk-0123456789abcdefghij"),
+    ],
+)
+def test_a_token_for_a_name_in_the_file(house: Home, table: str, key: str, name: str) -> None:
+    """Exit 8 with the place, in a field of any kind, and the token is not repeated."""
+    value = f'"${{{name}}}"' if key != "args" else f'["${{{name}}}"]'
+    text = house.vault.read_text()
+    head, header, rest = text.partition(f"[{table}]\n")
+    header = header or f"\n[{table}]\n"
+    house.vault.write_text(f"{head}{header}{key} = {value}\n{rest}")
+
+    for verb in (["list"], ["show", "child"], ["doctor"], ["sign", "--yes"]):
+        done = house.run(*verb, code=8)
+        assert f"{table}.{key}" in done.stdout + done.stderr
+        assert not [word for word in ("0123456789", LITERAL) if word in done.stdout + done.stderr]
+
+
+@pytest.mark.parametrize(
+    "name", ["GITHUB_TOKEN", "lin_api_key", "npm_config_registry_token", "SK_LIVE_KEY", "sk_live_key_of_mine"]
+)
+def test_the_usual_names_of_variables(house: Home, name: str) -> None:
+    """They may be named, though some begin as tokens do."""
+    house.run("add", "new", "https://h.example/mcp", "--bearer-env", name)
+    assert f"${{env:{name}}}" == house.open().file.table("new")["auth"]["token"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from spec_bytes import Refused, b64
-from spec_text import looks_secret, references
+from spec_text import looks_secret, names_a_secret, references
 
 Check = Callable[[Any, str], None]
 
@@ -27,6 +27,7 @@ def text(value: Any, place: str) -> None:
 def ref(value: Any, place: str) -> None:
     """A text that may hold references."""
     need(type(value) is str, place, "text")
+    need(not names_a_secret(value), place, "a secret for the name of a variable", "literal")
 
 
 def clean(value: Any, place: str) -> None:

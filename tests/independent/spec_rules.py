@@ -298,6 +298,7 @@ def host(value: Any, place: str) -> None:
 def proxy(value: Any, place: str) -> None:
     """Judge the URL of a proxy."""
     matching(PROXY)(value, place)
+    ref(value, place)
     user, at, _ = re.split("[/?#]", value.partition("://")[2], maxsplit=1)[0].rpartition("@")
     need(not (at and in_clear(user).partition(":")[2]), place, "a password in clear", "literal")
 

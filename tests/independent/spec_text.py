@@ -120,6 +120,17 @@ def is_literal(text: str) -> bool:
     return bool(re.search(r"[^\s,;:&?]{16}", in_clear(text)))
 
 
+def names_a_secret(text: str) -> bool:
+    """Tell whether a reference of *text* has a token where the name of a variable belongs."""
+    for start, end in references(text):
+        body = text[start + 2 : end].removesuffix("}")
+        name = body.partition(":-")[0].removesuffix("?").removeprefix("env:")
+        other = body.startswith(("file:", "cred:", "keyring:", "vault:", "cmd:"))
+        if not other and looks_secret(name) and not re.fullmatch(r"[a-z]{1,12}(_[a-z]{1,12}){2,}", name):
+            return True
+    return False
+
+
 # URLs and origins (§11.1, §12)
 
 
@@ -156,6 +167,8 @@ def url_fault(url: str) -> tuple[str, str] | None:
             is_sensitive(name) and in_clear(value) and (not references(value) or has_default(value))
         ):
             return "literal", "a secret in the query"
+    if names_a_secret(url):
+        return "literal", "a secret for the name of a variable"
     return None
 
 

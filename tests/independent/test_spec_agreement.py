@@ -48,6 +48,16 @@ TEXTS = [
         "$${abcdefghijklmn",
     ),
     *("${env:X}abcdefghijklmnop", "${env:A:-ghp_aaaaaaaaaaaaaaaaaaaa}", "${env:npm_config_registry_of_mine}"),
+    *(
+        "${env:ghp_aaaaaaaaaaaaaaaaaaaa}",
+        "${sk-aaaaaaaaaaaaaaaaaaaa:-}",
+        "https://h/${A}/${env:ghp_aaaaaaaaaaaaaaaaaaaa?}",
+    ),
+    *(
+        "${file:/ghp_aaaaaaaaaaaaaaaaaaaa}",
+        "${env:sk_aaaaaaaaaaaa_aaa_key}",
+        "http://p:1/${env:sk_aaaaaaaaaaaaa_aaa_key}",
+    ),
     *("ghp_aaaaaaaaaaaaaaaaaaaa", "x-ghp_aaaaaaaaaaaaaaaaaaaa", "Bearer abcdefgh1234567", "bearer ${env:T}"),
     *("eyJhbGciOiJ.eyJhbGciOiJI", "-----BEGIN RSA PRIVATE KEY", "pg://u:p@h", "pg://u:${env:P}@h", "pg://u${X}:p@h"),
     *(

@@ -12,7 +12,8 @@ from reference_samples import missing, resolved
 from mcpvault.deadline import Deadline
 from mcpvault.errors import ConfigurationError, DeadlineExceededError
 from mcpvault.secret import Secret
-from mcpvault.vault.references import Resolver, Surroundings, run_command
+from mcpvault.vault.commands import run_command
+from mcpvault.vault.references import Resolver, Surroundings
 
 
 def run(words: list[str]) -> Secret:
