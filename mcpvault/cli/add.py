@@ -106,6 +106,7 @@ def command(
     put(vault, name, entry, wanted, dry_run=dry_run)
     if entry.get("url", "").lower().startswith("http:") and not entry.get("allow_http"):
         _warn_of_http(entry["url"])
+    secret_input.warn_of_arguments(name, entry.get("args", ()))
     auth = entry.get("auth", {})
     if "${cmd:" in str(auth.get("assertion")) and not vault.document.header.allow_commands:
         output.warn("this vault runs no commands: set allow_commands = true below [vault], then: mcpvault sign")

@@ -101,6 +101,7 @@ def connect(
         wanted["auth.token"] = partial(_token, auth)
     vault = app.open_vault()
     put(vault, name, entry, wanted, dry_run=dry_run)
+    secret_input.warn_of_arguments(name, entry.get("args", ()))
     if not dry_run:
         activate(vault.state, name)
     output.say(

@@ -72,11 +72,11 @@ def command(
 
 
 def _here(names: Sequence[str], *, offline: bool, timeout: float, ask: bool = True) -> list[Finding]:
-    from mcpvault.interop.literals import shows_secret
+    from mcpvault.interop.literals import in_arguments, shows_secret
     from mcpvault.upkeep.doctor import examine
 
     prompt = app.ask_secret if ask and app.on_terminal() else None
-    around: Any = {"names": names, "offline": offline, "timeout": timeout}
+    around: Any = {"names": names, "offline": offline, "timeout": timeout, "in_arguments": in_arguments}
     return list(examine(app.vault_path(), env=os.environ, prompt=prompt, shows_secret=shows_secret, **around))
 
 

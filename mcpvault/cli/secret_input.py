@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mcpvault.cli import app
+from mcpvault.cli import app, output
 from mcpvault.errors import UsageError
 from mcpvault.secret import Secret
 
@@ -103,6 +103,20 @@ def from_descriptor(number: int) -> Secret:
             return file.read(LARGEST + 1)
 
     return _judged(read, f"descriptor {number}")
+
+
+def warn_of_arguments(server: str, arguments: Sequence[str]) -> None:
+    """Warn of each argument of a command that holds a secret in clear, with what keeps it out of there."""
+    from mcpvault.interop.dialects import variable
+    from mcpvault.interop.literals import in_arguments
+
+    for index, called in in_arguments(arguments):
+        sealed = f"mcpvault set {server} env.{variable(called, 'SECRET')} --stdin"
+        output.warn(
+            f"servers.{server}.args[{index}]: looks like a secret; it stands in the file in clear, and every user of "
+            f"the host can read a program's arguments. If the program reads a variable, take it out "
+            f"(mcpvault set {server} args '[…]'), then run: {sealed}"
+        )
 
 
 def check_name(variable: str) -> None:

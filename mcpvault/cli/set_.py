@@ -89,6 +89,8 @@ def command(
         done, act = "sealed", partial(_seal, server=server, field=field, secret=secret)
     with vault.change(dry_run=dry_run) as change:
         act(change)
+    if field == "args" and value is not None:
+        secret_input.warn_of_arguments(server, change.tree["servers"][server]["args"])
     facts = {"server": server, "field": field, "done": done, "dry_run": dry_run}
     output.say(f"{'would be ' if dry_run else ''}{done} {server}.{field}", as_json=as_json, json=facts)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 from vault_schema import is_sensitive_name, looks_secret
@@ -23,6 +24,7 @@ _RUN = re.compile(r"(?<!sha256:)(?<!sha512:)(?<!sha256-)(?<!sha512-)(?<![A-Za-z0
 _SHORT, _LONG = 16, 20  # characters
 _BITS_SHORT, _BITS_LONG = 3.5, 3.0  # of entropy, each
 _SHORTEST_VALUE = 8  # characters; what follows --token is a secret from this length on
+_PATH = re.compile(r"(?:~|\.{1,2})?/")
 _NAMED = re.compile(r"-{0,2}([A-Za-z][A-Za-z0-9_-]*)\s*[=:]\s*(\S.*)", re.DOTALL)
 
 
@@ -87,6 +89,17 @@ def secret_argument(flag: str | None, text: str) -> tuple[str, str] | None:
     if named is not None and not named[2].startswith("//") and shows_secret(named[2]):
         return "argument", text[: named.start(2)]  # a variable PATH, say, would be more than a name for it
     return ("argument", "") if shows_secret(text) else None
+
+
+def in_arguments(arguments: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield index and name of each argument that holds a secret in clear; a path is none for its option's name."""
+    before: str | None = None
+    for index, argument in enumerate(arguments):
+        clear = without_references(argument)
+        named = secret_argument(before, clear)
+        if named is not None and (shows_secret(clear) or not _PATH.match(clear[len(named[1]) :])):
+            yield index, named[0]
+        before = argument if argument.startswith("-") and "=" not in argument else None
 
 
 def query_secrets(url: str) -> list[str]:

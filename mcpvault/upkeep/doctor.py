@@ -35,6 +35,7 @@ def examine(
     offline: bool = False,
     timeout: float = 5.0,
     shows_secret: Callable[[str], bool] = looks_secret,
+    in_arguments: exposure_checks.InArguments = lambda _: (),
     now: Callable[[], float] = time.time,
 ) -> Iterator[Finding]:
     """
@@ -48,6 +49,7 @@ def examine(
         offline: Send no request.
         timeout: Seconds that one server may take to answer.
         shows_secret: Tells whether a text that stands in clear looks like a secret.
+        in_arguments: Yields index and name of each argument of a command that holds a secret.
         now: The clock, Unix seconds.
     """
     yield from guarded("versions", host_checks.versions())
@@ -71,7 +73,8 @@ def examine(
     for name in known:
         place = f"servers.{name}"
         yield from guarded("entry", entry_checks.stated(document, name, env), place=place)
-        yield from guarded("entry.literal", exposure_checks.literals(document, name, shows_secret), place=place)
+        literals = exposure_checks.literals(document, name, shows_secret, in_arguments)
+        yield from guarded("entry.literal", literals, place=place)
         arguments = exposure_checks.arguments(document, name, env, shows_secret)
         yield from guarded("entry.argument", arguments, place=place)
         yield from guarded("entry", entry_checks.dated(document, name, now()), place=place)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mcpvault.connect import Vault
     from vault_schema import Document
 
+# Yields index and name of each argument of a command that holds a secret in clear.
+InArguments = Callable[[Sequence[str]], Iterable[tuple[int, str]]]
 _SWAPS, _BLOCKS, _PATTERN = Path("/proc/swaps"), Path("/sys/class/block"), Path("/proc/sys/kernel/core_pattern")
 # What a machine thought of and shows to everybody: neither typed nor secret.
 _NAMES = frozenset({"rotation", "tls", "client_id", "issuer", "resource", "key_id", "client_id_metadata_document"})
@@ -93,10 +95,16 @@ def derivation(document: Document) -> Check[None]:
             yield warn("slots.kdf", f"{what}, below {least} of new slots", hint)
 
 
-def literals(document: Document, name: str, shows_secret: Callable[[str], bool]) -> Check[None]:
+def literals(
+    document: Document, name: str, shows_secret: Callable[[str], bool], in_arguments: InArguments
+) -> Check[None]:
     """Look for secrets that were written where nothing is sealed: notes, arguments, the query of an address."""
+    for index, _ in in_arguments(document.server(name).args):
+        what = f"servers.{name}.args[{index}]: looks like a secret, in clear; every user of the host can read arguments"
+        hint = f"if the program reads a variable: take it out, then run: mcpvault set {name} env.VARIABLE --stdin"
+        yield warn("entry.literal", what, hint, server=name)
     for field, text in texts(document.tree["servers"][name]):
-        if shows_secret(without_references(text)):
+        if field != "args" and shows_secret(without_references(text)):
             what = f"servers.{name}.{field}: looks like a secret, and stands in clear"
             hint = f"if it is one: rotate it, and keep it in a sealed field: mcpvault set {name} FIELD --stdin"
             yield warn("entry.literal", what, hint, server=name)

@@ -37,8 +37,22 @@ def test_secrets_where_nothing_is_sealed(house: House) -> None:
     found = examined(house, "--offline")
 
     warned = [finding for finding in found if finding["id"] == "entry.literal"]
-    assert ["servers.demo.note", "servers.child.args"] == [each["message"].partition(":")[0] for each in warned]
+    assert ["servers.demo.note", "servers.child.args[1]"] == [each["message"].partition(":")[0] for each in warned]
     assert chance not in str(found)
+
+
+def test_arguments_that_are_secrets_by_name(house: House) -> None:
+    """What an option says of its value counts, as it does for import; a path and a reference are none."""
+    words = ["--api-key=plainsecretvalue", "--token", "hunter2hunter2", "--ssh-key", "/home/me/.ssh/id_ed25519"]
+    with opened(house).change() as change:
+        change.add_server("child", {"command": "/bin/true", "args": [*words, "--secret", "${env:OTHER}"]})
+
+    found = examined(house, "--offline", OTHER="x")
+
+    warned = [finding for finding in found if finding["id"] == "entry.literal"]
+    assert ["servers.child.args[0]", "servers.child.args[2]"] == [each["message"].partition(":")[0] for each in warned]
+    assert all("mcpvault set child env.VARIABLE --stdin" in each["hint"] for each in warned)
+    assert "hunter2" not in str(found)
 
 
 def test_arguments_that_are_filled_in(house: House) -> None:

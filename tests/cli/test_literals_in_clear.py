@@ -129,3 +129,25 @@ def test_the_usual_names_of_variables(house: Home, name: str) -> None:
     """They may be named, though some begin as tokens do."""
     house.run("add", "new", "https://h.example/mcp", "--bearer-env", name)
     assert f"${{env:{name}}}" == house.open().file.table("new")["auth"]["token"]
+
+
+@pytest.mark.parametrize("words", [["add", "new"], ["client", "connect", "--name", "new"], ["add", "new", "--dry-run"]])
+def test_a_secret_among_the_arguments_of_a_command(house: Home, words: list[str]) -> None:
+    """It is done, as nobody can tell for sure; what is said about each can be done, and does not repeat it."""
+    args = ["--api-key=plainsecretvalue", "--token", "hunter2hunter2", "--key", "/etc/x/private.key", "${env:T}"]
+
+    said = house.run(*words, "--", "/opt/srv", *args).stderr
+
+    assert [("0", "API_KEY"), ("2", "TOKEN")] == re.findall(r"new\.args\[(\d)\].*set new env\.(\w+) --stdin", said)
+    assert "plainsecret" not in said
+    assert "hunter2" not in said
+    if "--dry-run" not in words:
+        house.run("set", "new", "args", '["--quiet"]')
+        house.run("set", "new", "env.API_KEY", "--stdin", stdin="plainsecretvalue")
+        assert "plainsecretvalue" == house.open().file.secret("new", "env.API_KEY").reveal()
+
+
+def test_a_secret_in_the_arguments_that_are_set(house: Home) -> None:
+    """`set NAME args` warns as `add` does, and is silent where there is nothing to say."""
+    assert "child.args[1]" in house.run("set", "child", "args", '["--password", "hunter2hunter2"]').stderr
+    assert "args[" not in house.run("set", "child", "args", '["--password", "${env:P}"]').stderr
