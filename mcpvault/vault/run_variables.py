@@ -2,7 +2,7 @@
 Which environment variables a value from a vault may be handed over in.
 
 Decides it for ``run_env`` and for whatever is asked for at ``mcpvault run``. Leaves handing over to
-``mcpvault.upkeep.handing``.
+``mcpvault.upkeep.handing``. What a stdio server gets is not refused, but marked where a person approves its command.
 
 A variable is refused where a loader, an interpreter, a shell, a build tool or a common program takes from it what it
 loads or runs, or by which way its traffic goes. The address of a service (``DEMO_URL``) is an entry's own affair.
@@ -82,13 +82,17 @@ def check_variable(variable: str, where: str = "") -> None:
     Raises:
         ConfigurationError: It does.
     """
-    upper = variable.upper()
-    steers = _is(_STEERS, upper) and not _is(_CREDENTIALS, upper)
-    if steers or _is(_OURS, upper):
+    if steers(variable) or _is(_OURS, variable.upper()):
         raise ConfigurationError(
             f"{where}{variable}: steers how programs are loaded, run or connected, and is not set from a vault",
             hint="give the program its secret in a variable of another name",
         )
+
+
+def steers(variable: str) -> bool:
+    """Tell whether some program takes from *variable* what it loads or runs, or by which way its traffic goes."""
+    upper = variable.upper()
+    return _is(_STEERS, upper) and not _is(_CREDENTIALS, upper)
 
 
 def _is(pattern: str, variable: str) -> bool:

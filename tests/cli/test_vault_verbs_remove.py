@@ -20,7 +20,8 @@ def home(home: Path) -> Home:
     with made.open().change() as change:
         change.add_server("other", {"url": "https://other.example.com/mcp"})
         args = ["-e", "print(1)\nprint(2)", "\u202etxt.exe"]
-        change.add_server("child", {"command": "/opt/x", "args": args, "cwd": "/srv", "approved": False})
+        env = {"LD_PRELOAD": "/tmp/x.so", "PATH": "/tmp/evil\u202e:/bin", "REGION": "eu", "ROOM": "${env:ROOM:-x}"}
+        change.add_server("child", {"command": "/opt/x", "args": args, "cwd": "/srv", "env": env, "approved": False})
         change.set_secret("child", "env.DB_PASSWORD", Secret(TOKEN))
     return made
 
@@ -80,11 +81,20 @@ def test_remove_as_json(home: Home) -> None:
 
 
 def test_approve_shows_the_whole_command(home: Home) -> None:
-    """Every word, variable and folder, on one line and with nothing that could draw over it."""
+    """Every word, variable and folder, on one line and with nothing that could draw over it; what steers is marked."""
     shown = home.talk("approve", "child", answers=[("allow it [y/N]: ", "y\n")])
 
     assert r"/opt/x -e 'print(1)\nprint(2)' '\u202etxt.exe'" in shown
-    assert "with the variable DB_PASSWORD" in shown
+    for line in (
+        "with LD_PRELOAD=/tmp/x.so  <- steers what is loaded or run",
+        r"with PATH=/tmp/evil\u202e:/bin  <- steers what is loaded or run",
+        "with REGION=eu\r\n",
+        "with ROOM=${env:ROOM:-x}\r\n",
+        "with DB_PASSWORD=<sealed>\r\n",
+        "warning: LD_PRELOAD, PATH: can make",
+    ):
+        assert line in shown
+    assert TOKEN not in shown
     assert "in /srv" in shown
     assert servers(home)["child"]["approved"] is True
 
@@ -102,10 +112,14 @@ def test_approve_can_be_declined(home: Home) -> None:
 
 
 def test_approve_as_json(home: Home) -> None:
-    """``--json`` has the words; ``--dry-run`` approves nothing."""
+    """``--json`` has words, variables and folder, and no secret; ``--dry-run`` approves nothing."""
     before = home.files()
     dry = json.loads(home.run("approve", "child", "--dry-run", "--json").stdout)
     assert ("child", "/opt/x", True) == (dry["server"], dry["command"][0], dry["dry_run"])
+    assert ("/srv", ["LD_PRELOAD", "PATH"]) == (dry["cwd"], dry["steering"])
+    assert ("/tmp/x.so", "${env:ROOM:-x}", "<sealed>") == tuple(
+        dry["env"][n] for n in ("LD_PRELOAD", "ROOM", "DB_PASSWORD")
+    )
     assert before == home.files()
 
     home.run("approve", "child", "--yes", "--json")
