@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,6 +17,13 @@ from pathlib import Path
 from mcpvault.errors import BusyError, PermissionsError
 
 _LEFTOVER_AGE = 3600  # seconds; a younger temporary file may belong to a writer at work
+
+
+def _word(path: Path) -> str:
+    """Return *path* as one word of a shell, for a hint."""
+    import shlex
+
+    return shlex.quote(str(path))
 
 
 class Room:
@@ -142,10 +148,10 @@ class StateDirectory:
         if facts.st_uid != os.geteuid():
             raise PermissionsError(
                 f"{self.path}: belongs to user {facts.st_uid}, expected {os.geteuid()}",
-                hint=f"run: chown -R {os.geteuid()} {shlex.quote(str(self.path))}, or set MCPVAULT_STATE_DIR",
+                hint=f"run: chown -R {os.geteuid()} {_word(self.path)}, or set MCPVAULT_STATE_DIR",
             )
         if facts.st_mode & 0o077:
-            raise PermissionsError(f"{self.path}: open to others", hint=f"run: chmod 700 {shlex.quote(str(self.path))}")
+            raise PermissionsError(f"{self.path}: open to others", hint=f"run: chmod 700 {_word(self.path)}")
 
     def read(self, name: str) -> bytes | None:
         """
@@ -164,9 +170,7 @@ class StateDirectory:
             return None
         except OSError as error:
             problem = error.strerror or "refused"
-        raise PermissionsError(
-            f"{self.path / name}: cannot be read: {problem}", hint=f"run: ls -la {shlex.quote(str(self.path))}"
-        )
+        raise PermissionsError(f"{self.path / name}: cannot be read: {problem}", hint=f"run: ls -la {_word(self.path)}")
 
     def replace(self, name: str, data: bytes, *, room: Room | None = None) -> None:
         """
@@ -239,9 +243,7 @@ class StateDirectory:
             return ()
         except OSError as error:
             problem = error.strerror or "refused"
-        raise PermissionsError(
-            f"{self.path}: cannot be listed: {problem}", hint=f"run: ls -la {shlex.quote(str(self.path))}"
-        )
+        raise PermissionsError(f"{self.path}: cannot be listed: {problem}", hint=f"run: ls -la {_word(self.path)}")
 
     def leftovers(self) -> list[Path]:
         """Return the temporary files that dead writers left behind, and those of writers at work."""

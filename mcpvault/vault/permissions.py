@@ -7,7 +7,6 @@ Spec: SPEC §14.3.
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from pathlib import Path
 
@@ -100,4 +99,6 @@ def _own_groups(uid: int) -> tuple[int, ...]:
 
 
 def _q(path: Path) -> str:
+    import shlex
+
     return shlex.quote(str(path))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from state_samples import held_elsewhere
 from token_samples import CLIENT, LIFE, SERVER, House, access, store_of
 
 from mcpvault.errors import BusyError, PermissionsError
+from mcpvault.state import tokens
 from mcpvault.state.files import StateDirectory
 from mcpvault.state.grants import grant
 from mcpvault.state.memory import MemoryState
@@ -26,6 +30,18 @@ def test_a_name_is_no_path(tmp_path: Path, name: str) -> None:
         store_of(tmp_path, credential=name)
     with pytest.raises(ValueError, match="not the name"):
         peek(StateDirectory(tmp_path), name)
+
+
+@given(st.text("aZ0-_.é²\n", max_size=6), st.sampled_from(["", ".before", ".given-up", ".other"]))
+def test_names_are_judged_as_the_pattern_says(name: str, ending: str) -> None:
+    """The judge that compiles no pattern takes what a listing finds, and nothing else."""
+    listed = re.fullmatch(tokens._NAME, name + ending) is not None
+    try:
+        taken = tokens._checked(name + ending) == name + ending
+    except ValueError:
+        taken = False
+
+    assert listed == taken
 
 
 def test_credentials_are_listed_without_a_key(house: House) -> None:
