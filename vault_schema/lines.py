@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vault_schema.scanner import TableHeader
 
 _PART = r"\[(\d+)\]|([^.\[]+)"
 
@@ -27,18 +31,12 @@ def line_of(text: str, path: str | Sequence[str | int]) -> int | None:
         path = [int(index) if index else name for index, name in re.findall(_PART, path)]
     wanted = tuple(path)
     best, offset = 0, None
-    arrays: Counter[tuple[str, ...]] = Counter()
+    arrays: Counter[tuple[str | int, ...]] = Counter()
     headers = table_headers(text) or []
     bodies: list[tuple[tuple[str | int, ...], int, int, int]] = [((), 0, 0, headers[0].start if headers else len(text))]
     for number, header in enumerate(headers):
-        if header.array:
-            arrays[header.path] += 1
-            for deeper in [
-                key for key in arrays if len(key) > len(header.path) and key[: len(header.path)] == header.path
-            ]:
-                del arrays[deeper]
         body_end = headers[number + 1].start if number + 1 < len(headers) else len(text)
-        bodies.append((_indexed(header.path, arrays), header.start, header.end, body_end))
+        bodies.append((_indexed(header, arrays), header.start, header.end, body_end))
     for place, start, body, end in bodies:
         if place != wanted[: len(place)]:
             if wanted == place[: len(wanted)] and best < len(wanted):
@@ -54,12 +52,16 @@ def line_of(text: str, path: str | Sequence[str | int]) -> int | None:
     return None if offset is None else text.count("\n", 0, offset) + 1
 
 
-def _indexed(path: tuple[str, ...], arrays: Counter[tuple[str, ...]]) -> tuple[str | int, ...]:
+def _indexed(header: TableHeader, arrays: Counter[tuple[str | int, ...]]) -> tuple[str | int, ...]:
+    """Return the path of a table with the indexes of the arrays it is in; count it where it adds to one."""
     parts: list[str | int] = []
-    for depth, name in enumerate(path, 1):
+    for depth, name in enumerate(header.path, 1):
         parts.append(name)
-        if path[:depth] in arrays:
-            parts.append(arrays[path[:depth]] - 1)
+        place = tuple(parts)
+        if header.array and depth == len(header.path):
+            arrays[place] += 1
+        if place in arrays:
+            parts.append(arrays[place] - 1)
     return tuple(parts)
 
 

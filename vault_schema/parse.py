@@ -21,6 +21,8 @@ from vault_schema.values import Fault, name_of, unknown
 
 LARGEST = 16 * 1024 * 1024  # bytes
 _AT = r"(?s:(.*?)) ?\((?:at line (\d+), column (\d+)|at end of document)\)\Z"
+# A line with as many dots as a key needs that is too long; most texts have none, and are not looked at closely.
+_DOTTED = r"(?m)^(?:[^.\n]*+\.){32}"
 _SURROGATE = r"[\ud800-\udfff]"
 # A decoder's message may quote the text it stumbled over, and that may be a secret.
 _QUOTES_NOTHING = r"[A-Za-z ,/-]+\Z"
@@ -90,6 +92,8 @@ def _utf8(source: bytes) -> str:
 
 
 def _loaded(text: str) -> dict[str, Any]:
+    if re.search(_DOTTED, text):
+        _refuse_long_keys(text)
     try:
         return tomllib.loads(text)
     except RecursionError:
@@ -102,6 +106,15 @@ def _loaded(text: str) -> dict[str, Any]:
     place = (f" at line {line}" if line else "") + (f", column {said[3]}" if said and said[3] else "")
     shown = f": {what[0].lower()}{what[1:]}" if re.match(_QUOTES_NOTHING, what) else ""
     raise SchemaError(f"not valid TOML{shown}{place}", line=line)
+
+
+def _refuse_long_keys(text: str) -> None:
+    from vault_schema.scanner import MOST_PARTS, long_key
+
+    at = long_key(text)
+    if at is not None:
+        line = text.count("\n", 0, at) + 1
+        raise SchemaError(f"a key of more than {MOST_PARTS} parts at line {line}", line=line)
 
 
 def _judge(tree: dict[str, Any], before: Document | None) -> None:

@@ -27,12 +27,20 @@ _HEADER: Final = rf"[ \t]*+(?P<open>\[\[?+)(?P<key>{_KEY})\]\]?+{_END}"
 _PLAIN: Final = re.compile(rf"(?:(?!\Z){_PLAIN_LINE})*+")
 _PLAIN_THEN_HEADER: Final = re.compile(rf"(?:(?!\Z){_PLAIN_LINE})*+(?P<header>{_HEADER})")
 _KEY_THEN_EQUALS: Final = re.compile(rf"[ \t]*+(?P<key>{_KEY})=")
+_LINES: Final = r'"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}' + r"|'''(?:[^']++|'(?!''))*+'{3,5}"
 _TOKEN: Final = re.compile(
-    r'"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}' + r"|'''(?:[^']++|'(?!''))*+'{3,5}" + rf"|{_BASIC}|{_LITERAL}"
+    rf"{_LINES}|{_BASIC}|{_LITERAL}"
     r"|\#[^\n]*+|[\[{]|[\]}]|\n|[^\"'\#\[\]{}\n]++",
     re.DOTALL,
 )
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+
+MOST_PARTS: Final = 32  # of a key; SPEC §3 rule 6
+_PART: Final = rf"(?:[A-Za-z0-9_-]++|{_BASIC}|{_LITERAL})"
+_ONE_MORE: Final = rf"[ \t]*+\.[ \t]*+{_PART}"
+_SHORT_KEY: Final = rf"{_PART}(?:{_ONE_MORE}){{0,{MOST_PARTS - 1}}}+(?!{_ONE_MORE})"
+# What no decoder gets past, such as a quote without its end, is passed over here.
+_SHORT_KEYS: Final = rf"(?s:[^\"'#A-Za-z0-9_-]++|{_SHORT_KEY}|\#[^\n]*+|{_LINES}|(?!{_PART})[\"'])*+"
 
 
 class TableHeader(NamedTuple):
@@ -81,6 +89,17 @@ def statements(text: str, start: int, end: int) -> Iterator[tuple[tuple[str, ...
         if after is None:
             return
         start = after
+
+
+def long_key(text: str) -> int | None:
+    """
+    Return the offset of the first key with more than ``MOST_PARTS`` parts, None if there is none.
+
+    It takes time in proportion to the text; ``tomllib`` takes the square of the number of parts.
+    """
+    found = re.match(_SHORT_KEYS, text)
+    at = found.end() if found else 0
+    return at if at < len(text) else None
 
 
 def key_path(key: str) -> tuple[str, ...] | None:

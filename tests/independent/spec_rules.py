@@ -25,7 +25,7 @@ from spec_forms import (
     text,
     unique,
 )
-from spec_text import in_clear, is_duration, is_literal, is_rate, is_sensitive, is_time, url_fault
+from spec_text import in_clear, is_duration, is_literal, is_rate, is_sensitive, is_time, longest_key, url_fault
 
 LARGEST = 16 * 1024 * 1024
 SUITE = "hpke-x25519-sha256-a256gcm+a256gcm+hs256"
@@ -44,6 +44,7 @@ STEPS = ("planned", "minted", "stored", "verified", "promoted", "grace", "revoke
 PLAIN_URL = re.compile(r"(?i:https?)://[^\s/?#@$\x00-\x1f\x7f-\U0010ffff]+(?:[/?](?!.*\$\{)[\x21-\x22\x24-\x7e]*)?")
 ABSOLUTE = re.compile(r"/[^\x00-\x1f\x7f]*")
 X_DEPTH = 16
+MOST_PARTS = 32
 
 
 # The text (§3)
@@ -54,7 +55,9 @@ def parse(data: bytes) -> dict[str, Any]:
     need(len(data) <= LARGEST, "", "too large")
     need(not data.startswith(b"\xef\xbb\xbf"), "", "byte order mark")
     try:
-        tree = tomllib.loads(data.decode())
+        text = data.decode()
+        need(longest_key(text) <= MOST_PARTS, "", "a key of too many parts")
+        tree = tomllib.loads(text)
     except (ValueError, RecursionError):
         tree = None
     if tree is None:

@@ -28,6 +28,29 @@ SECRETS = [
 PORTS = {"http": "80", "https": "443"}
 
 
+# Keys (§3 rule 6)
+
+TOKEN = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""+|\'\'\'.*?\'\'\'+'
+    r'|(?P<part>"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|[\w-]+)|#[^\n]*|(?P<space>[ \t]+)|.',
+    re.DOTALL | re.ASCII,
+)
+
+
+def longest_key(text: str) -> int:
+    """Return how many parts the longest key has, outside of texts and comments."""
+    longest = parts = 0
+    dot = False
+    for token in TOKEN.finditer(text):
+        if token["part"]:
+            parts = parts + 1 if dot else 1
+            longest, dot = max(longest, parts), False
+        elif not token["space"]:
+            dot = token[0] == "." and parts > 0 and not dot
+            parts = parts if dot else 0
+    return longest
+
+
 # Times (§1.3)
 
 
