@@ -36,10 +36,12 @@ def locate(env: Mapping[str, str], vault: str | os.PathLike[str] | None = None) 
     Return the places that *env* names, with *vault* instead of the default file if given.
 
     Raises:
-        ConfigurationError: A variable that must be an absolute path is not, or there is no home.
+        ConfigurationError: *vault* is empty, a variable that must be an absolute path is not, or there is no home.
     """
+    if vault == "":
+        raise ConfigurationError("the vault's path is empty", hint="name a file, or leave it out for the default one")
     chosen = vault or env.get("MCPVAULT_FILE")
-    vault_path = Path(chosen).expanduser().absolute() if chosen else _home(env, "config") / "vault.toml"
+    vault_path = _expanded(Path(chosen)).absolute() if chosen else _home(env, "config") / "vault.toml"
     state = env.get("MCPVAULT_STATE_DIR") or env.get("STATE_DIRECTORY", "").split(":")[0]
     state_home = _absolute("MCPVAULT_STATE_DIR or STATE_DIRECTORY", state) if state else _home(env, "state")
     credentials = env.get("CREDENTIALS_DIRECTORY")
@@ -74,6 +76,14 @@ def _home(env: Mapping[str, str], kind: str) -> Path:
         f"neither {variable} nor HOME is set, so there is no place for mcpvault's {kind}",
         hint="set HOME, or MCPVAULT_FILE and MCPVAULT_STATE_DIR",
     )
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        pass
+    raise ConfigurationError(f"{path}: there is no such home", hint="write the path in full")
 
 
 def _absolute(name: str, value: str) -> Path:

@@ -29,6 +29,8 @@ _VAULT = "mcpvault.vault"
 
 
 def _remember_vault(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value == "":
+        raise UsageError("--vault: is empty", hint="name a file, or leave the option out")
     ctx.find_root().meta[_VAULT] = value
 
 

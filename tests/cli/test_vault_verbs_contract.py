@@ -236,6 +236,21 @@ def test_options_follow_the_verb(home: Home) -> None:
     assert "mcpvault --help" in home.refused("xyzzy", code=2)
 
 
+@pytest.mark.parametrize("words", [["list"], ["remove", "demo", "--yes"], ["init"], ["doctor"]])
+def test_an_empty_vault_option_is_no_vault(home: Home, words: list[str]) -> None:
+    """What a script's unset variable leaves of ``--vault "$V"`` is exit 2, and not the default vault."""
+    before = home.files()
+    assert "--vault: is empty" in home.refused(*words, "--vault", "", code=2)
+    assert before == home.files()
+
+
+def test_a_vault_in_a_home_that_nobody_has(home: Home) -> None:
+    """Exit 8, from the option and from the variable."""
+    place = "~nobody-of-that-name/x"
+    assert f"{place}: there is no such home" in home.refused("list", "--vault", place, code=8)
+    assert f"{place}: there is no such home" in home.refused("list", code=8, MCPVAULT_FILE=place)
+
+
 def test_debug_shows_the_traceback_redacted(home: Home) -> None:
     """``--debug`` is for reports: it adds the traceback before the error's line, with no secret in it."""
     done = home.run("get", "demo", "auth.tkn", "--debug", code=8, traceback=True)

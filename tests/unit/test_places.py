@@ -73,3 +73,16 @@ def test_no_home_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ConfigurationError) as caught:
         locate({})
     assert "MCPVAULT_FILE" in (caught.value.hint or "")
+
+
+def test_an_empty_path_is_not_the_default_vault() -> None:
+    """An unset variable of a script must not lead to another vault than it names."""
+    with pytest.raises(ConfigurationError, match="is empty"):
+        locate({"HOME": "/h"}, "")
+
+
+@pytest.mark.parametrize("vault", ["~nobody-of-that-name/v.toml", None])
+def test_a_home_that_nobody_has_is_refused(vault: str | None) -> None:
+    """However the path was given."""
+    with pytest.raises(ConfigurationError, match="~nobody-of-that-name/v.toml: there is no such home"):
+        locate({"HOME": "/h", "MCPVAULT_FILE": "~nobody-of-that-name/v.toml"}, vault)
