@@ -49,14 +49,24 @@ def bearer(token: Secret, *, origin: str, header: str = "Authorization", scheme:
         ConfigurationError: The token already begins with the scheme; store it without.
         HeaderRefusedError: The token cannot stand in a header.
     """
+    check_scheme(token, scheme)
+    value = Secret(f"{scheme} {token.reveal()}", of=[token]) if scheme else token
+    check_header(header, value)
+    return Credential(kind="bearer", origin=origin, headers=MappingProxyType({header: value}))
+
+
+def check_scheme(token: Secret, scheme: str) -> None:
+    """
+    Refuse a token that says *scheme* itself: it would be sent twice.
+
+    Raises:
+        ConfigurationError: It does.
+    """
     if scheme and token.reveal()[: len(scheme) + 1].lower() == f"{scheme.lower()} ":
         raise ConfigurationError(
             f"the token already begins with {scheme!r}, which is added when it is sent",
             hint="store the token alone, without its scheme",
         )
-    value = Secret(f"{scheme} {token.reveal()}", of=[token]) if scheme else token
-    check_header(header, value)
-    return Credential(kind="bearer", origin=origin, headers=MappingProxyType({header: value}))
 
 
 def header(value: Secret, *, origin: str, name: str) -> Credential:

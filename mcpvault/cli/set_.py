@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -62,10 +62,10 @@ def command(
     """
     Set FIELD of NAME: auth.token, headers.X-API-Key, env.DB_PASSWORD, url, note, timeout.total, …
 
-    A secret comes by --stdin, --prompt, --file, --env or --fd and is sealed; the old value stays as
-    'previous'. VALUE is for what is no secret, and for references. A changed url, command or args asks
-    whether sealed values may go there. With '*' for NAME it is the policy of entries that do not say it themselves:
-    policy.max_age, policy.warn, policy.grace, owner, runbook.
+    A secret comes by --stdin, --prompt, --file, --env or --fd and is sealed; the old value stays as 'previous'.
+    VALUE is for what is no secret, and for references: one in place of sealed values asks, for they are lost. A
+    changed url, command or args asks whether sealed values may go there. With '*' for NAME it is the policy of
+    entries that do not say it themselves: policy.max_age, policy.warn, policy.grace, owner, runbook.
     """
     ways = (value is not None, stdin, prompt, path is not None, variable is not None, descriptor is not None, unset)
     if sum(ways) != 1:
@@ -73,19 +73,26 @@ def command(
     if server == EVERY:
         _set_common(field, value, unset=unset, dry_run=dry_run, as_json=as_json)
         return
+    from mcpvault.secret import Secret
+
     vault = app.open_for_change()
     held = get.flat(vault.file.table(server))
     act: Callable[[Change], None]
     if unset:
         done, act = "removed", partial(_unset, server=server, field=field, held=held)
     elif value is not None:
-        plain = _plain(server, field, value, sealed=field in vault.file.sealed_fields(server))
+        sealed = field in vault.file.sealed_fields(server)
+        plain = _plain(server, field, value, sealed=sealed)
         done, act = "set", partial(_set_plain, server=server, field=field, value=plain)
+        _check_scheme(field, Secret(value), held)
         _confirm_rebinding(vault, field, act, yes=yes, dry_run=dry_run)
+        if sealed:
+            _confirm_loss(server, field, held[field], yes=yes, dry_run=dry_run)
     else:
         _check_sealable(server, field)
         # Read before anything is locked: somebody may be typing it.
         secret = secret_input.for_field(field, _secret(field, stdin, prompt, path, variable, descriptor))
+        _check_scheme(field, secret, held)
         done, act = "sealed", partial(_seal, server=server, field=field, secret=secret)
     with vault.change(dry_run=dry_run) as change:
         act(change)
@@ -186,6 +193,23 @@ def _confirm_rebinding(vault: Vault, field: str, act: Callable[..., None], *, ye
         raise problem
     else:
         app.confirm(f"{problem.message}. Let it go there", yes=yes)
+
+
+def _confirm_loss(server: str, field: str, versions: Sequence[Mapping[str, str]], *, yes: bool, dry_run: bool) -> None:
+    """Ask whether the sealed versions may go that a reference takes the place of."""
+    lost = f"servers.{server}.{field}: what is sealed there ({', '.join(each['stage'] for each in versions)}) is lost"
+    if dry_run:
+        output.warn(lost)
+    else:
+        app.confirm(f"{lost}. Let the reference take its place", yes=yes)
+
+
+def _check_scheme(field: str, token: Secret, held: Mapping[str, Any]) -> None:
+    """Refuse a token that brings its scheme, here where it is typed and not when it is sent."""
+    from mcpvault.credentials import check_scheme
+
+    if field == "auth.token":
+        check_scheme(token, held.get("auth.scheme", "Bearer"))
 
 
 def _plain(server: str, field: str, text: str, *, sealed: bool) -> object:

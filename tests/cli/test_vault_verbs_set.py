@@ -126,7 +126,7 @@ PLAIN = [
     ("demo", "allow_http", "true", True),
     ("demo", "headers.X-API-Version", "2026-01-01", "2026-01-01"),
     ("demo", "headers.X-API-Key", "${env:KEY}", "${env:KEY}"),
-    ("demo", "auth.token", "${env:TOKEN}", "${env:TOKEN}"),
+    ("open", "auth.token", "${env:TOKEN}", "${env:TOKEN}"),
     ("demo", "auth.header", "X-Token", "X-Token"),
     ("demo", "allow_private_hosts", '["10.0.0.1"]', ["10.0.0.1"]),
     ("demo", "url", "https://mcp.example.com/other", "https://mcp.example.com/other"),
@@ -173,6 +173,7 @@ REFUSED: list[tuple[int, str, list[str]]] = [
     (2, "mcpvault set demo headers.X-API-Key --stdin", ["demo", "headers.X-API-Key", "in-clear"]),
     (2, "mcpvault set local env.DB_PASSWORD --stdin", ["local", "env.DB_PASSWORD", "in-clear"]),
     (8, "a reference is not closed", ["demo", "auth.token", "${env:TOKEN"]),
+    (8, "already begins with 'Bearer'", ["demo", "auth.token", "Bearer ${env:TOKEN}", "--yes"]),
     (8, "malformed reference", ["demo", "auth.token", "${nope:TOKEN}"]),
     (8, "malformed reference", ["demo", "auth.token", "${env:1}"]),
     (8, "did you mean 'auth.token'?", ["demo", "auth.tokn", "--stdin"]),
@@ -221,6 +222,33 @@ def test_a_literal_does_not_replace_a_sealed_value(home: Home) -> None:
     home.run("set", "demo", "headers.X-Plain", "--stdin", stdin=SECRET)
 
     assert "--stdin" in home.refused("set", "demo", "headers.X-Plain", "in-clear", code=2)
+
+
+def test_a_reference_in_place_of_sealed_values_asks(home: Home) -> None:
+    """They would be lost: without a terminal it needs ``--yes``, and a dry run says what would go."""
+    home.run("set", "demo", "auth.token", "--stdin", stdin=SECRET)
+    words = ("set", "demo", "auth.token", "${env:TOKEN}")
+
+    assert "sealed there (current, previous) is lost" in home.refused(*words, code=2)
+    home.talk(*words, answers=[("[y/N]: ", "n\n")], code=2)
+    assert "(current, previous) is lost" in home.run(*words, "--dry-run").stderr
+    assert SECRET == revealed(home, "demo", "auth.token")
+
+    home.run(*words, "--yes")
+    assert "${env:TOKEN}" == entry(home, "demo")["auth"]["token"]
+    home.run("set", "demo", "auth.token", "${env:OTHER}")
+    assert "${env:OTHER}" == entry(home, "demo")["auth"]["token"]
+
+
+def test_a_token_with_its_scheme(home: Home) -> None:
+    """It is refused where it is typed, as when it is sent; an entry whose scheme is empty may hold it."""
+    assert "already begins with 'Bearer'" in home.refused(
+        "set", "demo", "auth.token", "--stdin", code=8, stdin="bearer x"
+    )
+
+    home.run("set", "demo", "auth.scheme", "")
+    home.run("set", "demo", "auth.token", "Bearer ${env:TOKEN}", "--yes")
+    assert "Bearer ${env:TOKEN}" == entry(home, "demo")["auth"]["token"]
 
 
 MOVES = [
