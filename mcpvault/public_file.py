@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mcpvault.errors import PermissionsError
+from mcpvault.open_flags import AS_IS, NO_LINK
 
 
 def replace(path: Path, data: bytes, *, what: str) -> None:
@@ -30,7 +31,7 @@ def replace(path: Path, data: bytes, *, what: str) -> None:
     problem, made = None, False
     beside = path.with_name(f".{path.name}.tmp.{secrets.token_hex(8)}")
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | AS_IS | NO_LINK
         with open(os.open(beside, flags, 0o644), "wb") as file:  # noqa: PTH123  a descriptor
             made = True
             if hasattr(os, "fchmod"):  # else the umask decides

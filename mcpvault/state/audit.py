@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mcpvault.errors import BusyError, McpVaultError, PermissionsError
+from mcpvault.open_flags import AS_IS, NO_LINK
 from mcpvault.state.audit_lines import (
     END,
     HEAD,
@@ -105,7 +106,7 @@ class AuditLog:
             raise BusyError(f"{HEAD}: locked for {patience:g} s by another process", hint="try again")
 
     def _write(self, folder: Path, descriptor: int, events: Sequence[Event], durable: bool) -> None:
-        hint = head_in(os.pread(descriptor, _HEAD_SIZE, 0))
+        hint = head_in(os.read(descriptor, _HEAD_SIZE))
         moment = time.gmtime(self._now())
         name = f"audit-{time.strftime('%Y%m', moment)}.jsonl"
         if self._keys is not None:
@@ -125,7 +126,8 @@ class AuditLog:
         head = head.replaced(file=name, size=self._added(folder / name, b"".join(lines), durable))
         if self._keys is not None and log:
             self._sign_end(folder, End(log, self._keys.epoch, head), self._keys)
-        os.pwrite(descriptor, json.dumps(head.fields()).encode().ljust(_HEAD_SIZE), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, json.dumps(head.fields()).encode().ljust(_HEAD_SIZE))
 
     @staticmethod
     def _added(path: Path, data: bytes, durable: bool) -> int:
@@ -150,7 +152,7 @@ class AuditLog:
     def _sign_end(folder: Path, end: End, keys: Keys) -> None:
         file = os.open(folder / END, os.O_WRONLY | os.O_CREAT | _FLAGS, 0o600)
         try:
-            os.pwrite(file, end_text(end, keys).ljust(_END_SIZE), 0)
+            os.write(file, end_text(end, keys).ljust(_END_SIZE))
         finally:
             os.close(file)
         if keys.known() != (known := Known(end.log, end.epoch)):
@@ -244,4 +246,4 @@ _FOUND: Final[Mapping[str, Event]] = {
     "old": {"ev": "key_lost", "ok": True},
     "lost": {"ev": "anchor_lost", "ok": False},
 }
-_FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_FLAGS: Final = AS_IS | NO_LINK

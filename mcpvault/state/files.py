@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mcpvault.errors import BusyError, PermissionsError
+from mcpvault.open_flags import AS_IS
 
 _LEFTOVER_AGE = 3600  # seconds; a younger temporary file may belong to a writer at work
 
@@ -37,7 +38,7 @@ class Room:
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f".{target.name}.tmp.{os.getpid()}.{os.urandom(4).hex()}")
         self._claimed = 0
-        self._descriptor: int | None = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._descriptor: int | None = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | AS_IS, 0o600)
 
     def claim(self, size: int) -> None:
         """
@@ -143,7 +144,7 @@ class StateDirectory:
                 f"{self.path}: expected a folder, not a link",
                 hint=f"remove it, or set MCPVAULT_STATE_DIR to the folder that holds {self.path.name}/",
             )
-        if os.name == "nt":
+        if not hasattr(os, "geteuid"):  # Windows
             return
         if facts.st_uid != os.geteuid():
             raise PermissionsError(
@@ -257,9 +258,9 @@ class StateDirectory:
 
     def _sync(self) -> None:
         """Make the new name durable, where folders can be synced at all."""
-        if os.name == "nt":
+        if not hasattr(os, "O_DIRECTORY"):  # Windows
             return
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             with suppress(OSError):  # EINVAL on file systems that do not sync folders
                 os.fsync(descriptor)

@@ -66,7 +66,7 @@ def _taken(path: Path, ends: float) -> int | None:
     """Return the locked descriptor of *path*, or None where the time was over before."""
     while True:
         with _held_guard:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             _held.add(descriptor)
         taken = kept = False
         try:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import BusyError, DeadlineExceededError, McpVaultError, PermissionsError
+from mcpvault.open_flags import AS_IS
 from mcpvault.state.files import StateDirectory
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -99,7 +100,7 @@ class RateLimit:
         problem = ""
         with directory.lock(name, timeout=min(deadline.remaining(), 10.0)):
             try:
-                descriptor = os.open(directory.path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                descriptor = os.open(directory.path / name, os.O_RDWR | os.O_CREAT | AS_IS, 0o600)
                 try:
                     if os.fstat(descriptor).st_size != len(self._own):
                         os.ftruncate(descriptor, 0)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from mcpvault.connect import Vault
 from mcpvault.errors import ConfigurationError, McpVaultError
+from mcpvault.open_flags import AS_IS, NO_LINK
 from mcpvault.opened import opened
 from mcpvault.secret import Secret
 
@@ -102,7 +103,7 @@ def write_private(path: Path, text: Secret) -> None:
 
 
 def _replace(path: Path, draft: Path, text: Secret) -> None:
-    number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | AS_IS | NO_LINK, 0o600)
     with open(number, "wb") as file:  # noqa: PTH123  a descriptor
         file.write(text.reveal().encode("utf-8", "surrogateescape"))
         file.flush()

@@ -20,7 +20,9 @@ from mcpvault.errors import UsageError
 from mcpvault.secret import MASK, Secret
 
 _CHUNK = 64 * 1024
-_FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_FORWARDED = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+]
 _SHORTEST = 4  # characters; to mask less would mask ordinary words
 
 

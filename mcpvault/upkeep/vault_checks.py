@@ -57,7 +57,7 @@ def _restorable(check: str, error: VaultError, path: Path) -> Finding:
 
 def privacy(path: Path) -> Check[None]:
     """Ask whether somebody else could write the file or swap it for another."""
-    if os.name == "nt" or not path.exists():
+    if not hasattr(os, "geteuid") or not path.exists():  # Windows
         return
     real = Path(os.path.realpath(path))
     facts = real.stat()

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mcpvault.errors import ConfigurationError, PermissionsError, VaultBusyError, VaultError
+from mcpvault.open_flags import AS_IS, NO_LINK
 from mcpvault.vault.reading import LARGEST as LARGEST
 from mcpvault.vault.reading import read as read
 from mcpvault.vault.reading import writable_by_others as writable_by_others
@@ -84,7 +85,7 @@ def _give_to_owner(real: Path, lock: Path) -> None:
     owner = real.stat()
     try:
         # Only a file that is made here: one that is there may be a link to anything.
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | AS_IS, 0o600)
     except FileExistsError:
         return
     try:
@@ -143,14 +144,12 @@ def _forget(real: Path, but: Path) -> None:
 
 
 def _write_new(path: Path, data: bytes, like: os.stat_result | None) -> None:
-    descriptor = os.open(
-        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600
-    )
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | AS_IS | NO_LINK, 0o600)
     try:
-        if hasattr(os, "fchmod"):
-            if like is not None and os.geteuid() == 0:
-                # Root edits the file of a service, which is to read it afterwards too.
-                os.fchown(descriptor, like.st_uid, like.st_gid)
+        if hasattr(os, "geteuid") and like is not None and os.geteuid() == 0:
+            # Root edits the file of a service, which is to read it afterwards too.
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+        if hasattr(os, "fchmod"):  # Windows has the one from Python 3.13 on, and never the other
             os.fchmod(descriptor, (like.st_mode if like is not None else 0) & 0o644 | 0o600)
         view = memoryview(data)
         while view:
@@ -174,9 +173,9 @@ def _link_previous(real: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
+    if not hasattr(os, "O_DIRECTORY"):  # Windows
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with suppress(OSError):  # EINVAL on file systems that do not sync folders
             os.fsync(descriptor)

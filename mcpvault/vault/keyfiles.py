@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcpvault.errors import ConfigurationError, PermissionsError
+from mcpvault.open_flags import AS_IS
 from mcpvault.secret import Secret
 
 
@@ -22,7 +23,7 @@ def write(path: Path, key: Secret) -> None:
     exists, problem = False, ""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | AS_IS, 0o600)
         try:
             view = memoryview(f"{key.reveal()}\n".encode("ascii"))
             while view:

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from mcpvault.errors import PermissionsError
+from mcpvault.open_flags import AS_IS, NO_WAIT
 from mcpvault.secret import Secret
 
 LARGEST = 64 * 1024  # bytes
@@ -29,7 +30,7 @@ def read_secret_file(path: Path, *, credentials_dir: Path | None = None) -> Secr
     """
     problem: OSError | None = None
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(path, os.O_RDONLY | AS_IS | NO_WAIT)
     except OSError as error:
         problem = error
     if problem is not None:
@@ -59,7 +60,7 @@ def _text(data: bytes) -> Secret | None:
 def _judge(path: Path, real: Path, facts: os.stat_result, credentials_dir: Path | None) -> None:
     if not stat.S_ISREG(facts.st_mode):
         raise PermissionsError(f"{path}: expected a regular file", hint="name another file")
-    if os.name == "nt":
+    if not hasattr(os, "geteuid"):  # Windows
         return
     if credentials_dir is not None and real.is_relative_to(os.path.realpath(credentials_dir)):
         if facts.st_mode & stat.S_IROTH:

@@ -11,6 +11,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from mcpvault.errors import ConfigurationError, PermissionsError, VaultNotFoundError
+from mcpvault.open_flags import AS_IS, NO_WAIT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def read(path: Path) -> bytes:
     """
     problem: OSError | None = None
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(path, os.O_RDONLY | AS_IS | NO_WAIT)
     except OSError as error:
         problem = error
     if isinstance(problem, FileNotFoundError | NotADirectoryError):

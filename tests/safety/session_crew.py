@@ -37,7 +37,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-CHANGES = ("open", "write", "pwrite", "fsync", "replace", "ftruncate")
+CHANGES = ("open", "write", "fsync", "replace", "ftruncate")
 NEEDS_NO_ROOM = ("replace", "ftruncate")
 
 
@@ -66,7 +66,7 @@ def say(**facts: Any) -> None:
 
 def changes_file(name: str, args: tuple[Any, ...]) -> bool:
     """Tell whether this call into the system changes a file, or its folder."""
-    if name in ("write", "pwrite", "fsync", "ftruncate"):
+    if name in ("write", "fsync", "ftruncate"):
         return stat.S_ISREG(os.fstat(args[0]).st_mode)
     return name == "replace" or (name == "open" and bool(args[1] & os.O_CREAT) and not Path(args[0]).exists())
 
