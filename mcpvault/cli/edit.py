@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import os
-import shlex
-import subprocess
-import tempfile
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mcpvault.cli import app, output, report
-from mcpvault.errors import BusyError, ConfigurationError, McpVaultError
+from mcpvault.cli import app, editor, output, report
+from mcpvault.errors import BusyError, McpVaultError, VaultChangedError, VaultFormatError
+
+if TYPE_CHECKING:
+    from mcpvault.connect import Vault
+    from mcpvault.vault.vaultfile import VaultFile
 
 EXAMPLE = """
 Example:
@@ -20,6 +24,7 @@ Example:
   mcpvault edit
   EDITOR="code --wait" mcpvault edit github
 """
+_TRIES = 10  # others may write while an edit is carried over to what they wrote before
 
 
 @click.command(epilog=EXAMPLE)
@@ -32,89 +37,76 @@ def command(name: str | None, dry_run: bool, as_json: bool) -> None:
 
     Sealed values show as "<sealed FINGERPRINT>": left alone they keep their ciphertext; new text in a
     secret field is sealed; a placeholder cannot be moved. What does not pass is shown to you again.
+    What others change meanwhile stays; where it is the same field, you are asked, or it is exit 7.
     Comments stay as they are in the file; those that you write here are not taken over.
     """
-    from mcpvault.vault.editing import from_editor, to_editor
+    from mcpvault.vault.editing import to_editor
 
     vault = app.open_for_change()
-    text = shown = to_editor(vault.file, name)
-    signed = vault.document.text
+    begun = copy.copy(vault.file)
+    text = shown = to_editor(begun, name)
+    beside: str | None = None
     while True:
-        text = _edited(text)
+        text = editor.edited(text, beside=beside)
         if text == shown:
             output.say("nothing changed", as_json=as_json, json={"changed": False, "dry_run": dry_run})
             return
         problem: McpVaultError
         try:
-            with vault.change(dry_run=dry_run) as change:
-                from_editor(change, text, name)
+            changed, written = _taken(vault, begun, text, name, settled=beside is not None, dry_run=dry_run)
             break
-        except BusyError:
-            raise
         except McpVaultError as error:
             problem = error
         if not app.on_terminal():
+            if isinstance(problem, BusyError | VaultFormatError):
+                _keep(vault, text, problem)
             raise problem
         report.warn(f"{problem.message} ({problem.hint})" if problem.hint else problem.message)
+        if isinstance(problem, VaultChangedError):
+            beside = to_editor(vault.file, name if name in vault.names() else None)
+            report.warn("the editor shows the vault as it is now in a second file; what you save in the first stands")
         if not click.confirm("Edit it again?", default=True, err=True):
             raise problem
-    changed = change.text != signed
-    if not changed or _remarks(text) - _remarks(shown) - _remarks(change.text):
+    if not changed or _remarks(text) - _remarks(shown) - _remarks(written):
         output.warn("comments and order are not taken over from here; change them in the file itself")
     done = f"{'would be ' if dry_run else ''}changed" if changed else "nothing changed"
     output.say(done, as_json=as_json, json={"changed": changed, "dry_run": dry_run})
 
 
+def _taken(
+    vault: Vault, begun: VaultFile, text: str, name: str | None, *, settled: bool, dry_run: bool
+) -> tuple[bool, str]:
+    """Write the edit into the vault as it is now; return whether that changed anything, and the text of the file."""
+    from mcpvault.vault.reapplying import reapplied
+
+    tries = _TRIES
+    while True:
+        tries -= 1
+        news = vault.file.reread()
+        tree = reapplied(begun, vault.file, text, name, settled=settled and not news)
+        before = vault.file.document.text
+        try:
+            with vault.change(dry_run=dry_run) as change:
+                change.tree = tree
+            return change.text != before, change.text
+        except VaultChangedError:
+            if not tries:
+                raise
+
+
+def _keep(vault: Vault, text: str, problem: McpVaultError) -> None:
+    """Keep what was typed, and say in the hint of *problem* where."""
+    name = f"edited-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.urandom(2).hex()}.toml"
+    path: Path = vault.state.path / name
+    try:
+        vault.state.replace(name, text.encode("utf-8"))
+    except McpVaultError as error:
+        what = f"what was typed could not be kept: {error.message}"
+    else:
+        what = f"what was typed is kept, secrets typed in clear with it: take it over, then run: rm {path}"
+    problem.hint = f"{problem.hint}; {what}" if problem.hint else what
+
+
 def _remarks(text: str) -> set[str]:
     """Return the lines that may hold a comment."""
     return {line.strip() for line in text.splitlines() if "#" in line}
-
-
-def _edited(text: str) -> str:
-    """
-    Return what the editor makes of *text*; the file is private, and gone afterwards.
-
-    Raises:
-        ConfigurationError: The editor fails, or leaves no UTF-8 text behind.
-    """
-    editor = _editor()
-    problem = "leaves no UTF-8 text behind"
-    with tempfile.TemporaryDirectory(prefix="mcpvault-", dir=_private_place()) as private:
-        file = Path(private) / "vault.toml"
-        try:
-            file.touch(mode=0o600)
-            file.write_text(text, "utf-8", newline="")
-            code = subprocess.run([*editor, str(file)], env=_environment(), check=False).returncode
-            if not code:
-                return file.read_bytes().decode("utf-8")
-            problem = f"returned {code}"
-        except UnicodeDecodeError:
-            pass
-        except OSError as error:
-            problem = f"or its file cannot be used: {(error.strerror or 'refused').lower()}"
-    raise ConfigurationError(
-        f"the editor {editor[0]!r} {problem}", hint="nothing was changed; EDITOR names another editor"
-    )
-
-
-def _editor() -> list[str]:
-    named = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    try:
-        if words := shlex.split(named):
-            return words
-    except ValueError:
-        pass
-    raise ConfigurationError(f"EDITOR: {named!r} is no command", hint="set it to a program and its options")
-
-
-def _private_place() -> str | None:
-    """Return a folder in memory, where there is one: what is typed as a secret shall not reach a disk."""
-    for folder in (os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm"):  # noqa: S108  a private folder is made in it
-        if folder and os.path.isdir(folder) and os.access(folder, os.W_OK):  # noqa: PTH112
-            return folder
-    return None
-
-
-def _environment() -> dict[str, str]:
-    hidden = ("MCPVAULT_KEY", "CREDENTIALS_DIRECTORY")
-    return {key: value for key, value in os.environ.items() if not key.startswith(hidden)}

@@ -43,7 +43,9 @@ class Merge(Record):
     sides: tuple[str, str, str] | None = None
 
 
-def merge(base: VaultFile | None, ours: VaultFile, theirs: VaultFile, *, serial: int = 0) -> Merge:
+def merge(
+    base: VaultFile | None, ours: VaultFile, theirs: VaultFile, *, serial: int = 0, prefer: Prefer | None = None
+) -> Merge:
     """
     Merge two sides that were opened and verified.
 
@@ -52,6 +54,7 @@ def merge(base: VaultFile | None, ours: VaultFile, theirs: VaultFile, *, serial:
         ours: Opened with an admin's key.
         theirs: Opened with the same.
         serial: The highest that this host has seen.
+        prefer: Whose value stands where they conflict; None makes no vault of them then.
 
     Raises:
         ConfigurationError: They are not generations of one vault, or of different roots.
@@ -64,9 +67,9 @@ def merge(base: VaultFile | None, ours: VaultFile, theirs: VaultFile, *, serial:
             )
     target = _target(base, ours, theirs)
     trees = _translated(target, *(side for side in (base, ours, theirs)))
-    made, conflicts = _joined(target, trees, "ours")
-    if conflicts:
-        sides = tuple(_text(ours, _joined(target, trees, prefer)[0]) for prefer in ("ours", "base", "theirs"))
+    made, conflicts = _joined(target, trees, prefer or "ours")
+    if conflicts and prefer is None:
+        sides = tuple(_text(ours, _joined(target, trees, side)[0]) for side in ("ours", "base", "theirs"))
         return Merge(text=None, conflicts=tuple(conflicts), sides=(sides[0], sides[1], sides[2]))
     keys = target.keys
     _mark_due(base, target, trees, made)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import signal
+import stat
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -230,8 +232,8 @@ def test_a_signal_leaves_no_text_behind(home: Home, number: int, code: int, told
         start_new_session=True,
     )  # fmt: skip
     with process:
-        assert process.stdout is not None
-        assert b"up\n" == process.stdout.readline()
+        assert process.stderr is not None
+        assert b"up\n" == process.stderr.readline()
         process.send_signal(number)
         _, said = process.communicate(timeout=LONGEST)
 
@@ -275,3 +277,58 @@ def test_an_unknown_name_opens_no_editor(home: Home) -> None:
     """It gets a suggestion instead."""
     assert "did you mean 'other'?" in home.refused("edit", "othr", code=8, EDITOR="touch opened")
     assert not (home.home / "opened").exists()
+
+
+def meanwhile(home: Home, words: str, script: str) -> str:
+    """Return a script that edits, and on its first run lets somebody else change the vault with *words* meanwhile."""
+    (home.home / "first.sh").write_text(f"{sys.executable} -m mcpvault {words}\n")
+    return f"[ -e once ] || {{ touch once; sh first.sh >&2; }}; {script}"
+
+
+@pytest.mark.parametrize("name", [(), ("other",)])
+def test_what_others_change_meanwhile_stays(home: Home, name: tuple[str, ...]) -> None:
+    """Another entry, and another field of the same entry: both changes are in the file, and it opens."""
+    script = meanwhile(home, "set other headers.X-Team ops; sh second.sh", """sed -i 's/old words/new words/' "$1" """)
+    (home.home / "second.sh").write_text(f"{sys.executable} -m mcpvault set demo note theirs")
+
+    assert "changed\n" == edit(home, script, *name).stdout
+
+    entries = tree(home)["servers"]
+    assert ("new words", "ops", "theirs") == (
+        entries["other"]["note"], entries["other"]["headers"]["X-Team"], entries["demo"]["note"]
+    )  # fmt: skip
+    assert KEY == home.open().file.secret("other", "headers.X-API-Key").reveal()
+
+
+def kept(home: Home) -> Path:
+    """Return the one text that was kept."""
+    [path] = home.state.glob("edited-*.toml")
+    return path
+
+
+def test_a_conflict_keeps_what_was_typed(home: Home) -> None:
+    """Both changed one field: exit 7 names it, the vault is the other's, the text lies in a private file."""
+    script = meanwhile(home, "set other note theirs", f"""sed -i 's/old words/{TYPED}/' "$1" """)
+
+    said = edit(home, script, code=7).stderr
+
+    assert "servers.other.note: changed by somebody else as well" in said
+    assert f"rm {kept(home)}" in said
+    assert 0o600 == stat.S_IMODE(kept(home).stat().st_mode)
+    assert TYPED in kept(home).read_text()
+    assert "mv1." not in kept(home).read_text()
+    assert "theirs" == tree(home)["servers"]["other"]["note"]
+
+
+def test_on_a_terminal_a_conflict_is_decided_there(home: Home) -> None:
+    """The vault as it is now is shown beside; what is saved then stands, and nothing else of it is undone."""
+    script = meanwhile(
+        home, "set other note theirs; sh second.sh", """cp "$2" seen 2>/dev/null; sed -i 's/old words/mine/' "$1" """
+    )
+    (home.home / "second.sh").write_text(f"{sys.executable} -m mcpvault set demo note theirs")
+
+    shown = home.talk("edit", answers=[("Edit it again? [Y/n]: ", "\n")], EDITOR=editor(home, script))
+
+    assert "servers.other.note: changed by somebody else as well" in shown
+    assert 2 == (home.home / "seen").read_text().count('"theirs"')
+    assert ("mine", "theirs") == (tree(home)["servers"]["other"]["note"], tree(home)["servers"]["demo"]["note"])
