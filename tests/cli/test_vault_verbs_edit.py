@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import INTERRUPT, LONGEST, TOKEN, Home, new_vault
+from house import INTERRUPT, LONGEST, TOKEN, Home, home_env, new_vault
 
 from mcpvault import Secret
 
@@ -332,3 +332,36 @@ def test_on_a_terminal_a_conflict_is_decided_there(home: Home) -> None:
     assert "servers.other.note: changed by somebody else as well" in shown
     assert 2 == (home.home / "seen").read_text().count('"theirs"')
     assert ("mine", "theirs") == (tree(home)["servers"]["other"]["note"], tree(home)["servers"]["demo"]["note"])
+
+
+def test_no_editor_is_guessed_without_a_terminal(home: Home) -> None:
+    """A cron job never waits for vi: where no variable names an editor, it is a usage error."""
+    said = home.refused("edit", code=2)
+
+    assert "there is no terminal for an editor" in said
+    assert "set EDITOR" in said
+
+
+@pytest.mark.parametrize("words", [("--json",), ()])
+def test_an_editor_never_writes_to_our_stdout(home: Home, words: tuple[str, ...]) -> None:
+    """What it draws goes to stderr, so that a pipe gets our answer alone."""
+    done = edit(home, """printf '\\033[2J drawn\\n'; sed -i 's/old words/new words/' "$1" """, *words)
+
+    assert "drawn" not in done.stdout
+    assert "drawn" in done.stderr
+    assert not words or {"changed": True, "dry_run": False} == json.loads(done.stdout)
+
+
+def test_an_editor_draws_on_the_terminal_that_stdin_is(home: Home) -> None:
+    """With stdout in a file, an editor that was started on a terminal can still be used."""
+    script = editor(home, """test -t 1 && printf 'drawn\\n'; sed -i 's/old words/new words/' "$1" """)
+    (home.home / "to_file.sh").write_text(f'{sys.executable} -m mcpvault edit --json >"$HOME/out"\n')
+    env = home_env(home.home) | {"EDITOR": script}
+
+    done = subprocess.run(
+        ["script", "-qec", "sh to_file.sh", "/dev/null"], env=env, cwd=home.home, capture_output=True, timeout=LONGEST,
+        check=True,
+    )  # fmt: skip
+
+    assert b"drawn" in done.stdout
+    assert {"changed": True, "dry_run": False} == json.loads((home.home / "out").read_text())
