@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import logging
 import os
+import re
 import threading
 import weakref
 from collections.abc import Callable, Iterable
@@ -17,6 +18,8 @@ from typing import Any, NoReturn
 
 MASK = "[redacted]"
 _SHORTEST_REDACTED = 6  # characters; shorter values would mask ordinary words
+_EVERYWHERE_ALIKE = r"[A-Za-z0-9._~-]*"
+_UNESCAPED = r"[ !#-&(-.0-\[\]-~]*"  # in JSON and by repr: printable ASCII without quotes, slash and backslash
 
 _live: dict[int, weakref.ref[Secret]] = {}
 _live_lock = threading.Lock()
@@ -82,11 +85,39 @@ class Secret:
     __reduce__ = __reduce_ex__ = __copy__ = __deepcopy__ = __getstate__ = _refuse
 
 
-def _live_values() -> Iterable[str]:
+def spellings(text: str) -> set[str]:
+    """Return how programs write *text*: as it is, in URLs, in JSON, and as Python's ``repr`` in either quotes."""
+    if re.fullmatch(_EVERYWHERE_ALIKE, text):
+        return {text}
+    from urllib.parse import quote_plus
+
+    in_form = quote_plus(text, errors="replace")
+    in_url = {text, in_form, in_form.replace("+", "%20")}
+    if re.fullmatch(_UNESCAPED, text):
+        return in_url
+    import json
+
+    in_json = [json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]]
+    slashed = [each.replace("/", "\\/") for each in in_json]  # as PHP does
+    in_repr = [repr(f'{text}"')[1:-2], repr(_raw(text) + b'"')[2:-2]]
+    unquoted = [each.replace("\\'", "'") for each in in_repr]  # within double quotes
+    return {each for each in (*in_url, *in_json, *slashed, *in_repr, *unquoted) if each}
+
+
+def _raw(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a surrogate pair, which no bytes say
+        return b""
+
+
+def _live_spellings() -> Iterable[str]:
+    """Return what is to be masked, the longest first."""
     with _live_lock:
         secrets = [ref() for ref in _live.values()]
     values = {secret.reveal() for secret in secrets if secret is not None}
-    return sorted((v for v in values if len(v) >= _SHORTEST_REDACTED), key=len, reverse=True)
+    spelt = {each for value in values if len(value) >= _SHORTEST_REDACTED for each in spellings(value)}
+    return sorted(spelt, key=len, reverse=True)
 
 
 def stand_in(text: str) -> str:
@@ -97,13 +128,10 @@ def stand_in(text: str) -> str:
 
 
 def redact(text: str) -> str:
-    """Return *text* with every live secret of six characters or more masked, as it is and as a form spells it."""
-    from urllib.parse import quote_plus
-
-    for value in _live_values():
-        for spelling in (value, quote_plus(value, errors="replace")):
-            if spelling in text:
-                text = text.replace(spelling, MASK)
+    """Return *text* with every live secret of six characters or more masked, in each of its ``spellings``."""
+    for spelling in _live_spellings():
+        if spelling in text:
+            text = text.replace(spelling, MASK)
     return text
 
 

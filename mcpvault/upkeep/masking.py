@@ -7,17 +7,15 @@ finds another way.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import selectors
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from urllib.parse import quote, quote_plus
 
 from mcpvault.errors import UsageError
-from mcpvault.secret import MASK, Secret
+from mcpvault.secret import MASK, Secret, spellings
 
 _CHUNK = 64 * 1024
 _FORWARDED = [
@@ -33,7 +31,7 @@ class Masker:
         spelt = {
             spelling.encode("utf-8", "surrogateescape")
             for secret in secrets
-            for spelling in _spellings(secret.reveal())
+            for spelling in spellings(secret.reveal())
             if len(spelling) >= _SHORTEST
         }
         self._needles = sorted(spelt, key=len, reverse=True)
@@ -63,16 +61,6 @@ class Masker:
     def _unfinished(self, text: bytes, at: int) -> int:
         """Return where after *at* a secret may have begun that has not ended, however much of it is one already."""
         return len(text) - max((_overlap(text[at:], needle) for needle in self._needles), default=0)
-
-
-def _spellings(text: str) -> set[str]:
-    """Return how programs write *text*: as it is, in URLs, in JSON, and as Python's ``repr`` in either quotes."""
-    in_url = [quote(text, safe="", errors="replace"), quote_plus(text, errors="replace")]
-    in_json = [json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]]
-    slashed = [each.replace("/", "\\/") for each in in_json]  # as PHP does
-    in_repr = [repr(f'{text}"')[1:-2], repr(text.encode("utf-8", "surrogateescape") + b'"')[2:-2]]
-    unquoted = [each.replace("\\'", "'") for each in in_repr]  # within double quotes
-    return {text, *in_url, *in_json, *slashed, *in_repr, *unquoted}
 
 
 def _overlap(text: bytes, needle: bytes) -> int:

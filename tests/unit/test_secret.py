@@ -7,8 +7,11 @@ import io
 import json
 import logging
 import pickle
+import re
 import sys
 import traceback
+from collections.abc import Callable
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -86,6 +89,41 @@ def test_what_a_secret_was_made_of_is_masked_with_it() -> None:
 
     del whole
     assert f"said {bare}" == redact(f"said {bare}")
+
+
+HARD = "qq\"pw\\'/ \n\t\u00e9\U0001f511-0123456789"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        json.dumps,
+        lambda value: json.dumps(value, ensure_ascii=False),
+        lambda value: json.dumps(value).replace("/", "\\/"),
+        repr,
+        lambda value: repr(value.replace('"', "")),
+        lambda value: repr(value.encode()),
+        lambda value: quote(value, safe=""),
+        lambda value: urlencode({"password": value}),
+    ],
+    ids=["json", "json-utf8", "json-php", "repr", "repr-in-double-quotes", "repr-of-bytes", "url", "form"],
+)
+@pytest.mark.parametrize("value", [HARD, HARD.replace("'", ""), "plain words-0123456789", "dXNlcjpw/3c+x0=="])
+def test_a_secret_is_masked_however_it_is_written(written: Callable[[str], str], value: str) -> None:
+    """JSON, ``repr`` and URLs escape what stands in a secret; the log says none of it."""
+    secrets = [Secret(value), Secret(value.replace('"', ""))]
+    record = logging.LogRecord("test", logging.INFO, "", 0, "said %s", (written(value),), None)
+
+    assert RedactingFilter().filter(record)
+    assert re.fullmatch(rf"said b?(password=)?[\"']?{re.escape(MASK)}[\"']?", record.getMessage()), record.getMessage()
+    assert secrets
+
+
+def test_half_a_surrogate_pair_stops_no_log() -> None:
+    """A secret that no file could hold is masked as it is, and nothing is raised."""
+    secret = Secret("half-of-it-\ud800")
+
+    assert f"said {MASK}" == redact(f"said {secret.reveal()}")
 
 
 def test_the_longest_secret_is_masked_first() -> None:
