@@ -6,6 +6,7 @@ Decides the form of errors. Their codes and texts come with them.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from mcpvault.errors import EXIT_DONE, EXIT_INTERRUPTED, McpVaultError
 
 USAGE = 2
 UNEXPECTED = 1
+_FULL = (errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 remarks: list[str] = []  # what was logged as a warning, for the end of the run
 
 
@@ -33,14 +35,7 @@ def run(act: Callable[[], Any], words: Sequence[str]) -> int:
     code = _ended(act, as_json=as_json, debug=debug)
     if not as_json:
         _remark("")
-    problem: McpVaultError | None = None
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _give_up_stdout()
-    except OSError as error:
-        problem = McpVaultError(f"stdout: cannot be written: {(error.strerror or 'refused').lower()}")
-        _give_up_stdout()
+    problem = _unwritable()
     return code or (tell(problem, as_json=as_json, debug=debug) if problem else EXIT_DONE)
 
 
@@ -64,8 +59,31 @@ def _ended(act: Callable[[], Any], *, as_json: bool, debug: bool) -> int:
             raise
         return EXIT_DONE  # click wraps stdout and exits with 1 when the reader has gone
     except Exception as error:
+        if isinstance(error, OSError) and (problem := _unwritable(error)) is not None:
+            return tell(problem, as_json=as_json, debug=debug)
         return unexpected(error, as_json=as_json, debug=debug)
     return code if isinstance(code, int) else EXIT_DONE
+
+
+def _unwritable(failed: OSError | None = None) -> McpVaultError | None:
+    """
+    Write what is left of stdout; return what to say where that fails, unless its reader has gone.
+
+    A stream without buffer has nothing left: then *failed* tells, for whoever writes a file has errors of his own.
+    """
+    reason = failed.strerror if failed and failed.errno in _FULL and failed.filename is None else None
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up_stdout()
+        return None
+    except OSError as error:
+        reason = error.strerror or "refused"
+    if reason is None:
+        return None
+    _give_up_stdout()
+    hint = "its output is lost; see what it has done before you run it again"
+    return McpVaultError(f"stdout: cannot be written: {reason.lower()}", hint=hint)
 
 
 def _give_up_stdout() -> None:

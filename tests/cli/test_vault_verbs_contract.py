@@ -229,6 +229,23 @@ def test_a_closed_stream_is_survived(home: Home, line: str, streams: str, code: 
     home.run("get", "demo")
 
 
+@pytest.mark.parametrize("line", ["list", "get demo auth.token --reveal", "list --help", "list --json"])
+@pytest.mark.parametrize("env", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+def test_a_full_disk_below_stdout_is_told(home: Home, line: str, env: dict[str, str]) -> None:
+    """Exit 1 and what it was, not something to be reported to us."""
+    command, around = home.command(tuple(line.split()), {})
+
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command, env=around | env, cwd=home.home, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE,
+            encoding="utf-8", timeout=LONGEST, check=False,
+        )  # fmt: skip
+
+    said = done.stderr.replace("\n", " ")
+    assert (1, True) == (done.returncode, "stdout: cannot be written: no space left on device" in said), said
+    assert "report it" not in said
+
+
 def test_options_follow_the_verb(home: Home) -> None:
     """An option before the verb is exit 2 and told where it belongs."""
     assert "mcpvault VERB --vault" in home.refused("--vault", "x", "list", code=2)
