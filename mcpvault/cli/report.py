@@ -131,7 +131,7 @@ def _usage(error: click.ClickException, *, as_json: bool) -> int:
     message = message[:1].lower() + message[1:]
     context = getattr(error, "ctx", None)
     hint = f"run: {context.command_path} --help" if context is not None else "run: mcpvault --help"
-    if near := getattr(error, "possibilities", None):
+    if near := _near(error):
         message, hint = error.message.rstrip("."), f"did you mean {near[0]!r}?"
         message = message[:1].lower() + message[1:]
     elif isinstance(error, click.NoSuchOption) and context is not None and context.parent is None:
@@ -142,6 +142,16 @@ def _usage(error: click.ClickException, *, as_json: bool) -> int:
         print(f"mcpvault: error: {one_line(message)}", file=sys.stderr)
         print(f"mcpvault: hint: {one_line(hint)}", file=sys.stderr)
     return USAGE
+
+
+def _near(error: click.ClickException) -> list[str]:
+    """Return what was meant perhaps; before the verb only what is all but spelt alike, as --json belongs behind it."""
+    found: list[str] = list(getattr(error, "possibilities", None) or ())
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None and error.ctx.parent is None:
+        from difflib import get_close_matches
+
+        return get_close_matches(error.option_name, found, cutoff=0.8)
+    return found
 
 
 def unexpected(error: Exception, *, as_json: bool, debug: bool) -> int:

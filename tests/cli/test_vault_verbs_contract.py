@@ -249,6 +249,8 @@ def test_a_full_disk_below_stdout_is_told(home: Home, line: str, env: dict[str, 
 def test_options_follow_the_verb(home: Home) -> None:
     """An option before the verb is exit 2 and told where it belongs."""
     assert "mcpvault VERB --vault" in home.refused("--vault", "x", "list", code=2)
+    assert "mcpvault VERB --json" in home.run("--json", "lst", code=2).stderr
+    assert "did you mean '--version'?" in home.refused("--versoin", code=2)
     assert "did you mean 'list'?" in home.refused("lst", code=2)
     assert "mcpvault --help" in home.refused("xyzzy", code=2)
 
