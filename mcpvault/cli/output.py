@@ -21,7 +21,7 @@ def json(value: Any) -> None:
         text = encoder.dumps(value, ensure_ascii=False, indent=2)
     except RecursionError:  # a level takes more room when it is laid out
         text = encoder.dumps(value, ensure_ascii=False)
-    if sys.stdout.isatty() and not text.replace("\n", "").isprintable():
+    if not text.replace("\n", "").isprintable():
         text = "".join(char if char.isprintable() or char == "\n" else encoder.dumps(char)[1:-1] for char in text)
     print(text)
 
@@ -72,14 +72,18 @@ def _for_reader(text: str) -> str:
 def table(
     rows: Sequence[Sequence[str]], *, headings: Sequence[str] = (), as_json: bool = False, json: Any = None
 ) -> None:
-    """Print rows: as JSON with ``--json``, drawn on a terminal, tab-separated elsewhere."""
+    """
+    Print rows: as JSON with ``--json``, drawn on a terminal, tab-separated elsewhere.
+
+    What could draw on a screen is escaped in all of them, for a pager may stand behind a pipe.
+    """
     if as_json:
         globals()["json"](json)
     elif sys.stdout.isatty() and rows:
         _drawn(rows, headings)
     else:
         for row in rows:
-            print("\t".join(" ".join(cell.split()) for cell in row))
+            print("\t".join(one_line(" ".join(cell.split())) for cell in row))
 
 
 def _drawn(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:

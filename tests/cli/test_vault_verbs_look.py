@@ -36,6 +36,20 @@ local\tstdio\t/opt/a server -v\t
 """
 
 
+@pytest.mark.parametrize("words", [["list"], ["show", "odd"], ["get", "odd"], ["show", "odd", "--json"]])
+def test_nothing_draws_on_a_screen_behind_a_pipe(home: Home, words: list[str]) -> None:
+    """A pager shows what a pipe brings: what a terminal would obey is escaped there too, and JSON says the same."""
+    said = "\x9b31mgood\u202elive"
+    with home.open().change() as change:
+        change.add_server("odd", {"url": "https://odd.example.com/mcp", "owner": said})
+
+    shown = home.run(*words).stdout
+
+    assert "31mgood" in shown
+    assert not [mark for mark in said if mark in shown and not mark.isprintable()]
+    assert "--json" not in words or said == json.loads(shown)["owner"]
+
+
 def test_list_needs_no_key(home: Home) -> None:
     """Names, kinds, addresses and owners come from the file alone, one line a server, in its order."""
     home.key.unlink()
