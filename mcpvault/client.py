@@ -35,6 +35,7 @@ _KNOWN = frozenset(
         *("command", "args", "env", "cwd", *mcp_use.BESIDE, *map(mcp_use.camel, mcp_use.BESIDE)),
     }
 )
+_LONGEST = 86_400  # seconds; as in a vault
 _TRANSPORTS = {
     **dict.fromkeys(("http", "streamable-http", "streamable_http", "streamableHttp"), "http"),
     "sse": "sse",
@@ -125,7 +126,11 @@ class MCPClient:
         where = f"mcpServers.{name}"
         for key in entry:
             if key not in _KNOWN:
-                raise ConfigurationError(f"{where}.{key}: unknown key", hint=did_you_mean(key, _KNOWN), server=name)
+                hint = (
+                    did_you_mean(key, _KNOWN)
+                    or "leave it out; mcpvault import reads files of other clients with theirs"
+                )
+                raise ConfigurationError(f"{where}.{key}: unknown key", hint=hint, server=name)
         resolver = Resolver(server=name, surroundings=Surroundings(env=self._env, schemes=("env",)), where=where)
         if isinstance(entry.get("auth"), str):
             raise ConfigurationError(
@@ -230,8 +235,8 @@ def _timeout(entry: Mapping[str, Any], where: str) -> Timeout:
     seconds = entry.get("timeout")
     if seconds is None:
         return Timeout()
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
-        raise ConfigurationError(f"{where}.timeout: expected seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST:
+        raise ConfigurationError(f"{where}.timeout: expected seconds, at most {_LONGEST}")
     whole = max(1, int(seconds))
     return Timeout(connect=min(10, whole), read=whole, total=whole)
 

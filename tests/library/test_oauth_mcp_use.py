@@ -53,6 +53,14 @@ def test_a_provider_is_an_auth(server: FakeMcpServer, fake_authorization_server:
     assert (1, 1) == (len(person.visited), fake_authorization_server.redemptions)
 
 
+def test_a_key_of_other_clients_is_refused_with_a_way_on() -> None:
+    """``disabled`` stands in many files: who meets it is told what reads those."""
+    with pytest.raises(ConfigurationError, match="disabled: unknown key") as caught:
+        MCPClient({"mcpServers": {"x": {"url": "https://h.example/mcp", "disabled": False}}})
+
+    assert "mcpvault import" in (caught.value.hint or "")
+
+
 def test_a_connector_takes_a_provider(server: FakeMcpServer) -> None:
     """``HttpConnector(url, auth=provider)`` is all it takes."""
     with HttpConnector(server.url, auth=Consenting()) as connector:
@@ -169,6 +177,10 @@ def test_a_machine_needs_no_vault_either(
         ({"oauth": {"loginMethod": "telepathy"}}, r"oauth.loginMethod: "),
         ({"oauth": {"useRedirectFlow": "no"}}, r"oauth.useRedirectFlow: expected true or false"),
         ({"oauth": {"scope": 7}}, r"oauth.scope: expected text"),
+        ({"timeout": float("inf")}, r"timeout: expected seconds, at most 86400"),
+        ({"timeout": float("nan")}, r"timeout: expected seconds, at most 86400"),
+        ({"timeout": 10**400}, r"timeout: expected seconds, at most 86400"),
+        ({"timeout": 0}, r"timeout: expected seconds, at most 86400"),
         (
             {"oauth": {**SPELLINGS["camel"], "issuer": "https://i.example", "clientSecret": ""}},
             r"clientSecret: is empty",
