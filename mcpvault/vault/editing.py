@@ -27,6 +27,7 @@ from vault_schema.forms import has_reference, without_references
 _PLACEHOLDER = re.compile(r"<sealed (?:[0-9a-f]{8}|damaged)>")
 _LIKE_ONE = re.compile(r"\W*sealed\b", re.IGNORECASE)
 _LONGEST_LIKE_ONE = 40  # characters; a longer text is never so close to a placeholder
+_DEEPEST = 40  # levels of tables and arrays; the format has fewer
 _LINE = re.compile(r" \(at (line \d+), column \d+\)\Z")
 
 
@@ -90,13 +91,41 @@ def from_editor(change: Change, text: str, name: str | None = None) -> None:
 
 
 def _loaded(text: str) -> dict[str, Any]:
-    where = ""
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tree = tomllib.loads(text)
+        if _is_shallow(tree):
+            return tree
+        problem = "nested too deeply"
+    except RecursionError:
+        problem = "nested too deeply"
+    except ValueError as error:  # an integer of 5000 digits is one that names no line
         found = _LINE.search(str(error))
-        where = f" ({found[1]})" if found else ""
-    raise VaultFormatError(f"the edited text is not TOML{where}")
+        problem = f"not TOML ({found[1]})" if found else "not TOML"
+    raise VaultFormatError(f"the edited text is {problem}")
+
+
+def _is_shallow(tree: dict[str, Any]) -> bool:
+    """Tell whether walking *tree* by recursion is safe; dotted keys nest as deep as a line is long."""
+    level: list[Any] = [tree]
+    for _ in range(_DEEPEST):
+        level = [inner for each in level for inner in _inner(each) if isinstance(inner, dict | list)]
+    return not level
+
+
+def _inner(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in *value*, keys among them."""
+    if isinstance(value, str):
+        yield value
+    for inner in _inner(value):
+        yield from _texts(inner)
 
 
 def _carry(change: Change, name: str, table: dict[str, Any]) -> None:
@@ -119,7 +148,8 @@ def _carry(change: Change, name: str, table: dict[str, Any]) -> None:
             if not has_reference(value):
                 fresh.append((field, Secret(value)))
                 del holder[leaf]
-    if (stray := _PLACEHOLDER.search(repr(table))) is not None:
+    strays = (stray for text in _texts({name: table}) if (stray := _PLACEHOLDER.search(text)) is not None)
+    if (stray := next(strays, None)) is not None:
         raise _misplaced(name, "", stray[0])
     moved: list[str] = []
     if known:

@@ -365,3 +365,29 @@ def test_an_editor_draws_on_the_terminal_that_stdin_is(home: Home) -> None:
 
     assert b"drawn" in done.stdout
     assert {"changed": True, "dry_run": False} == json.loads((home.home / "out").read_text())
+
+
+@pytest.mark.parametrize(
+    ("says", "typed"),
+    [
+        ("nested too deeply", "x = " + 5000 * "["),
+        ("nested too deeply", "[servers.other.x-a" + 5000 * ".a" + "]"),
+        ("not TOML", "[servers.other]\nx-n = " + 5000 * "9"),
+        ("nested too deeply", "[servers.other]\nx-n = " + 500 * "[" + 500 * "]"),
+    ],
+    ids=["brackets", "dotted keys", "digits", "arrays"],
+)
+def test_a_text_that_no_program_can_walk_is_kept(home: Home, says: str, typed: str) -> None:
+    """It is refused as any other slip in TOML, and what was typed is not lost."""
+    (home.home / "typed").write_text(f"{typed}\n")
+    said = edit(home, """cat typed >"$1" """, code=6).stderr
+
+    assert f"the edited text is {says}" in said
+    assert f"{typed}\n" == kept(home).read_text()
+
+
+def test_an_integer_that_cannot_be_printed_is_refused(home: Home) -> None:
+    """One in hexadecimal may be longer than Python writes out."""
+    said = edit(home, f"""sed -i 's/^note = "old.*/x-n = 0x{5000 * "f"}/' "$1" """, code=8).stderr
+
+    assert "servers.other.x-n: expected an integer of 64 bits" in said
