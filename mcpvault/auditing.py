@@ -19,6 +19,7 @@ from mcpvault.audit_keys import LogKeys
 from mcpvault.errors import BusyError, McpVaultError
 from mcpvault.state.audit import PATIENCE, AuditLog
 from mcpvault.state.host import host_name
+from vault_schema.merging import same
 
 if TYPE_CHECKING:
     from mcpvault.secret import Secret
@@ -132,7 +133,7 @@ class Auditor:
         """Write down what *after* changes: which entries, and which fields of each and of the vault; never a value."""
         old, new = before.tree if before is not None else {"vault": {}}, after.tree
         one, other = old.get("servers", {}), new.get("servers", {})
-        touched = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+        touched = sorted(name for name in {*one, *other} if not same(one.get(name), other.get(name)))
         fields = {name: _changed(one.get(name), other.get(name)) for name in touched}
         told: dict[str, Any] = {"servers": [*fields], "fields": fields}
         if common := [name for name in _changed(old["vault"], new["vault"]) if name not in _EVER_NEW]:
@@ -143,7 +144,8 @@ class Auditor:
 def _changed(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> list[str]:
     """Return the fields that differ in two states of a table, None where there is or was none."""
     one, other = dict(_fields(old or {})), dict(_fields(new or {}))
-    return sorted(name for name in {*one, *other} if name not in one or name not in other or one[name] != other[name])
+    both = one.keys() & other.keys()
+    return sorted(name for name in {*one, *other} if name not in both or not same(one[name], other[name]))
 
 
 def _fields(table: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

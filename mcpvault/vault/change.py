@@ -26,6 +26,7 @@ from mcpvault.vault.sealing import SealContext
 from mcpvault.vault.unlock import Unlocked
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import Document, SchemaError, binding_for, rewrite, spec_for
+from vault_schema.merging import same
 
 BINDING_FIELDS = frozenset({"url", "command", "args", "auth.issuer", "auth.idp_issuer"})
 
@@ -59,7 +60,7 @@ def changing(vault: VaultFile, *, dry_run: bool) -> Iterator[Change]:
 def _finished(vault: VaultFile, change: Change) -> Document:
     """Return the changed vault with a new serial, MAC and signature; the old document if nothing was changed."""
     before = vault.document
-    if change.tree == before.tree:
+    if same(change.tree, before.tree):
         return before
     check_untouched(before.tree, change.tree)
     signable = True
@@ -93,6 +94,7 @@ class Change(KeyChange):
     """
     An edit in progress. ``tree`` is a copy: entries are copied when they are first touched.
 
+    Set ``forget`` to keep no earlier generation beside the file, as where a secret is to be gone.
     After the block, ``text`` is the text that was written (or would have been, in a dry run).
     """
 

@@ -23,6 +23,7 @@ from mcpvault.vault.run_variables import check_run_env
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import SchemaError, binding_for, is_secret, new_text, rewrite, spec_for
 from vault_schema.forms import has_reference, without_references
+from vault_schema.merging import same
 
 _PLACEHOLDER = re.compile(r"<sealed (?:[0-9a-f]{8}|damaged)>")
 _LIKE_ONE = re.compile(r"\W*sealed\b", re.IGNORECASE)
@@ -71,7 +72,7 @@ def from_editor(change: Change, text: str, name: str | None = None) -> None:
     vault = change.vault
     edited = _loaded(text)
     before = vault.document.tree.get("servers", {})
-    if name is None and edited.get("vault") != vault.document.tree["vault"]:
+    if name is None and not same(edited.get("vault"), vault.document.tree["vault"]):
         raise ConfigurationError(
             "vault: this table is not for editing", hint="use slots, trust and sign; undo that part"
         )
@@ -163,7 +164,7 @@ def _carry(change: Change, name: str, table: dict[str, Any]) -> None:
                 hint=f"let them follow knowingly: mcpvault set {name} {changed} …",
                 server=name,
             )
-        if old == table and not fresh:
+        if same(old, table) and not fresh:
             return
         change.tree["servers"][name] = copy.deepcopy(old)
     check_run_env(name, table.get("run_env"))

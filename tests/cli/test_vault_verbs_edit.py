@@ -391,3 +391,14 @@ def test_an_integer_that_cannot_be_printed_is_refused(home: Home) -> None:
     said = edit(home, f"""sed -i 's/^note = "old.*/x-n = 0x{5000 * "f"}/' "$1" """, code=8).stderr
 
     assert "servers.other.x-n: expected an integer of 64 bits" in said
+
+
+def test_a_changed_type_is_a_change(home: Home) -> None:
+    """1 and true are equal to Python; the file, and the log, tell them apart."""
+    edit(home, """sed -i 's/^note = "old.*/x-n = 1/' "$1" """)
+
+    assert "changed\n" == edit(home, """sed -i 's/^x-n = 1/x-n = true/' "$1" """, "other").stdout
+
+    assert tree(home)["servers"]["other"]["x-n"] is True
+    changes = [each for each in json.loads(home.run("audit", "show", "--json").stdout) if each["ev"] == "change"]
+    assert {"other": ["x-n"]} == changes[-1]["fields"]
