@@ -60,14 +60,11 @@ def take_out(vault: Vault, names: Collection[str], *, dry_run: bool) -> list[dic
     Returns:
         What became of each token: ``server``, ``token``, ``outcome``.
     """
-    from mcpvault.vault.file import forget_previous
-
     grants = [*_grants(vault, names)]
     with vault.change(dry_run=dry_run) as change:
         for name in names:
             change.remove_server(name)
-    if not dry_run:
-        forget_previous(vault.file.path)
+        change.forget = True
     tokens: list[dict[str, str]] = []
     for authorization in grants:
         server = authorization.settings.server

@@ -53,7 +53,8 @@ def changing(vault: VaultFile, *, dry_run: bool) -> Iterator[Change]:
         document = _finished(vault, change)
         if document is vault.document:
             return
-        file.replace(vault.path, change.text.encode(), forget=change.keys is not vault.keys)
+        forget = change.forget or change.keys is not vault.keys
+        file.replace(vault.path, change.text.encode(), forget=forget)
     vault.adopt(document, change.keys)
 
 
@@ -101,6 +102,7 @@ class Change(KeyChange):
     def __init__(self, vault: VaultFile) -> None:
         super().__init__(vault)
         self.text = vault.document.text
+        self.forget = False
         self._own: set[str] = set()
 
     def _entry(self, name: str) -> dict[str, Any]:

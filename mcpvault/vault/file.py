@@ -196,25 +196,6 @@ def _reap(real: Path) -> None:
                 leftover.unlink()
 
 
-def forget_previous(path: Path) -> None:
-    """
-    Delete ``<name>.prev``: what was removed from the vault is not to stay beside it.
-
-    Raises:
-        PermissionsError: It is there and cannot be deleted.
-    """
-    real = Path(os.path.realpath(path))
-    previous = real.with_name(real.name + ".prev")
-    problem: OSError | None = None
-    try:
-        previous.unlink(missing_ok=True)
-        _sync_folder(real.parent)
-    except OSError as error:
-        problem = error
-    if problem is not None:
-        raise PermissionsError(f"{previous}: not deleted: {problem.strerror or 'refused'}", hint=f"run: rm {previous}")
-
-
 def previous_generation(path: Path) -> bytes | None:
     """Return the bytes of ``<name>.prev``, or None if there is none that could be a vault."""
     real = Path(os.path.realpath(path))

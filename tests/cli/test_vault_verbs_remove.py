@@ -56,6 +56,18 @@ def test_remove_without_a_terminal_needs_yes(home: Home) -> None:
     assert [] == [*home.vault.parent.glob("*.prev")]
 
 
+def test_remove_leaves_nothing_of_a_dead_writer(home: Home) -> None:
+    """A temporary file that a killed writer left holds the sealed value: it goes too, however young it is."""
+    draft = home.vault.with_name(".vault.toml.tmp.4194304.0a1b2c3d")
+    draft.write_bytes(home.vault.read_bytes())
+    sealed = next(line for line in home.vault.read_text().splitlines() if "mv1." in line)
+
+    home.run("remove", "demo", "--yes")
+
+    assert ["vault.toml"] == [path.name for path in home.vault.parent.iterdir() if path.suffix != ".lock"]
+    assert sealed not in home.vault.read_text()
+
+
 def test_one_unknown_name_removes_nothing(home: Home) -> None:
     """All names are looked at first."""
     assert "did you mean 'demo'?" in home.refused("remove", "other", "demon", "--yes", code=8)
