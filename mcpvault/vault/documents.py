@@ -44,8 +44,19 @@ def parsed(data: bytes, path: Path) -> Document:
 
 
 def timestamp(now: Callable[[], float]) -> str:
-    """Return the time as the format writes it: UTC, whole seconds."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now()))
+    """
+    Return the time as the format writes it: UTC, whole seconds.
+
+    Raises:
+        ConfigurationError: The clock is beyond the years that can be written.
+    """
+    try:
+        moment = time.gmtime(now())
+        if 1000 <= moment.tm_year <= 9999:
+            return time.strftime("%Y-%m-%dT%H:%M:%SZ", moment)
+    except (OverflowError, OSError, ValueError):
+        pass
+    raise ConfigurationError("this machine's clock is in a year that no vault can hold", hint="set it right: run date")
 
 
 def judged(text: str, tree: dict[str, Any] | None = None, before: Document | None = None) -> Document:

@@ -14,6 +14,7 @@ from mcpvault.errors import (
     VaultFormatError,
     VaultNotFoundError,
 )
+from mcpvault.secret import Secret
 from mcpvault.vault import documents
 
 LITERAL = "ghp_0123456789abcdefghij0123456789abcdef"
@@ -99,3 +100,22 @@ def test_an_entry_is_found_by_its_name(made: Made) -> None:
 def test_times_are_written_in_utc_and_whole_seconds() -> None:
     """As SPEC §1.3 wants them."""
     assert "2026-07-28T12:00:00Z" == documents.timestamp(lambda: 1_785_240_000.9)
+
+
+@pytest.mark.parametrize("clock", [1e12, 253402300800.0, -1e11, 1e300, float("nan")])
+def test_a_clock_that_is_far_off_is_named(clock: float) -> None:
+    """Year 10000 and beyond cannot be written: the message is of the clock, not of the field."""
+    with pytest.raises(ConfigurationError, match="this machine's clock"):
+        documents.timestamp(lambda: clock)
+
+
+def test_a_clock_is_believed_until_the_last_second(made: Made) -> None:
+    """The year 9999 can be written, and a change under a clock beyond it leaves the file alone."""
+    assert "9999-12-31T23:59:59Z" == documents.timestamp(lambda: 253402300799.0)
+
+    before = made.path.read_bytes()
+    vault = made.open()
+    vault.now = lambda: 1e12
+    with pytest.raises(ConfigurationError, match="this machine's clock"), vault.change() as change:
+        change.set_secret("web", "auth.token", Secret("anything"))
+    assert before == made.path.read_bytes()
