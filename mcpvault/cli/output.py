@@ -22,8 +22,16 @@ def json(value: Any) -> None:
     except RecursionError:  # a level takes more room when it is laid out
         text = encoder.dumps(value, ensure_ascii=False)
     if not text.replace("\n", "").isprintable():
-        text = "".join(char if char.isprintable() or char == "\n" else encoder.dumps(char)[1:-1] for char in text)
+        import re
+
+        text = re.sub(r"[^\n -~]", lambda found: _escaped(found[0]), text)
     print(text)
+
+
+def _escaped(char: str) -> str:
+    import json as encoder
+
+    return char if char.isprintable() else encoder.dumps(char)[1:-1]
 
 
 def say(text: str, *, as_json: bool = False, json: Any = None) -> None:

@@ -18,7 +18,7 @@ from mcpvault.errors import EXIT_DONE, EXIT_INTERRUPTED, McpVaultError
 
 USAGE = 2
 UNEXPECTED = 1
-_FULL = (errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 remarks: list[str] = []  # what was logged as a warning, for the end of the run
 
 
