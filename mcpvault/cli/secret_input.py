@@ -121,7 +121,7 @@ def warn_of_arguments(server: str, arguments: Sequence[str]) -> None:
 
 def check_name(variable: str) -> None:
     """
-    Refuse what is no name of a variable; it is quoted only where it cannot be the value.
+    Refuse what is no name of a variable; it is not quoted, for it may be the value.
 
     Raises:
         UsageError: It is none, or looks like a secret.
@@ -135,8 +135,7 @@ def check_name(variable: str) -> None:
             "words of a command are seen by others",
         )
     if not (variable.isidentifier() and variable.isascii()):
-        shown = f"{variable!r} is" if len(variable) < 16 else "this is"
-        raise UsageError(f"{shown} no name of a variable", hint="name it, without $ and without its value")
+        raise UsageError("no name of a variable: expected letters, digits and _", hint="without $, and not its value")
 
 
 def from_variable(name: str) -> Secret:

@@ -86,8 +86,9 @@ def test_a_literal_among_the_words_of_add(house: Home) -> None:
         ["add", "new", "--env-from", f"API_TOKEN={LITERAL}", "--", "x"],
         ["set", "child", "env.API_TOKEN", "--env", LITERAL],
         ["add", "new", "https://h.example/mcp", "--bearer-env", "no-known-shape-0123456789"],
+        ["add", "new", "https://h.example/mcp", "--bearer-env", "0123456789-x"],
     ],
-    ids=["bearer", "header", "no identifier", "client secret", "child", "set", "no known shape"],
+    ids=["bearer", "header", "no identifier", "client secret", "child", "set", "no known shape", "short"],
 )
 def test_a_token_where_a_variable_is_to_be_named(house: Home, words: list[str]) -> None:
     """Exit 2, the file as it was, and the token is not repeated."""
