@@ -23,6 +23,11 @@ LARGEST = 16 * 1024 * 1024  # bytes
 _AT = r"(?s:(.*?)) ?\((?:at line (\d+), column (\d+)|at end of document)\)\Z"
 # A line with as many dots as a key needs that is too long; most texts have none, and are not looked at closely.
 _DOTTED = r"(?m)^(?:[^.\n]*+\.){32}"
+_MARKER = r"(?m)^(?:(?:<{7,}|\|{7,}|>{7,})(?: |\r?$)|={7,}\r?$)"
+_CONFLICT = (
+    "take one side: git checkout --ours -- FILE, or --theirs; or choose between the markers, then run: mcpvault sign; "
+    "for later merges, once: mcpvault git install"
+)
 _SURROGATE = r"[\ud800-\udfff]"
 # A decoder's message may quote the text it stumbled over, and that may be a secret.
 _QUOTES_NOTHING = r"[A-Za-z ,/-]+\Z"
@@ -100,12 +105,20 @@ def _loaded(text: str) -> dict[str, Any]:
         problem = "nested too deeply"
     except ValueError as error:
         problem = str(error)
+    if (line := conflict_line(text)) is not None:
+        raise SchemaError(f"holds git's conflict markers, the first at line {line}", line=line, hint=_CONFLICT)
     said = re.match(_AT, problem)
     what = said[1] if said else problem
     line = int(said[2] or text.count("\n") + 1) if said else None
     place = (f" at line {line}" if line else "") + (f", column {said[3]}" if said and said[3] else "")
     shown = f": {what[0].lower()}{what[1:]}" if re.match(_QUOTES_NOTHING, what) else ""
     raise SchemaError(f"not valid TOML{shown}{place}", line=line)
+
+
+def conflict_line(text: str) -> int | None:
+    """Return the line of the first marker that git leaves in a file where two sides conflict, or None."""
+    found = re.search(_MARKER, text)
+    return text.count("\n", 0, found.start()) + 1 if found else None
 
 
 def _refuse_long_keys(text: str) -> None:

@@ -59,7 +59,8 @@ def command(
     With --headless it is done in a process like a cron job's, and what would differ from this shell is told.
 
     With --restore, for an admin: a file that was rolled back, or the kept previous generation if the file
-    is damaged, is signed again with a serial above all that this host has seen.
+    is damaged, is signed again with a serial above all that this host has seen. An unfinished merge is not
+    given up without --yes.
     """
     if restore:
         if names or offline or headless:
@@ -127,8 +128,11 @@ def _restore(*, yes: bool, dry_run: bool, as_json: bool) -> int:
         return not dry_run
 
     prompt = app.ask_secret if app.on_terminal() else None
-    source, serial = restore(locate(os.environ, app.vault_path()), env=os.environ, prompt=prompt, accept=accept)
+    places = locate(os.environ, app.vault_path())
+    source, serial, aside = restore(places, env=os.environ, prompt=prompt, accept=accept, give_up_merge=yes)
     done = "would restore" if dry_run else "restored"
+    if aside is not None:
+        output.note(f"both sides of the unfinished merge {'would be' if dry_run else 'are'} kept in {aside}")
     facts = {"restored": source, "serial": serial, "dry_run": dry_run}
     output.say(f"{done} {source} as serial {serial}", as_json=as_json, json=facts)
     return 0

@@ -29,7 +29,7 @@ from mcpvault.state.anchor import FileAnchor
 from mcpvault.vault import file, unlock
 from mcpvault.vault.change import signed_tree
 from mcpvault.vault.differences import Difference, differences
-from mcpvault.vault.documents import parsed
+from mcpvault.vault.documents import conflicted, parsed
 from mcpvault.vault.keysources import Key, find_key
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import Header, rewrite
@@ -44,9 +44,13 @@ def restore(
     accept: Accept,
     prompt: Callable[[str], Secret] | None = None,
     now: Callable[[], float] = time.time,
-) -> tuple[str, int]:
+    give_up_merge: bool = False,
+) -> tuple[str, int, Path | None]:
     """
-    Sign the newest good generation again, if *accept* agrees, and return which it was and its serial.
+    Sign the newest good generation again, if *accept* agrees.
+
+    Returns:
+        Which it was, its serial, and where the text is kept that an unfinished merge had left.
 
     Args:
         places: Where the vault is.
@@ -54,9 +58,11 @@ def restore(
         accept: Shown which generation, its new serial, and how it differs from the other one.
         prompt: Asks a person for a passphrase; None asks nobody.
         now: The clock.
+        give_up_merge: Go back behind a merge that git has left unfinished in the file.
 
     Raises:
-        VaultError: Neither the file nor a previous generation can be believed.
+        VaultError: Neither the file nor a previous generation can be believed, or the file holds both sides of a
+            merge, which are newer than that.
         RoleError: The key is a reader's.
         ConfigurationError: The file is good and the newest: there is nothing to restore.
         VaultChangedError: The file changed while it was looked at.
@@ -76,6 +82,11 @@ def restore(
                 good[source] = opened
             else:
                 reasons.append(opened)
+    merging = standing is not None and str(path) not in good and conflicted(standing)
+    if merging and not give_up_merge:
+        [reason, *_] = reasons
+        reason.hint = f"{reason.hint}; to give both sides up for an older generation: mcpvault doctor --restore --yes"
+        raise reason
     if not good:
         nothing = VaultNotFoundError(f"{path}: there is no vault, and no previous generation of one")
         reason = reasons[0] if reasons else nothing
@@ -96,9 +107,12 @@ def restore(
     ]
     serial = max(serials) + 1
     changes = differences(others[0][1].document.tree, vault.document.tree) if others else []
+    aside = path.with_name(f"{path.name}.conflicted-{serial}") if merging else None
     if accept(source, serial, changes):
+        if aside is not None and standing is not None:
+            file.replace(aside, standing, keep_previous=False)
         _write(vault, standing, serial, keep_previous=source != str(path))
-    return source, serial
+    return source, serial, aside
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mcpvault.connect import Vault
-from mcpvault.errors import ConfigurationError, RollbackError, VaultError, VaultNotFoundError
+from mcpvault.errors import ConfigurationError, RollbackError, VaultError, VaultFormatError, VaultNotFoundError
 from mcpvault.places import Places
 from mcpvault.secret import Secret
 from mcpvault.state.anchor import UNNOTICED
@@ -21,7 +21,7 @@ from mcpvault.upkeep import git
 from mcpvault.upkeep.findings import Check, Finding, fail, of_error, ok, warn
 from mcpvault.upkeep.host_checks import leftovers
 from mcpvault.vault import file, keyfiles, signing, slots
-from mcpvault.vault.documents import read_document
+from mcpvault.vault.documents import conflicted, read_document
 from mcpvault.vault.keysources import Key, find_key, passed_over
 from mcpvault.vault.permissions import folder_problem
 from vault_schema import Document
@@ -48,7 +48,9 @@ def _counted(count: int, what: str) -> str:
 
 
 def _restorable(check: str, error: VaultError, path: Path) -> Finding:
-    """Return the failure, with the way back where there is a generation to go back to."""
+    """Return the failure, with the way back where there is one that loses no side of a merge."""
+    if isinstance(error, VaultFormatError) and conflicted(file.read(path)):
+        return of_error(check, error, place=str(path), hint="take one side of the merge")
     if file.previous_generation(path) is not None or isinstance(error, RollbackError):
         usual = "" if isinstance(error, VaultNotFoundError) else error.hint
         error.hint = f"{usual}; or as an admin, {RESTORE}" if usual else f"as an admin, {RESTORE}"

@@ -7,6 +7,7 @@ The one place where a ``SchemaError`` becomes an error of ours.
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from mcpvault.errors import ConfigurationError, LiteralSecretError, UnknownServerError, VaultFormatError
 from mcpvault.vault import reading
 from vault_schema import Document, SchemaError, ServerEntry, judge, parse
+from vault_schema.parse import conflict_line
 
 
 def read_document(path: Path) -> Document:
@@ -40,7 +42,13 @@ def parsed(data: bytes, path: Path) -> Document:
             f"{path}: {fault}",
             hint=f"take it out of the file, then run: mcpvault sign; {fault.hint}",
         )
-    raise VaultFormatError(f"{path}: {fault}", path=fault.path, line=fault.line, hint=fault.hint)
+    hint = fault.hint and fault.hint.replace(" FILE", f" {shlex.quote(str(path))}")
+    raise VaultFormatError(f"{path}: {fault}", path=fault.path, line=fault.line, hint=hint)
+
+
+def conflicted(data: bytes) -> bool:
+    """Tell whether git has left its conflict markers in the text of a vault that does not parse."""
+    return conflict_line(data.decode("utf-8", "replace")) is not None
 
 
 def timestamp(now: Callable[[], float]) -> str:

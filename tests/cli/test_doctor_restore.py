@@ -59,6 +59,49 @@ def test_a_damaged_vault_is_restored_from_the_kept_generation(house: House, dama
     assert "fail" not in levels(examined(house))
 
 
+def conflicted(house: House) -> bytes:
+    """Leave the vault as git does after a merge without our driver; return its bytes."""
+    note(house, "one")
+    note(house, "newest")
+    lines = house.vault.read_text().splitlines(keepends=True)
+    at = next(index for index, line in enumerate(lines) if line.startswith("serial"))
+    lines[at : at + 1] = ["<<<<<<< HEAD\n", lines[at], "=======\n", "serial = 9\n", ">>>>>>> theirs\n"]
+    house.vault.write_text("".join(lines))
+    return house.vault.read_bytes()
+
+
+def test_an_unfinished_merge_is_named_and_not_given_up(house: House) -> None:
+    """Every verb names the markers and the way out; ``doctor`` offers no restore, which refuses without ``--yes``."""
+    left = conflicted(house)
+
+    said = house.run("list", code=6).stderr
+    assert "holds git's conflict markers, the first at line " in said
+    assert f"git checkout --ours -- {house.vault}, or --theirs" in said
+    assert "mcpvault git install" in said
+    found = told(examined(house, code=6), "vault.file")
+    assert "git's conflict markers" in found["message"]
+    assert "git checkout" in found["hint"]
+    assert "--restore" not in found["hint"]
+    assert "git's conflict markers" in house.talk("doctor", "--restore", code=6)
+    assert "git checkout" in house.run("doctor", "--restore", code=6).stderr
+    assert left == house.vault.read_bytes()
+
+
+def test_an_unfinished_merge_that_is_given_up_is_kept(house: House) -> None:
+    """With ``--yes`` the generation before it comes back, and the conflicted text stays beside it, private."""
+    left = conflicted(house)
+
+    done = house.run("doctor", "--restore", "--yes")
+
+    [aside] = house.vault.parent.glob("vault.toml.conflicted-*")
+    assert str(aside) in done.stderr
+    assert left == aside.read_bytes()
+    assert 0o600 == aside.stat().st_mode & 0o777
+    note(house, "and on")
+    assert left == aside.read_bytes()
+    assert "fail" not in levels(examined(house))
+
+
 def test_restore_refuses_what_it_cannot_vouch_for(house: House) -> None:
     """A good file has nothing to restore; with nothing good there is no way back; other words stand not beside it."""
     assert "nothing to restore" in house.run("doctor", "--restore", "--yes", code=8).stderr
