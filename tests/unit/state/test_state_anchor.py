@@ -83,6 +83,9 @@ DAMAGED = [
     b'[alice]\nserial = true\nroot = "r"\nmac = "m"\ntag = "t"\n',
     b'[alice]\nserial = 0\nroot = "r"\nmac = "m"\ntag = "t"\n',
     b'[alice]\nserial = 9223372036854775808\nroot = "r"\nmac = "m"\ntag = "t"\n',
+    b"[alice]\nserial = " + b"9" * 5000 + b'\nroot = "r"\nmac = "m"\ntag = "t"\n',
+    b"alice = " + b"[" * 5000 + b"\n",
+    b"alice = '\xff'\n",
     b'[alice]\nserial = 3\nroot = "r"\nmac = 4\ntag = "t"\n',
     b'[alice]\nserial = 3\nroot = "r"\nmac = "m"\ntag = "t"\n[bob]\n',
 ]
