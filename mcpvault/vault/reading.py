@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from mcpvault.errors import ConfigurationError, PermissionsError, VaultNotFoundError
+from mcpvault.errors import PermissionsError, VaultFormatError, VaultNotFoundError
 from mcpvault.open_flags import AS_IS, NO_WAIT
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def read(path: Path) -> bytes:
     Raises:
         VaultNotFoundError: There is none.
         PermissionsError: It cannot be read, or is no regular file.
-        ConfigurationError: It is larger than a vault can be.
+        VaultFormatError: It is larger than a vault can be.
     """
     problem: OSError | None = None
     try:
@@ -43,7 +43,7 @@ def read(path: Path) -> bytes:
         raise PermissionsError(f"{path}: expected a regular file", hint="name a file with --vault")
     with os.fdopen(descriptor, "rb") as file:
         if facts.st_size > LARGEST:
-            raise ConfigurationError(f"{path}: larger than {LARGEST // 1024**2} MiB, which no vault is")
+            raise VaultFormatError(f"{path}: larger than {LARGEST // 1024**2} MiB, which no vault is")
         return file.read()
 
 

@@ -70,7 +70,7 @@ def test_a_huge_file_is_not_read(home: Home) -> None:
     """A file that no vault can be is refused by its size."""
     os.truncate(home.vault, 17 * 1024 * 1024)
 
-    assert "no vault is" in home.run("list", code=8).stderr
+    assert "no vault is" in home.run("list", code=6).stderr
 
 
 def test_a_long_vault_is_fast_and_whole(home: Home) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from vault_samples import NOBODY, full_disk, not_root
 
-from mcpvault.errors import ConfigurationError, PermissionsError, VaultNotFoundError
+from mcpvault.errors import PermissionsError, VaultFormatError, VaultNotFoundError
 from mcpvault.vault import file
 
 
@@ -80,12 +80,13 @@ def test_a_file_that_we_may_not_read_is_exit_8(ground: Path) -> None:
 
 
 def test_a_file_larger_than_any_vault_is_not_read(tmp_path: Path) -> None:
-    """Somebody named a log or an image."""
+    """Somebody named a log or an image: it is no vault, exit 6, as everything that is none (SPEC §15)."""
     with (tmp_path / "v").open("wb") as big:
         big.truncate(file.LARGEST + 1)
 
-    with pytest.raises(ConfigurationError, match="larger than 16 MiB"):
+    with pytest.raises(VaultFormatError, match="larger than 16 MiB") as caught:
         file.read(tmp_path / "v")
+    assert 6 == caught.value.exit_code
 
 
 @pytest.mark.parametrize(("mode", "expected"), [(0o600, False), (0o644, False), (0o664, True), (0o602, True)])
