@@ -234,14 +234,32 @@ def private_of_raw(text: Secret, salt: bytes, *, kind: str = "raw") -> bytes:
 
 
 def private_of_passphrase(passphrase: Secret, salt: bytes, kdf: Mapping[str, int]) -> bytes:
-    """Return the X25519 private key of a passphrase slot (SPEC §6.2): Argon2id, then HKDF."""
+    """
+    Return the X25519 private key of a passphrase slot (SPEC §6.2): Argon2id, then HKDF.
+
+    Raises:
+        ConfigurationError: The process is not given as much memory as the slot asks for.
+    """
+    stretched = _stretched(passphrase, salt, kdf)
+    if stretched is None:
+        raise ConfigurationError(
+            f"the passphrase needs {-(-kdf['m'] // 1024)} MiB of memory, and the system gives less",
+            hint="raise the limit (ulimit -v, MemoryMax= of a unit), or use a key of another kind: mcpvault slots add",
+        )
+    return primitives.hkdf(stretched, salt, "mcpvault/1/slot-x25519/passphrase")
+
+
+def _stretched(passphrase: Secret, salt: bytes, kdf: Mapping[str, int]) -> bytes | None:
+    """Return what Argon2id makes of the passphrase, None where its memory is not to be had."""
     import unicodedata
 
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
     stretch = Argon2id(salt=salt, length=32, iterations=kdf["t"], lanes=kdf["p"], memory_cost=kdf["m"])
-    stretched = stretch.derive(unicodedata.normalize("NFC", passphrase.reveal()).encode())
-    return primitives.hkdf(stretched, salt, "mcpvault/1/slot-x25519/passphrase")
+    try:
+        return stretch.derive(unicodedata.normalize("NFC", passphrase.reveal()).encode())
+    except MemoryError:
+        return None
 
 
 def id_bytes(text: str) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -247,6 +249,31 @@ def test_a_passphrase_is_the_same_however_its_accents_are_typed(tmp_path: Path, 
     VaultFile.create(path, new_slots=[NewSlot.passphrase("a", Secret("caf\u00e9"), kdf=cheap_kdf)])
 
     assert "a" == VaultFile.open(path, key=passphrase_key("cafe\u0301")).slot.id
+
+
+LITTLE = """
+import resource
+from mcpvault import Secret
+from mcpvault.errors import ConfigurationError
+from mcpvault.vault.slots import private_of_passphrase
+
+private_of_passphrase(Secret("x"), bytes(16), {"m": 19456, "t": 2, "p": 1})  # what it loads has its memory
+resource.setrlimit(resource.RLIMIT_AS, (600 * 1024 * 1024,) * 2)
+try:
+    private_of_passphrase(Secret("x"), bytes(16), {"m": 1048576, "t": 2, "p": 1})
+except ConfigurationError as error:
+    print(error.message, error.hint, error.__context__, sep="\\n")
+"""
+
+
+def test_a_passphrase_that_needs_more_memory_than_there_is_says_so() -> None:
+    """A unit with a limit is told how much the slot asks for, exit 8, and what to do about it."""
+    done = subprocess.run([sys.executable, "-c", LITTLE], capture_output=True, encoding="utf-8", check=True)
+
+    message, hint, context = done.stdout.splitlines()
+    assert "the passphrase needs 1024 MiB of memory, and the system gives less" == message
+    assert "ulimit -v" in hint
+    assert "None" == context
 
 
 def test_a_passphrase_finds_its_slot_among_several(tmp_path: Path, cheap_kdf: Mapping[str, int]) -> None:
