@@ -141,7 +141,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         house.run("add", "closed", "http://127.0.0.1:9/mcp", "--bearer-stdin", stdin=BEARER)
         house.run("add", "basic", server.url, "--basic", "robot", stdin=PASSWORD)
         house.run("add", "fromfile", server.url, "--bearer-stdin", stdin="x" * 20)
-        house.run("set", "fromfile", "auth.token", "${file:" + str(secret_file) + "}")
+        house.run("set", "fromfile", "auth.token", "${file:" + str(secret_file) + "}", "--yes")
         house.run(
             *("add", "child", "--env", f"REPORT={home / 'report.json'}", "--env-stdin", "DB_PASSWORD"),
             *("--", sys.executable, str(home / "reporter.py")),
