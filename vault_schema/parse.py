@@ -30,6 +30,7 @@ _CONFLICT = (
 )
 _SURROGATE = r"[\ud800-\udfff]"
 # A decoder's message may quote the text it stumbled over, and that may be a secret.
+_TWICE = r"Cannot (?:declare|mutate|overwrite|redefine) |Duplicate inline table key "
 _QUOTES_NOTHING = r"[A-Za-z ,/-]+\Z"
 
 
@@ -109,6 +110,8 @@ def _loaded(text: str) -> dict[str, Any]:
         raise SchemaError(f"holds git's conflict markers, the first at line {line}", line=line, hint=_CONFLICT)
     said = re.match(_AT, problem)
     what = said[1] if said else problem
+    if re.match(_TWICE, what):
+        what = "A table or key twice"
     line = int(said[2] or text.count("\n") + 1) if said else None
     place = (f" at line {line}" if line else "") + (f", column {said[3]}" if said and said[3] else "")
     shown = f": {what[0].lower()}{what[1:]}" if re.match(_QUOTES_NOTHING, what) else ""

@@ -357,8 +357,18 @@ TEXTS = {
     "open text": ('[vault]\nid = "hunter2', "not valid TOML: unterminated string at line 2"),
     "key twice": (
         "[vault]\nid = 'a'\nid = 'hunter2'\n",
-        "not valid TOML: cannot overwrite a value at line 3, column 15",
+        "not valid TOML: a table or key twice at line 3, column 15",
     ),
+    "table twice": (
+        "[servers.hunter2]\n[vault]\n[servers.hunter2]\n",
+        "not valid TOML: a table or key twice at line 3, column 17",
+    ),
+    "table within a text": ("[vault.id]\n[[vault.id]]\n", "not valid TOML: a table or key twice at line 2, column 11"),
+    "inline key twice": (
+        "a = {'hunter2' = 1, hunter2 = 2}\n",
+        "not valid TOML: a table or key twice at line 1, column ",
+    ),
+    "inline table again": ("a = {}\n[a.b]\n", "not valid TOML: a table or key twice at line 2, column 5"),
     "endless number": (f"a = {'9' * 5000}", "not valid TOML"),
     "deep": ("a = " + "[" * 100_000, "not valid TOML: nested too deeply"),
     "carriage return": ("[vault]\ra = 1\n", "not valid TOML"),
