@@ -12,6 +12,7 @@ from mcpvault.errors import UsageError
 from mcpvault.secret import Secret
 
 LARGEST = 64 * 1024  # bytes
+_SHORTEST, _FEWEST = 12, 5  # characters of a new passphrase, and different ones among them
 
 
 def from_stdin(what: str) -> Secret:
@@ -50,10 +51,15 @@ def new_passphrase() -> Secret:
     Ask for a new passphrase, twice.
 
     Raises:
-        UsageError: There is no terminal, or the two differ.
+        UsageError: There is no terminal, it is so short or so uniform that it can be guessed, or the two differ.
     """
     otherwise = "run it on a terminal, or use --new-key-file"
     first = from_prompt("New passphrase", otherwise=otherwise)
+    if len(first.reveal()) < _SHORTEST or len({*first.reveal()}) < _FEWEST:
+        raise UsageError(
+            f"a passphrase has at least {_SHORTEST} characters, {_FEWEST} of them different",
+            hint="whoever has the file can try them all: take five words by dice, or a key file",
+        )
     if first != from_prompt("The same again", otherwise=otherwise):
         raise UsageError("the two passphrases differ")
     return first

@@ -142,9 +142,21 @@ def test_a_passphrase_is_asked_for_twice_and_not_echoed(home: Home) -> None:
 
 def test_two_passphrases_that_differ_make_nothing(home: Home) -> None:
     """A mistyped passphrase is noticed before there is a vault."""
-    said = home.talk("init", "--passphrase", answers=[("New passphrase: ", "one\n"), ("again: ", "two\n")], code=2)
+    said = home.talk(
+        "init", "--passphrase", answers=[("New passphrase: ", f"{PASSPHRASE}\n"), ("again: ", "two\n")], code=2
+    )
 
     assert "the two passphrases differ" in said
+    assert {} == home.files()
+
+
+@pytest.mark.parametrize("typed", ["a", "eleven char", "aaaaaaaaaaaaaaaaaaaaaaaa", "abcdabcdabcdabcd"])
+def test_a_passphrase_that_can_be_guessed_makes_nothing(home: Home, typed: str) -> None:
+    """Too short or too uniform, it is refused before it is asked for again, and not repeated."""
+    said = home.talk("init", "--passphrase", answers=[("New passphrase: ", f"{typed}\n")], code=2)
+
+    assert "a passphrase has at least 12 characters, 5 of them different" in said
+    assert "again" not in said
     assert {} == home.files()
 
 
