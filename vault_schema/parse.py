@@ -23,7 +23,7 @@ LARGEST = 16 * 1024 * 1024  # bytes
 _AT = r"(?s:(.*?)) ?\((?:at line (\d+), column (\d+)|at end of document)\)\Z"
 # A line with as many dots as a key needs that is too long; most texts have none, and are not looked at closely.
 _DOTTED = r"(?m)^(?:[^.\n]*+\.){32}"
-_MARKER = r"(?m)^(?:(?:<{7,}|\|{7,}|>{7,})(?: |\r?$)|={7,}\r?$)"
+_MARKER = r"(?m)^(?:<{7,}|>{7,})(?: |\r?$)"  # a row of equals signs may be anybody's
 _CONFLICT = (
     "take one side: git checkout --ours -- FILE, or --theirs; or choose between the markers, then run: mcpvault sign; "
     "for later merges, once: mcpvault git install"

@@ -49,7 +49,7 @@ def _counted(count: int, what: str) -> str:
 
 def _restorable(check: str, error: VaultError, path: Path) -> Finding:
     """Return the failure, with the way back where there is one that loses no side of a merge."""
-    if isinstance(error, VaultFormatError) and conflicted(file.read(path)):
+    if isinstance(error, VaultFormatError) and error.line is not None and conflicted(file.read(path)):
         return of_error(check, error, place=str(path), hint="take one side of the merge")
     if file.previous_generation(path) is not None or isinstance(error, RollbackError):
         usual = "" if isinstance(error, VaultNotFoundError) else error.hint
