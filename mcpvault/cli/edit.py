@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mcpvault.cli import app, editor, output, report
-from mcpvault.errors import BusyError, McpVaultError, VaultChangedError, VaultFormatError
+from mcpvault.errors import BusyError, McpVaultError, VaultChangedError, VaultError
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
@@ -58,7 +59,7 @@ def command(name: str | None, dry_run: bool, as_json: bool) -> None:
         except McpVaultError as error:
             problem = error
         if not app.on_terminal():
-            if isinstance(problem, BusyError | VaultFormatError):
+            if isinstance(problem, BusyError | VaultError) or vault.file.document is not begun.document:
                 _keep(vault, text, problem)
             raise problem
         report.warn(f"{problem.message} ({problem.hint})" if problem.hint else problem.message)
@@ -103,7 +104,8 @@ def _keep(vault: Vault, text: str, problem: McpVaultError) -> None:
     except McpVaultError as error:
         what = f"what was typed could not be kept: {error.message}"
     else:
-        what = f"what was typed is kept, secrets typed in clear with it: take it over, then run: rm {path}"
+        remedy = f"rm {shlex.quote(str(path))}"
+        what = f"what was typed is kept, secrets typed in clear with it: take it over, then run: {remedy}"
     problem.hint = f"{problem.hint}; {what}" if problem.hint else what
 
 

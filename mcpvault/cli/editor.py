@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -64,13 +64,15 @@ def _put(file: Path, text: str) -> None:
 @contextmanager
 def _screen() -> Iterator[IO[bytes] | IO[str] | None]:
     """Yield what the editor draws on: our stdout is for data, unless it is a terminal itself."""
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         yield None
-    elif app.on_terminal() and hasattr(os, "ttyname"):
-        with open(os.ttyname(sys.stdin.fileno()), "wb") as terminal:  # noqa: PTH123
-            yield terminal
-    else:
-        yield sys.stderr
+        return
+    with ExitStack() as opened:
+        screen: IO[bytes] | IO[str] | None = sys.stderr
+        if app.on_terminal() and hasattr(os, "ttyname"):
+            with suppress(OSError):  # of another container, say
+                screen = opened.enter_context(Path(os.ttyname(sys.stdin.fileno())).open("wb"))
+        yield screen
 
 
 def _editor() -> list[str]:

@@ -128,6 +128,11 @@ def state_folder(state: StateDirectory) -> Check[None]:
             kind = filesystem.type_of(place) or "a file system of unknown type"
             yield ok("state.locks", f"{place}: on {kind}; a lock keeps a child process out")
     yield from leftovers("state.leftovers", state.leftovers())
+    for name in state.names():
+        if name.startswith("edited-"):
+            kept = state.path / name
+            what = f"{kept}: the text of an edit that was not taken, perhaps with a secret in clear"
+            yield warn("state.edited", what, f"take it over with: mcpvault edit; then run: rm {shlex.quote(str(kept))}")
 
 
 def state_home(home: Path) -> Check[None]:

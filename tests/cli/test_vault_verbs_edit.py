@@ -318,6 +318,29 @@ def test_a_conflict_keeps_what_was_typed(home: Home) -> None:
     assert TYPED in kept(home).read_text()
     assert "mv1." not in kept(home).read_text()
     assert "theirs" == tree(home)["servers"]["other"]["note"]
+    assert f"state.edited\t{kept(home)}" in home.run("doctor", "--offline").stdout
+
+
+def test_a_secret_typed_while_the_keys_change_is_for_the_new_keys(home: Home) -> None:
+    """Somebody else's ``rekey`` and the typed secret are both in the vault."""
+    script = meanwhile(home, "rekey --yes", f"""sed -i 's/^token = .*/token = "{TYPED}"/' "$1" """)
+
+    edit(home, script)
+
+    vault = home.open()
+    assert 2 == vault.document.header.epoch
+    assert (TYPED, KEY) == (
+        vault.file.secret("demo", "auth.token").reveal(),
+        vault.file.secret("other", "headers.X-API-Key").reveal(),
+    )
+
+
+def test_a_vault_that_is_gone_takes_no_text_with_it(home: Home) -> None:
+    """Whatever has become of the file meanwhile, what was typed is kept."""
+    said = edit(home, f"""rm '{home.vault}'; sed -i 's/old words/{TYPED}/' "$1" """, code=6).stderr
+
+    assert str(kept(home)) in said
+    assert TYPED in kept(home).read_text()
 
 
 def test_on_a_terminal_a_conflict_is_decided_there(home: Home) -> None:
