@@ -21,7 +21,7 @@ from vault_schema.values import Fault, name_of, unknown
 
 LARGEST = 16 * 1024 * 1024  # bytes
 _AT = r"(?s:(.*?)) ?\((?:at line (\d+), column (\d+)|at end of document)\)\Z"
-# A line with as many dots as a key needs that is too long; most texts have none, and are not looked at closely.
+# A line with the dots of a key of more than ``scanner.MOST_PARTS``; a text without one is not looked at closely.
 _DOTTED = r"(?m)^(?:[^.\n]*+\.){32}"
 _MARKER = r"(?m)^(?:<{7,}|>{7,})(?: |\r?$)"  # a row of equals signs may be anybody's
 _CONFLICT = (

@@ -39,8 +39,8 @@ MOST_PARTS: Final = 32  # of a key; SPEC §3 rule 6
 _PART: Final = rf"(?:[A-Za-z0-9_-]++|{_BASIC}|{_LITERAL})"
 _ONE_MORE: Final = rf"[ \t]*+\.[ \t]*+{_PART}"
 _SHORT_KEY: Final = rf"{_PART}(?:{_ONE_MORE}){{0,{MOST_PARTS - 1}}}+(?!{_ONE_MORE})"
-# What no decoder gets past, such as a quote without its end, is passed over here.
-_SHORT_KEYS: Final = rf"(?s:[^\"'#A-Za-z0-9_-]++|{_SHORT_KEY}|\#[^\n]*+|{_LINES}|(?!{_PART})[\"'])*+"
+# No decoder gets past a quote without its end, so that whatever follows one is passed over.
+_SHORT_KEYS: Final = rf"(?s:[^\"'#A-Za-z0-9_-]++|{_SHORT_KEY}|\#[^\n]*+|{_LINES}|(?!{_PART}|{_LINES})[\"'].*+)*+"
 
 
 class TableHeader(NamedTuple):

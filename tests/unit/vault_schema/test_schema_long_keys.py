@@ -58,6 +58,19 @@ def test_dots_in_texts_and_comments_are_none_of_a_key(line: str) -> None:
     assert "dotted" in parse(said).tree["servers"]
 
 
+@pytest.mark.parametrize(
+    "before", ['"', "'", '"""', "'''", '"' + '\\"' * 1_000_000, '"""' + '\\"""' * 1_000_000, "a.b.'"],
+    ids=["basic", "literal", "lines", "literal-lines", "escapes", "escapes-in-lines", "part"],
+)  # fmt: skip
+def test_nothing_is_looked_for_behind_a_text_without_an_end(before: str) -> None:
+    """No decoder gets there either; to look again from each quote would take the square of their number."""
+    text = f"{before}\n{DOTS} = 1\n"
+
+    assert None is long_key(text)
+    with pytest.raises(SchemaError, match="^not valid TOML"):
+        parse(text)
+
+
 _INSIDE = st.text(st.sampled_from("a.\\#='[{\n \t"), max_size=20).map(lambda text: text + DOTS)
 _VALUE = st.one_of(
     _INSIDE.map(lambda text: "'" + text.replace("'", "").replace("\n", "") + "'"),
