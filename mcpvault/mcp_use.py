@@ -182,7 +182,7 @@ def _in_our_words(told: Mapping[str, Any], where: str, name: str) -> dict[str, A
 def _judge(table: Mapping[str, Any], origin: str, where: str, name: str) -> None:
     """Judge the table as a vault's, with a reference in the place of each secret."""
     problem: ConfigurationError | None = None
-    for key in _SECRET & table.keys():
+    for key in sorted(_SECRET & table.keys()):
         if not table[key]:
             raise ConfigurationError(f"{where}.{camel(key)}: is empty", hint="leave it out, or fill it in", server=name)
     shown = {key: "${env:SECRET}" if key in _SECRET else value for key, value in table.items()}
