@@ -17,6 +17,7 @@ from mcpvault.errors import BusyError, McpVaultError, VaultChangedError, VaultEr
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
     from mcpvault.vault.vaultfile import VaultFile
+    from vault_schema import Document
 
 EXAMPLE = """
 Example:
@@ -47,6 +48,7 @@ def command(name: str | None, dry_run: bool, as_json: bool) -> None:
     begun = copy.copy(vault.file)
     text = shown = to_editor(begun, name)
     beside: str | None = None
+    seen: Document | None = None
     while True:
         text = editor.edited(text, beside=beside)
         if text == shown:
@@ -54,7 +56,7 @@ def command(name: str | None, dry_run: bool, as_json: bool) -> None:
             return
         problem: McpVaultError
         try:
-            changed, written = _taken(vault, begun, text, name, settled=beside is not None, dry_run=dry_run)
+            changed, written = _taken(vault, begun, text, name, seen=seen, dry_run=dry_run)
             break
         except McpVaultError as error:
             problem = error
@@ -64,6 +66,7 @@ def command(name: str | None, dry_run: bool, as_json: bool) -> None:
             raise problem
         report.warn(f"{problem.message} ({problem.hint})" if problem.hint else problem.message)
         if isinstance(problem, VaultChangedError):
+            seen = vault.file.document
             beside = to_editor(vault.file, name if name in vault.names() else None)
             report.warn("the editor shows the vault as it is now in a second file; what you save in the first stands")
         if not click.confirm("Edit it again?", default=True, err=True):
@@ -75,16 +78,20 @@ def command(name: str | None, dry_run: bool, as_json: bool) -> None:
 
 
 def _taken(
-    vault: Vault, begun: VaultFile, text: str, name: str | None, *, settled: bool, dry_run: bool
+    vault: Vault, begun: VaultFile, text: str, name: str | None, *, seen: Document | None, dry_run: bool
 ) -> tuple[bool, str]:
-    """Write the edit into the vault as it is now; return whether that changed anything, and the text of the file."""
+    """
+    Write the edit into the vault as it is now; return whether that changed anything, and the text of the file.
+
+    Where others changed the same, the text stands only if they were *seen*.
+    """
     from mcpvault.vault.reapplying import reapplied
 
     tries = _TRIES
     while True:
         tries -= 1
-        news = vault.file.reread()
-        tree = reapplied(begun, vault.file, text, name, settled=settled and not news)
+        vault.file.reread()
+        tree = reapplied(begun, vault.file, text, name, settled=vault.file.document is seen)
         before = vault.file.document.text
         try:
             with vault.change(dry_run=dry_run) as change:

@@ -9,6 +9,7 @@ Spec: house rule 4.5; SPEC §8.4.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -107,7 +108,8 @@ def restore(
     ]
     serial = max(serials) + 1
     changes = differences(others[0][1].document.tree, vault.document.tree) if others else []
-    aside = path.with_name(f"{path.name}.conflicted-{serial}") if merging else None
+    real = Path(os.path.realpath(path))
+    aside = real.with_name(f"{real.name}.conflicted-{serial}") if merging else None
     if accept(source, serial, changes):
         if aside is not None and standing is not None:
             file.replace(aside, standing, keep_previous=False)

@@ -390,6 +390,25 @@ def test_an_editor_draws_on_the_terminal_that_stdin_is(home: Home) -> None:
     assert {"changed": True, "dry_run": False} == json.loads((home.home / "out").read_text())
 
 
+# Its first run meets a change of the same note, its second a newer one while it breaks the file, its third mends it.
+THRICE = """
+note() {{ {python} -m mcpvault set other note "$1" >&2; }}
+if [ -e twice ]; then sed -i 's/^= //' "$1"
+elif [ -e once ]; then touch twice; note unseen; sed -i '1s/^/= /' "$1"
+else touch once; note theirs; sed -i 's/old words/mine/' "$1"; fi
+"""
+
+
+def test_on_a_terminal_only_what_was_seen_is_overruled(home: Home) -> None:
+    """A change that came after the text beside was made is a conflict again, whatever else went wrong between."""
+    script = editor(home, THRICE.format(python=sys.executable))
+    again = "Edit it again? [Y/n]: "
+
+    home.talk("edit", answers=[(again, "\n"), (again, "\n"), (again, "n\n")], code=7, EDITOR=script)
+
+    assert "unseen" == tree(home)["servers"]["other"]["note"]
+
+
 @pytest.mark.parametrize(
     ("says", "typed"),
     [
