@@ -34,7 +34,7 @@ def test_nobody_pushes_out_what_a_rotation_has_to_end(house: House) -> None:
     before, editor = house.vault.read_text(), house.home / "editor.sh"
     words = ("set", "demo", "auth.token")
     said = [house.refused(*words, "--stdin", stdin="by-hand\n", code=8)]
-    said += [house.refused(*words, end, code=8) for end in ("--unset", "${env:TOKEN}")]
+    said += [house.refused(*words, *end, code=8) for end in (("--unset",), ("${env:TOKEN}", "--yes"))]
     said += [house.refused("set", "demo", "auth.token", "--stdin", "--dry-run", stdin="by-hand\n", code=8)]
     for script in ('s/^token = .*/token = "by-hand"/', "/^.servers.demo.rotation/,$d"):
         editor.write_text(f"""sed -i '{script}' "$1" """)
