@@ -87,6 +87,8 @@ def command(
         _check_scheme(field, Secret(value), held)
         _confirm_rebinding(vault, field, act, yes=yes, dry_run=dry_run)
         if sealed:
+            with vault.change(dry_run=True) as trial:  # what cannot be is refused before anybody is asked
+                act(trial)
             _confirm_loss(server, field, held[field], yes=yes, dry_run=dry_run)
     else:
         _check_sealable(server, field)

@@ -230,6 +230,7 @@ def test_a_reference_in_place_of_sealed_values_asks(home: Home) -> None:
     words = ("set", "demo", "auth.token", "${env:TOKEN}")
 
     assert "sealed there (current, previous) is lost" in home.refused(*words, code=2)
+    assert "stands here in clear" in home.refused(*words[:3], "$${env:TOKEN}", code=8)
     home.talk(*words, answers=[("[y/N]: ", "n\n")], code=2)
     assert "(current, previous) is lost" in home.run(*words, "--dry-run").stderr
     assert SECRET == revealed(home, "demo", "auth.token")
