@@ -55,7 +55,9 @@ class Lifetime(Record):
 
 def begun(before: Lifetime | None, tokens: TokenSet) -> Lifetime:
     """Return the lifetime of a new grant; *before* is that of the same issuer's last one."""
-    return (before or Lifetime()).learned.replaced(begun=int(tokens.issued_at), ends=_end(tokens))
+    before, at = before or Lifetime(), int(tokens.issued_at)
+    # Logins are told from one another by this: no two of one grant have the same, not even in the same second.
+    return before.learned.replaced(begun=at + (at == before.begun), ends=_end(tokens))
 
 
 def refreshed(before: Lifetime | None, old: TokenSet, new: TokenSet, *, again: bool) -> Lifetime:

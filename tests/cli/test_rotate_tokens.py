@@ -54,11 +54,6 @@ def test_a_timer_elsewhere_leaves_it_open_and_goes_on(house: OAuthHouse) -> None
 
 def test_a_timer_waits_for_an_old_token_to_die(house: OAuthHouse) -> None:
     """As long as it is told to; then it is said that the token lives."""
-    store = house.open().authorization("demo").store
-    with store.exclusive():  # as if the login had been a minute ago
-        record = store.read()
-        assert record is not None and record.lifetime is not None and record.lifetime.begun is not None
-        store.write(record.replaced(lifetime=record.lifetime.replaced(begun=record.lifetime.begun - 60)))
     house.log_in()
     assert "demo.auth.tokens: the new one is in use" in house.run("rotate", "demo", "--resume").stdout
     with house.open().change() as change:

@@ -8,7 +8,7 @@ import pytest
 from token_samples import CLIENT, LIFE, NOON, SERVER, House
 
 from mcpvault.errors import AuthorizationRequiredError
-from mcpvault.state.grants import grant, withdraw
+from mcpvault.state.grants import grant, same_login, withdraw
 from mcpvault.state.lifetime import Lifetime
 
 EXPIRED, DAY, WEEK = LIFE + 1, 86_400, 7 * 86_400
@@ -43,6 +43,14 @@ def test_a_refresh_shows_whether_tokens_are_replaced(house: House) -> None:
     assert Lifetime(begun=int(NOON)) == known(house)
     assert refresh(house).rotates is True
     assert refresh(house, "keep").rotates is False
+
+
+def test_two_logins_are_told_apart_even_in_one_second(house: House) -> None:
+    """What a rotation has set aside is of another login, however quickly that came."""
+    first = house.record()
+    house.login()
+
+    assert not same_login(first, house.record())
 
 
 def test_a_lost_answer_shows_who_forgives(house: House) -> None:
