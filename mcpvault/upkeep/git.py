@@ -33,7 +33,7 @@ from vault_schema import Document, Header
 Prompt = Callable[[str], Secret] | None
 _SEALED = r"mv1\.[0-9]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
 _OPAQUE = r"\b(box|sbox|pin|mac|sig)( *= *)(['\"])([A-Za-z0-9_-]{43,107})\3"
-_IGNORED = ("{name}.lock", "{name}.prev", ".{name}.tmp.*")
+_IGNORED = ("{name}.lock", "{name}.prev", ".{name}.tmp.*", "{name}.conflicted-*")
 
 
 def _keys_out(env: Mapping[str, str]) -> dict[str, str]:

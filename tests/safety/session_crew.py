@@ -71,6 +71,11 @@ def changes_file(name: str, args: tuple[Any, ...]) -> bool:
     return name == "replace" or (name == "open" and bool(args[1] & os.O_CREAT) and not Path(args[0]).exists())
 
 
+def over_what_is_there(descriptor: int, size: int) -> bool:
+    """Tell whether the next *size* bytes would lie within the file."""
+    return os.lseek(descriptor, 0, os.SEEK_CUR) + size <= os.fstat(descriptor).st_size
+
+
 def before_changes(act: Callable[[str, tuple[Any, ...]], None]) -> None:
     """Call *act* before each call into the system that changes a file."""
 
@@ -87,7 +92,11 @@ def before_changes(act: Callable[[str, tuple[Any, ...]], None]) -> None:
 
 
 def fill_disk_at(step: int) -> None:
-    """Let the disk have no room from the *step*-th change of a file on; half of what is written then still fits."""
+    """
+    Let the disk have no room from the *step*-th change of a file on; half of what is written then still fits.
+
+    Not half of what is written over: its blocks are there, or must all be had anew.
+    """
     write, left = os.write, step
 
     def act(name: str, args: tuple[Any, ...]) -> None:
@@ -96,7 +105,7 @@ def fill_disk_at(step: int) -> None:
         if left < 0 and name not in NEEDS_NO_ROOM:
             if left == -1:
                 say(full=name)
-                if name == "write":
+                if name == "write" and not over_what_is_there(args[0], len(args[1])):
                     write(args[0], args[1][: len(args[1]) // 2])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
