@@ -19,7 +19,7 @@ from mcpvault.audit_keys import LogKeys
 from mcpvault.errors import BusyError, McpVaultError
 from mcpvault.state.audit import PATIENCE, AuditLog
 from mcpvault.state.host import host_name
-from vault_schema.merging import same
+from vault_schema.canonical import same
 
 if TYPE_CHECKING:
     from mcpvault.secret import Secret

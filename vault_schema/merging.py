@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from vault_schema import check
+from vault_schema.canonical import same
 from vault_schema.errors import SchemaError
 from vault_schema.fields import binding_for, spec_for
 from vault_schema.values import Fault
@@ -61,17 +62,6 @@ def _merged(
         if value is not _NONE:
             out[key] = value
     return out
-
-
-def same(left: Any, right: Any) -> bool:
-    """Tell whether two values say the same: ``==`` alone takes ``True`` for 1."""
-    if left is right:
-        return True
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    return type(left) is type(right) and bool(left == right)
 
 
 def fits(name: str, entry: Mapping[str, Any], epoch: int) -> bool:

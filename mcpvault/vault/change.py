@@ -26,7 +26,7 @@ from mcpvault.vault.sealing import SealContext
 from mcpvault.vault.unlock import Unlocked
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import Document, SchemaError, binding_for, rewrite, spec_for
-from vault_schema.merging import same
+from vault_schema.canonical import same
 
 BINDING_FIELDS = frozenset({"url", "command", "args", "auth.issuer", "auth.idp_issuer"})
 

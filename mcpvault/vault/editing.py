@@ -22,8 +22,8 @@ from mcpvault.vault.change import Change
 from mcpvault.vault.run_variables import check_run_env
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema import SchemaError, binding_for, is_secret, new_text, rewrite, spec_for
+from vault_schema.canonical import same
 from vault_schema.forms import has_reference, without_references
-from vault_schema.merging import same
 
 _PLACEHOLDER = re.compile(r"<sealed (?:[0-9a-f]{8}|damaged)>")
 _LIKE_ONE = re.compile(r"\W*sealed\b", re.IGNORECASE)
