@@ -115,7 +115,7 @@ class Mailbox:
                     return
             # "If there was an error in detecting the id in the Request object, it MUST be Null."
             if message.get("id") is None and message.get("error") is not None:
-                asking = [waiter for waiter in self._waiting if not waiter.listens]
+                asking = [waiter for waiter in self._waiting if not waiter.listens] or self._waiting
                 if len(asking) == 1:
                     asking[0].mail.append(message)
                 else:  # it may be anybody's: another's request must not be taken for refused

@@ -58,6 +58,14 @@ def test_an_error_without_an_id_is_the_only_ones(listening: bool) -> None:
     assert NAMELESS == mailbox.next(one, Deadline(5), "x", server="s")
 
 
+def test_an_error_without_an_id_refuses_a_subscription_that_is_alone() -> None:
+    """Where nothing but a subscription is open, it is not waited for until the time is over."""
+    mailbox = Mailbox(receive(NAMELESS))
+    listener = mailbox.expect(Waiter((7,), listens="subscription"))
+
+    assert NAMELESS == mailbox.next(listener, Deadline(5), "x", server="s")
+
+
 def test_an_error_without_an_id_is_nobodys_among_several(caplog: pytest.LogCaptureFixture) -> None:
     """Where several are open it may be anybody's: each waits for its own answer, and the log says what came."""
     mailbox = Mailbox(receive(NAMELESS, {**ANSWER, "id": 2}, ANSWER))
