@@ -22,21 +22,18 @@ import types
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from mcpvault import carriers, entries
 from mcpvault.auditing import Auditor, unlocking
-from mcpvault.deadline import Deadline, deadline_in
-from mcpvault.errors import UnknownFieldError
-from mcpvault.fallback import following
-from mcpvault.host_state import roots_trusted, state_of
-from mcpvault.kept_tasks import kept_tasks
+from mcpvault.deadline import deadline_in
+from mcpvault.host_state import kept_tasks, roots_trusted, state_of
 from mcpvault.mcp.session import AuthState, Session
 from mcpvault.places import Places, locate
 from mcpvault.secret import Secret
 from mcpvault.startup import Loading
 from mcpvault.state.anchor import FileAnchor
-from mcpvault.state.memory import MemoryState
 from mcpvault.vault.documents import read_document
 from mcpvault.vault.keysources import Key, find_key
 from mcpvault.vault.reading import writable_by_others
@@ -47,11 +44,13 @@ if TYPE_CHECKING:
     from mcpvault.entries import Concrete
     from mcpvault.http import AuthBase
     from mcpvault.http.session import GuardedSession
+    from mcpvault.http.token_auth import TokenSource
     from mcpvault.login import OAuthProvider
     from mcpvault.mcp.callbacks import Callbacks
     from mcpvault.pool import SessionPool
     from mcpvault.stages import Stage
     from mcpvault.state.files import StateDirectory
+    from mcpvault.state.memory import MemoryState
     from mcpvault.vault.change import Change
     from mcpvault.vault.slots import NewSlot
     from vault_schema import Document, ServerEntry
@@ -90,16 +89,15 @@ class Vault:
     """
     An open vault, and the state of this host beside it.
 
-    Make one with ``open`` or ``create``. ``file`` is the vault file itself, ``state`` the state folder, and
-    ``memory`` holds the state of entries that are to leave no trace.
+    Make one with ``open`` or ``create``. ``file`` is the vault file itself, and ``state`` the state folder.
     """
 
     def __init__(self, file: VaultFile, places: Places, state: StateDirectory, env: Mapping[str, str]) -> None:
         self.file = file
         self.places = places
         self.state = state
-        self.memory = MemoryState()
         self.env = env
+        self._in_memory: dict[str, MemoryState] = {}
         self.audit = Auditor(state, file)
 
     @classmethod
@@ -128,14 +126,11 @@ class Vault:
         places = locate(env, path)
         document = read_document(places.vault_path)
         state = state_of(places, document)
-
-        def find(header: Any) -> Key:
-            return find_key(header, env=env, data_home=places.data_home, vault_path=places.vault_path, prompt=prompt)
-
+        around: Any = {"data_home": places.data_home, "vault_path": places.vault_path, "prompt": prompt}
         with unlocking(state, document):
             file = VaultFile.open(
                 places.vault_path,
-                key=key or find,
+                key=key or partial(find_key, env=env, **around),
                 anchor=FileAnchor(state),
                 trusted_roots=roots_trusted(places, state),
                 document=document,
@@ -164,8 +159,7 @@ class Vault:
             VaultLockedError: The new vault was written, and this process is not given a key to it.
         """
         env = os.environ if env is None else env
-        places = locate(env, path)
-        VaultFile.create(places.vault_path, new_slots=slots, vault_id=vault_id, now=time.time)
+        VaultFile.create(locate(env, path).vault_path, new_slots=slots, vault_id=vault_id, now=time.time)
         return cls.open(path, env=env, key=key)
 
     @staticmethod
@@ -186,6 +180,13 @@ class Vault:
     def document(self) -> Document:
         """What was verified."""
         return self.file.document
+
+    @property
+    def memory(self) -> MemoryState:
+        """The state of entries that are to leave no trace."""
+        from mcpvault.state.memory import MemoryState
+
+        return self._in_memory.setdefault(self.document.header.id, MemoryState())  # one, also for threads that race
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all entries, in the order of the file."""
@@ -233,9 +234,7 @@ class Vault:
         """
         with deadline_in(timeout).governing():  # a reference may be a command
             entry = entries.approved(self.resolve(name))
-        own, provider = entries.told_apart(auth)
-        grant = self._authorization(entry, provider, interactive) if entry.oauth is not None and own is None else None
-        tokens = grant.source if grant is not None else following(self, entry, own)
+        own, grant, tokens = self._signing(entry, auth, interactive)
         transport = carriers.transport(entry, env=self.env, state=self.state, auth=own, tokens=tokens)
         return Session(
             transport, name=name, timeout=float(entry.timeout.total) if timeout is None else timeout, on_event=on_event,
@@ -257,7 +256,9 @@ class Vault:
             UnknownServerError, UnresolvedReferenceError, BindingMismatchError: As ``resolve``.
             ConfigurationError: The entry's credential is static.
         """
-        return self._authorization(self.resolve(name, without=without))
+        from mcpvault.oauth_entry import authorization_in
+
+        return authorization_in(self, self.resolve(name, without=without))
 
     def requests_session(self, name: str, *, auth: Auth | None = None) -> GuardedSession:
         """
@@ -266,10 +267,8 @@ class Vault:
         Raises:
             McpVaultError: As ``resolve``; ``UnknownFieldError`` where the entry is a stdio server.
         """
-        entry = self._http(name)
-        own, provider = entries.told_apart(auth)
-        grant = self._authorization(entry, provider) if entry.oauth is not None and own is None else None
-        tokens = grant.source if grant else following(self, entry, own)
+        entry = entries.of_http(self.resolve(name))
+        own, _, tokens = self._signing(entry, auth)
         return carriers.http_session(entry, env=self.env, state=self.state, auth=own, tokens=tokens)
 
     def headers(self, name: str) -> Mapping[str, Secret]:
@@ -291,23 +290,24 @@ class Vault:
             UnknownFieldError: The entry has none.
             AuthorizationRequiredError: It is an OAuth entry, and only a person's login helps.
         """
-        entry = self._http(name)
-        if entry.oauth is not None:
-            return self._authorization(entry).access_token(Deadline(float(entry.timeout.total)))
-        if entry.token is None:
-            raise UnknownFieldError(f"servers.{name}.auth.token: the entry has no bearer token", server=name)
-        return entry.token
+        from mcpvault.opened import token_of
 
-    def _authorization(
-        self, entry: Concrete, provider: OAuthProvider | None = None, interactive: str | None = None
-    ) -> EntryAuthorization:
+        return token_of(self, name)
+
+    def _signing(
+        self, entry: Concrete, auth: Auth | None, interactive: str | None = None
+    ) -> tuple[AuthBase | None, EntryAuthorization | None, TokenSource | None]:
+        """Return the caller's own authentication, or the entry's grant; and what signs with that, or its secret."""
+        own, provider = entries.told_apart(auth)
+        if entry.oauth is None or own is not None:
+            from mcpvault.rotating_headers import following
+
+            return own, None, following(self, entry, own)
         with Loading():
             from mcpvault.oauth_entry import authorization_in
 
-        return authorization_in(self, entry, provider=provider, interactive=interactive)
-
-    def _http(self, name: str) -> Concrete:
-        return entries.of_http(self.resolve(name))
+        grant = authorization_in(self, entry, provider=provider, interactive=interactive)
+        return None, grant, grant.source
 
 
 class _CallableModule(types.ModuleType):

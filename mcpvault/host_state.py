@@ -1,4 +1,4 @@
-"""What this host holds beside a vault: the folder of its state, and the roots that it was told to trust."""
+"""What this host holds beside a vault: the folder of its state, the roots that it was told to trust, its tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from mcpvault.state.files import StateDirectory
 from mcpvault.vault.permissions import read_secret_file
 
 if TYPE_CHECKING:
+    from mcpvault.connect import Vault
     from mcpvault.places import Places
+    from mcpvault.state.tasks import TaskStore
     from vault_schema import Document
 
 TRUSTED_ROOT = "trusted-root"  # a systemd credential with root fingerprints
@@ -27,3 +29,12 @@ def roots_trusted(places: Places, state: StateDirectory) -> frozenset[str]:
     if places.credentials_dir is not None and (file := Path(places.credentials_dir) / TRUSTED_ROOT).exists():
         roots |= frozenset(read_secret_file(file, credentials_dir=places.credentials_dir).reveal().split())
     return roots
+
+
+def kept_tasks(vault: Vault, name: str) -> TaskStore:
+    """Return the tasks of the entry *name* of an open vault."""
+    from mcpvault.oauth_entry import sealing_of
+    from mcpvault.state.tasks import TaskStore
+
+    sealing = sealing_of(vault.file)
+    return TaskStore(vault.state, name, vault_id=sealing.vault_id, seal=sealing.seal, unseal=sealing.unseal)

@@ -22,7 +22,6 @@ from mcpvault.errors import (
     RetiredKeyError,
     TamperedError,
 )
-from mcpvault.fallback import other_settings, used
 from mcpvault.remembered import Remembered
 from mcpvault.state.host import host_id, host_name
 from mcpvault.state.record import Bound
@@ -139,6 +138,8 @@ def authorization_in(
         return _settings_of(vault.resolve(entry.name))
 
     def others(refused: Settings, deadline: Deadline) -> Iterator[Settings]:
+        from mcpvault.fallback import other_settings, used
+
         for stage, settings in other_settings(vault, entry.name, refused, deadline):
             used(vault, entry.name, stage)
             yield settings

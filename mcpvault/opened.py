@@ -136,6 +136,24 @@ def headers_of(vault: Vault, name: str, *, min_ttl: float | None = None) -> Mapp
     return {**entry.headers, "Authorization": Secret(f"Bearer {token.reveal()}")}
 
 
+def token_of(vault: Vault, name: str) -> Secret:
+    """
+    Return the bearer token of the entry *name*; see ``Vault.token``.
+
+    Raises:
+        UnknownFieldError: The entry has none.
+        AuthorizationRequiredError: It is an OAuth entry, and only a person's login helps.
+    """
+    entry = entries.of_http(vault.resolve(name))
+    if entry.oauth is not None:
+        from mcpvault.oauth_entry import authorization_in
+
+        return authorization_in(vault, entry).access_token(Deadline(float(entry.timeout.total)))
+    if entry.token is None:
+        raise UnknownFieldError(f"servers.{name}.auth.token: the entry has no bearer token", server=name)
+    return entry.token
+
+
 def _access_token(vault: Vault, entry: Concrete, min_ttl: float | None) -> Live:
     from mcpvault.oauth_entry import authorization_in
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from mcpvault import entries
 from mcpvault.deadline import Deadline
 from mcpvault.errors import ConfigurationError
-from mcpvault.fallback import RotatingHeaders
 from mcpvault.http.auth import check_origin
 from mcpvault.http.policy import OriginPolicy
 from mcpvault.http.token_auth import OWN_HEADERS, TokenSource
 from mcpvault.oauth_entry import authorization_in
+from mcpvault.rotating_headers import RotatingHeaders
 from mcpvault.secret import Secret
 from vault_schema import is_secret
 
