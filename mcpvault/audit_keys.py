@@ -61,12 +61,12 @@ class LogKeys:
             return True
         document = self._file.document
         if self._kept is None or self._kept[0] is not document:
-            self._kept = document, [key for epoch in self._epochs()[1:] for key in self._keys_of(epoch)]
+            self._kept = document, [key for epoch in self._epochs()[1:] for key in self._file.keys_of(epoch)]
         return any(hmac.compare_digest(self._macs(key)[0](body).encode(), mac.encode()) for key in self._kept[1])
 
     def of_end(self, body: bytes, epoch: int) -> Sequence[str]:
         """Return the ``mac`` of an end under each key that the vault keeps of *epoch*."""
-        return [self._macs(key)[1](body) for key in self._keys_of(epoch)]
+        return [self._macs(key)[1](body) for key in self._file.keys_of(epoch)]
 
     @property
     def lost(self) -> bool:
@@ -92,13 +92,6 @@ class LogKeys:
             record = self._anchor.seen(self._file.slot.id)
         found = unlock.log_in(self._file.keys, record) if record is not None else None
         return Known(*found) if found is not None else None
-
-    def _keys_of(self, epoch: int) -> Sequence[bytes]:
-        if epoch == self.epoch:
-            return [self._file.keys.vault_key]
-        from mcpvault.vault import epochs
-
-        return epochs.keys_of(self._file, epoch)
 
     def _epochs(self) -> Sequence[int]:
         header = self._file.document.header

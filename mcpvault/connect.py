@@ -34,9 +34,8 @@ from mcpvault.places import Places, locate
 from mcpvault.secret import Secret
 from mcpvault.startup import Loading
 from mcpvault.state.anchor import FileAnchor
-from mcpvault.vault.documents import read_document
+from mcpvault.vault.documents import read_document, writable_by_others
 from mcpvault.vault.keysources import Key, find_key
-from mcpvault.vault.reading import writable_by_others
 from mcpvault.vault.vaultfile import VaultFile
 
 if TYPE_CHECKING:

@@ -26,7 +26,6 @@ from mcpvault.remembered import Remembered
 from mcpvault.state.host import host_id, host_name
 from mcpvault.state.record import Bound
 from mcpvault.state.tokens import TokenStore
-from mcpvault.vault.epochs import keys_of, reopened
 from mcpvault.vault.state_sealing import epoch_of, seal_state, unseal_state
 from vault_schema import origin_of
 from vault_schema.record import Record
@@ -95,8 +94,10 @@ class _Epochs:
     def unseal(self, line: str, associated: bytes) -> bytes:
         file, epoch = self._file, epoch_of(line)
         if epoch is not None and epoch > file.document.header.epoch:
+            from mcpvault.vault.reopening import reopened
+
             self._file = file = reopened(file)
-        keys = keys_of(file, epoch) if epoch is not None else [file.keys.vault_key]
+        keys = file.keys_of(epoch) if epoch is not None else [file.keys.vault_key]
         if not keys:
             raise RetiredKeyError(
                 f"sealed in epoch {epoch} of the vault, whose key was given up; the vault is at "

@@ -1,22 +1,67 @@
 """
-Documents before any key: read and judged, and an entry found in one.
+Documents before any key: read without a lock and judged, and an entry found in one.
 
 The one place where a ``SchemaError`` becomes an error of ours.
+
+Spec: SPEC §14.
 """
 
 from __future__ import annotations
 
+import os
 import re
-import shlex
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mcpvault.errors import ConfigurationError, LiteralSecretError, UnknownServerError, VaultFormatError
-from mcpvault.vault import reading
+from mcpvault.errors import (
+    ConfigurationError,
+    LiteralSecretError,
+    PermissionsError,
+    UnknownServerError,
+    VaultFormatError,
+    VaultNotFoundError,
+)
+from mcpvault.open_flags import AS_IS, NO_WAIT
 from vault_schema import Document, SchemaError, ServerEntry, judge, parse
 from vault_schema.parse import conflict_line
+
+LARGEST = 16 * 1024 * 1024  # bytes
+
+
+def read(path: Path) -> bytes:
+    """
+    Return the bytes of the vault file.
+
+    Raises:
+        VaultNotFoundError: There is none.
+        PermissionsError: It cannot be read, or is no regular file.
+        VaultFormatError: It is larger than a vault can be.
+    """
+    problem: OSError | None = None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | AS_IS | NO_WAIT)
+    except OSError as error:
+        problem = error
+    if isinstance(problem, FileNotFoundError | NotADirectoryError):
+        raise VaultNotFoundError(f"{path}: there is no vault", hint="run: mcpvault init, or name one with --vault")
+    if problem is not None:
+        raise PermissionsError(f"{path}: cannot be read: {problem.strerror}", hint=f"run: ls -l {path}")
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(descriptor)
+        raise PermissionsError(f"{path}: expected a regular file", hint="name a file with --vault")
+    with os.fdopen(descriptor, "rb") as file:
+        if facts.st_size > LARGEST:
+            raise VaultFormatError(f"{path}: larger than {LARGEST // 1024**2} MiB, which no vault is")
+        return file.read()
+
+
+def writable_by_others(path: Path) -> bool:
+    """Tell whether somebody else may write the file; a warning and a finding of ``doctor``."""
+    return os.name != "nt" and bool(path.stat().st_mode & 0o022)
 
 
 def read_document(path: Path) -> Document:
@@ -28,7 +73,7 @@ def read_document(path: Path) -> Document:
         VaultFormatError: It is no vault of this format; ``path`` and ``line`` say where.
         LiteralSecretError: A secret stands in clear in it.
     """
-    return parsed(reading.read(path), path)
+    return parsed(read(path), path)
 
 
 def parsed(data: bytes, path: Path) -> Document:
@@ -42,7 +87,11 @@ def parsed(data: bytes, path: Path) -> Document:
             f"{path}: {fault}",
             hint=f"take it out of the file, then run: mcpvault sign; {fault.hint}",
         )
-    hint = fault.hint and fault.hint.replace(" FILE", f" {shlex.quote(str(path))}")
+    hint = fault.hint
+    if hint is not None and " FILE" in hint:
+        from shlex import quote
+
+        hint = hint.replace(" FILE", f" {quote(str(path))}")
     raise VaultFormatError(f"{path}: {fault}", path=fault.path, line=fault.line, hint=hint)
 
 

@@ -2,7 +2,7 @@
 The vault file on disk: replaced in one step, written under a kernel lock.
 
 Decides how bytes get to the disk so that a crash at any moment leaves the old file or
-the new one. Leaves their meaning to ``vaultfile``, and reading to ``reading``.
+the new one. Leaves their meaning to ``vaultfile``, and reading to ``documents``.
 
 Spec: SPEC §14.
 """
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from mcpvault.errors import ConfigurationError, PermissionsError, VaultBusyError, VaultError
 from mcpvault.open_flags import AS_IS, NO_LINK
-from mcpvault.vault.reading import LARGEST as LARGEST
-from mcpvault.vault.reading import read as read
-from mcpvault.vault.reading import writable_by_others as writable_by_others
+from mcpvault.vault.documents import LARGEST as LARGEST
+from mcpvault.vault.documents import read as read
+from mcpvault.vault.documents import writable_by_others as writable_by_others
 
 _LEFTOVER_AGE = 3600  # seconds; a younger temporary file may belong to a writer at work
 

@@ -17,7 +17,6 @@ from mcpvault.errors import ConfigurationError, LiteralSecretError
 from mcpvault.vault import retired, sealing, slots
 from mcpvault.vault.change import signed_tree
 from mcpvault.vault.documents import judged, timestamp
-from mcpvault.vault.epochs import keys_of
 from mcpvault.vault.rekeying import begin_epoch, sealed_fields
 from mcpvault.vault.unlock import Unlocked
 from mcpvault.vault.vaultfile import VaultFile
@@ -221,7 +220,7 @@ def _fresh(base: VaultFile | None, ours: VaultFile, theirs: VaultFile, made: Tre
     heads = [side.document.header for side in (ours, theirs)]
     gone = {slot.id for slot in base.document.header.slots} if base is not None else set()
     removed = any(gone - {slot.id for slot in head.slots} for head in heads)
-    given_up = base is not None and not all(keys_of(side, base.document.header.epoch) for side in (ours, theirs))
+    given_up = base is not None and not all(side.keys_of(base.document.header.epoch) for side in (ours, theirs))
     if not given_up:
         key, until = theirs.keys.vault_key, timestamp(lambda: ours.now() + retired.LIFETIME)
         line = retired.seal_key(ours.keys.vault_key, ours.keys.vault_id, heads[0].epoch, heads[1].epoch, key)

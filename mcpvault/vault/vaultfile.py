@@ -1,39 +1,31 @@
 """
 ``VaultFile``: one vault, opened with one key.
 
-Decides what can be read from an open vault. Leaves edits to ``change``, the acceptance of
-a hand edit to ``signing``, references to ``references``.
+Decides what can be read from an open vault. Leaves the making of one to ``creation``, edits to
+``change``, the acceptance of a hand edit to ``signing``, references to ``references``.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcpvault.errors import (
-    BindingMismatchError,
-    ConfigurationError,
-    RollbackError,
-    UnknownFieldError,
-)
-from mcpvault.vault import primitives, reading, sealing, slots, unlock
-from mcpvault.vault.documents import entry_of, judged, read_document, timestamp
+from mcpvault.errors import BindingMismatchError, RollbackError, UnknownFieldError
+from mcpvault.vault import slots, unlock
+from mcpvault.vault.documents import entry_of, read, read_document
 from mcpvault.vault.keysources import Key
-from mcpvault.vault.sealing import SealContext
 from vault_schema import Document, Header, ServerEntry, Slot, binding_for, spec_for
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
     from mcpvault.secret import Secret
     from mcpvault.vault.change import Change
+    from mcpvault.vault.sealing import SealContext
     from mcpvault.vault.slots import NewSlot
     from mcpvault.vault.unlock import AnchorStore, Unlocked
-
-SUITE = "hpke-x25519-sha256-a256gcm+a256gcm+hs256"
 
 
 class VersionFacts(Record):
@@ -120,39 +112,9 @@ class VaultFile:
         Raises:
             ConfigurationError: There is a file already, or no slot is an admin's whose key we hold.
         """
-        if os.path.lexists(path):
-            raise ConfigurationError(f"{path}: there is a file already", hint="name another with --vault")
-        if not any(slot.role == "admin" and slot.private is not None for slot in new_slots):
-            raise ConfigurationError("a new vault needs an admin slot whose key is at hand")
-        vault_key, root_seed = os.urandom(32), os.urandom(32)
-        vault_id = vault_id or os.urandom(16)
-        head: dict[str, Any] = {
-            "format": 1,
-            "id": primitives.encode(vault_id),
-            "serial": 1,
-            "epoch": 1,
-            "suite": SUITE,
-            "mac": "",
-            "root": primitives.encode(primitives.ed25519_public(root_seed)),
-            "sig": "",
-        }
-        head["slots"] = [slot.table(head, vault_key, root_seed, created=timestamp(now)) for slot in new_slots]
-        tree = {"vault": head}
-        mac = unlock.document_mac(vault_key, tree)
-        head["mac"] = primitives.encode(mac)
-        head["sig"] = primitives.encode(unlock.signature(root_seed, vault_id, mac))
-        from vault_schema import new_text
+        from mcpvault.vault.creation import new_vault
 
-        text = judged(new_text(tree)).text
-        if not dry_run:
-            from mcpvault.vault import file
-
-            file.make_folder(path)
-            with file.write_lock(path):
-                if os.path.lexists(path):
-                    raise ConfigurationError(f"{path}: there is a file already", hint="name another with --vault")
-                file.replace(path, text.encode())
-        return text
+        return new_vault(path, new_slots, vault_id=vault_id, now=now, dry_run=dry_run)
 
     @property
     def slot(self) -> Slot:
@@ -168,6 +130,15 @@ class VaultFile:
     def keys(self) -> Unlocked:
         """The keys of the open vault, for the other modules of this room."""
         return self._keys
+
+    def keys_of(self, epoch: int) -> list[bytes]:
+        """Return the vault keys of *epoch*: the one of the vault's own, those that it keeps of an earlier one."""
+        header, keys = self.document.header, self._keys
+        if epoch == header.epoch:
+            return [keys.vault_key]
+        from mcpvault.vault import retired
+
+        return retired.keys_of(header, keys.vault_key, keys.vault_id, epoch)
 
     @property
     def anchor(self) -> AnchorStore | None:
@@ -205,10 +176,14 @@ class VaultFile:
         """
         version = self._version(name, field, stage)
         self.check_binding(name, field, version)
+        from mcpvault.vault import sealing  # here: many an entry holds no sealed value
+
         return sealing.unseal(self._keys.vault_key, version["sealed"], self.seal_context(name, field, version))
 
     def seal_context(self, name: str, field: str, version: dict[str, Any]) -> SealContext:
         """Return the context of a version's seal."""
+        from mcpvault.vault.sealing import SealContext
+
         header = self.document.header
         return SealContext(self._keys.vault_id, header.epoch, name, field, version["v"], tuple(version["bound"]))
 
@@ -252,10 +227,14 @@ class VaultFile:
 
     def fingerprint(self, secret: Secret) -> str:
         """Return the eight hex digits that stand for *secret* in lists and logs."""
+        from mcpvault.vault import sealing
+
         return sealing.fingerprint(self._keys.vault_key, secret)
 
     def history(self, name: str) -> list[VersionFacts]:
         """Return every version of every sealed field of *name*, newest first; a fingerprint of None does not open."""
+        from mcpvault.vault import sealing
+
         facts = []
         self.entry(name)
         for path in self.sealed_fields(name):
@@ -295,9 +274,9 @@ class VaultFile:
         Raises:
             VaultError: The slot is gone, or what is there must not be believed; what was verified before stays.
         """
-        if reading.read(self.path) == self.document.text.encode():
+        if read(self.path) == self.document.text.encode():
             return False
-        from mcpvault.vault.epochs import reopened
+        from mcpvault.vault.reopening import reopened
 
         again = reopened(self)
         self.document, self._keys = again.document, again.keys

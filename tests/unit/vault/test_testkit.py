@@ -11,7 +11,6 @@ import pytest
 from mcpvault import errors
 from mcpvault.secret import Secret
 from mcpvault.vault import unlock
-from mcpvault.vault.epochs import keys_of
 from mcpvault.vault.keysources import Key
 from mcpvault.vault.vaultfile import VaultFile
 
@@ -86,7 +85,7 @@ def opened(vector: Vector, path: Path) -> None:
     for server, field, stage, text in vector.reveals:
         assert text == vault.secret(server, field, stage=stage).reveal()
     for epoch, key in vector.retired:
-        assert bytes.fromhex(key) in keys_of(vault, int(epoch))
+        assert bytes.fromhex(key) in vault.keys_of(int(epoch))
 
 
 def test_there_are_enough_vectors() -> None:

@@ -7,8 +7,8 @@ from vault_samples import Made, Remembered, done, refused, sealed_lines, text_ke
 
 from mcpvault.errors import ConfigurationError, RoleError, UntrustedRootError, WrongKeyError
 from mcpvault.secret import Secret
-from mcpvault.vault.epochs import keys_of, reopened
 from mcpvault.vault.keysources import Key
+from mcpvault.vault.reopening import reopened
 from mcpvault.vault.slots import NewSlot, RawKey
 from mcpvault.vault.vaultfile import VaultFile
 
@@ -49,8 +49,8 @@ def test_the_old_key_opens_nothing_of_the_new_epoch(made: Made) -> None:
     vault = done(made, lambda change: change.rekey())
 
     assert old.keys.vault_key != vault.keys.vault_key
-    assert [old.keys.vault_key] == keys_of(vault, 1)
-    assert [] == keys_of(vault, 7)
+    assert [old.keys.vault_key] == vault.keys_of(1)
+    assert [] == vault.keys_of(7)
 
 
 def test_every_earlier_key_is_kept_until_its_time(made: Made) -> None:
@@ -58,7 +58,7 @@ def test_every_earlier_key_is_kept_until_its_time(made: Made) -> None:
     first = made.open().keys.vault_key
     for _ in range(3):
         vault = done(made, lambda change: change.rekey())
-    assert [first] == keys_of(vault, 1)
+    assert [first] == vault.keys_of(1)
     assert [3, 2, 1] == [row["epoch"] for row in tree(made.path)["vault"]["retired"]]
 
     late = made.open(now=lambda: 1_785_240_000.0 + 181 * 86_400)
@@ -73,7 +73,7 @@ def test_no_key_is_kept_that_others_know(made: Made) -> None:
     vault = done(made, lambda change: change.rekey(compromised=True))
 
     assert "retired" not in tree(made.path)["vault"]
-    assert [] == keys_of(vault, 1)
+    assert [] == vault.keys_of(1)
     assert {"key compromised"} == {version["due"] for version in versions(made)}
 
 

@@ -1,7 +1,7 @@
 """
-An open vault and the epochs before and behind it: its earlier keys, and the same vault after a new key.
+An open vault opened once more: another process has written since, and may have given it a new key.
 
-Spec: SPEC §5.1, §9.6.
+Spec: SPEC §9.6.
 """
 
 from __future__ import annotations
@@ -10,16 +10,6 @@ from mcpvault.errors import RollbackError
 from mcpvault.vault import unlock
 from mcpvault.vault.documents import read_document
 from mcpvault.vault.vaultfile import VaultFile
-
-
-def keys_of(vault: VaultFile, epoch: int) -> list[bytes]:
-    """Return the vault keys of *epoch*: the one of the vault's own, those that it keeps of an earlier one."""
-    header, keys = vault.document.header, vault.keys
-    if epoch == header.epoch:
-        return [keys.vault_key]
-    from mcpvault.vault import retired
-
-    return retired.keys_of(header, keys.vault_key, keys.vault_id, epoch)
 
 
 def reopened(vault: VaultFile) -> VaultFile:
