@@ -143,7 +143,7 @@ class EntryTokens:
             return tokens.fresh(self._remembered.now(), skew=SKEW)
         if record.status != "ok":
             return False
-        from mcpvault.state.window import window_of
+        from mcpvault.state.record import window_of
 
         return tokens.fresh(self._remembered.now(), skew=window_of(tokens))
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mcpvault.errors import McpVaultError
-from mcpvault.state.record import TokenRecord, dead_for_its_key
+from mcpvault.state.given_up import dead_for_its_key
+from mcpvault.state.record import TokenRecord
 from mcpvault.state.store import StateStore
 from mcpvault.state.tokens import TokenStore, credentials, peek
 

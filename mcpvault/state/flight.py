@@ -17,9 +17,8 @@ from mcpvault.deadline import Deadline
 from mcpvault.errors import AuthorizationFailedError, McpVaultError, ServerUnavailableError
 from mcpvault.state import brake
 from mcpvault.state.grants import login_needed
-from mcpvault.state.record import TokenRecord
+from mcpvault.state.record import TokenRecord, window_of
 from mcpvault.state.tokens import PATIENCE, TokenStore
-from mcpvault.state.window import window_of
 
 LOG = logging.getLogger("mcpvault.state")
 ENOUGH = 20.0  # seconds; a server that has not answered by then has failed, whoever asked

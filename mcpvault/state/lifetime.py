@@ -1,5 +1,5 @@
 """
-How long a grant lasts and how its issuer treats refresh tokens, as far as the issuer said so or was seen to do it.
+What is learned of how long a grant lasts and how its issuer treats refresh tokens, by what it says and by what it does.
 
 Decides what a login, a refresh and a refusal teach. Nothing here changes what is sent: it is for people, who want to
 know when they will be needed.
@@ -7,50 +7,15 @@ know when they will be needed.
 
 from __future__ import annotations
 
-from mcpvault.state.journal import Intent
-from mcpvault.tokens import TokenSet
-from vault_schema.record import Record
+from typing import TYPE_CHECKING
 
-ASLEEP = 86_400  # seconds: a token that was unused for less had hardly been forgotten
+from mcpvault.state.record import Lifetime
+
+if TYPE_CHECKING:
+    from mcpvault.state.journal import Intent
+    from mcpvault.tokens import TokenSet
+
 _SAME = 60  # seconds by which two statements of one moment may differ
-
-
-class Lifetime(Record):
-    """
-    What is known of a grant; None: not yet.
-
-    ``begun`` is when a person logged in, ``ends`` when the refresh token ends, as the issuer said: both Unix seconds.
-    ``extends`` tells whether a refresh has moved that end, ``rotates`` whether it brought another refresh token,
-    ``forgives`` whether a token was taken a second time after the first answer was lost. ``idle`` and ``age`` are the
-    seconds for which an earlier grant had been unused, and had lasted, when it was refused.
-    """
-
-    begun: int | None = None
-    ends: int | None = None
-    extends: bool | None = None
-    rotates: bool | None = None
-    forgives: bool | None = None
-    idle: int | None = None
-    age: int | None = None
-
-    @property
-    def learned(self) -> Lifetime:
-        """What of it holds for the next grant of the same issuer."""
-        return self.replaced(begun=None, ends=None)
-
-    def needs_person(self) -> int | None:
-        """Return when nothing but a login will help, as far as that is known."""
-        if self.ends is not None:
-            return None if self.extends else self.ends
-        if self.begun is None or self.age is None or self.age < ASLEEP or self.needs_refresh(0) is not None:
-            return None
-        return self.begun + self.age
-
-    def needs_refresh(self, used: float) -> int | None:
-        """Return when the refresh token, last used at *used*, falls asleep unless it is used again before."""
-        if self.ends is not None:
-            return self.ends if self.extends else None
-        return int(used) + self.idle if self.idle is not None and self.idle >= ASLEEP else None
 
 
 def begun(before: Lifetime | None, tokens: TokenSet) -> Lifetime:

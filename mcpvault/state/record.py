@@ -7,18 +7,17 @@ Decides the shape, and what of it stands in clear. Leaves the file to ``token_fi
 from __future__ import annotations
 
 import math
-import time
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from mcpvault.secret import Secret
-from mcpvault.state.brake import Trouble
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
+    from mcpvault.secret import Secret
+    from mcpvault.state.brake import Trouble
     from mcpvault.state.journal import Intent
-    from mcpvault.state.lifetime import Lifetime
     from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
 
 # none: no grant yet, or no longer; refreshing: a redemption was begun; ambiguous: nobody knows how it ended;
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 Status = Literal["none", "ok", "refreshing", "ambiguous", "dead"]
 STATUSES = ("none", "ok", "refreshing", "ambiguous", "dead")
 GIVEN_UP = "key_compromised"  # the reason for which a grant is dead after mcpvault rekey --compromised
+ASLEEP = 86_400  # seconds: a token that was unused for less had hardly been forgotten
 SUCCESSOR_LIVES = 3600  # seconds; a server that forgets its clients may have forgotten this one as well
 _LATEST = 2**53
 _NEVER = 253_402_300_800  # Unix seconds; the year 10000
@@ -41,6 +41,44 @@ class KeptAnswer(Record):
     asked_at: float = 0.0
 
     _unprinted = frozenset({"headers", "body"})
+
+
+class Lifetime(Record):
+    """
+    What is known of a grant; None: not yet.
+
+    ``begun`` is when a person logged in, ``ends`` when the refresh token ends, as the issuer said: both Unix seconds.
+    ``extends`` tells whether a refresh has moved that end, ``rotates`` whether it brought another refresh token,
+    ``forgives`` whether a token was taken a second time after the first answer was lost. ``idle`` and ``age`` are the
+    seconds for which an earlier grant had been unused, and had lasted, when it was refused.
+    """
+
+    begun: int | None = None
+    ends: int | None = None
+    extends: bool | None = None
+    rotates: bool | None = None
+    forgives: bool | None = None
+    idle: int | None = None
+    age: int | None = None
+
+    @property
+    def learned(self) -> Lifetime:
+        """What of it holds for the next grant of the same issuer."""
+        return self.replaced(begun=None, ends=None)
+
+    def needs_person(self) -> int | None:
+        """Return when nothing but a login will help, as far as that is known."""
+        if self.ends is not None:
+            return None if self.extends else self.ends
+        if self.begun is None or self.age is None or self.age < ASLEEP or self.needs_refresh(0) is not None:
+            return None
+        return self.begun + self.age
+
+    def needs_refresh(self, used: float) -> int | None:
+        """Return when the refresh token, last used at *used*, falls asleep unless it is used again before."""
+        if self.ends is not None:
+            return self.ends if self.extends else None
+        return int(used) + self.idle if self.idle is not None and self.idle >= ASLEEP else None
 
 
 class Facts(Record):
@@ -209,31 +247,17 @@ class TokenRecord(Record):
         )
 
 
-def dead_for_its_key(facts: Facts, record: TokenRecord | None) -> TokenRecord:
+def window_of(tokens: TokenSet | Facts) -> float:
     """
-    Return the record of a grant that nobody may use any more, because others may know the key that it was sealed with.
+    Return for how many seconds before its end a token is worth replacing: a tenth of its life, 30 s to 5 min.
 
-    Of the *record*, where it can be read, the refresh token stays, so that a logout can revoke it.
+    It differs by up to a tenth from process to process, so that they do not all come at once.
     """
-    tokens = record.tokens if record else None
-    if tokens is not None:
-        tokens = tokens.replaced(access_token=Secret("")) if tokens.refresh_token else None
-    now = int(time.time())
-    return TokenRecord(
-        generation=facts.generation,
-        status="dead" if facts.status != "none" else "none",
-        host=facts.host,
-        host_name=facts.host_name,
-        origin=facts.origin,
-        issuer=facts.issuer,
-        resource=facts.resource,
-        entries=facts.entries,
-        tokens=tokens,
-        registration=record.registration if record else None,
-        server=record.server if record else None,
-        dpop_key=record.dpop_key if record else None,
-        trouble=Trouble(failures=1, since=now, until=now, reason=GIVEN_UP),
-    )
+    if tokens.expires_at is None:
+        return 0.0
+    life = max(0.0, tokens.expires_at - tokens.issued_at) if tokens.issued_at else 3600.0
+    jitter = 0.9 + 0.2 * (os.getpid() * 2654435761 % 2**32) / 2**32
+    return min(max(30.0, min(300.0, life / 10)), life / 2) * jitter
 
 
 def _end(registration: Registration | None) -> int | None:

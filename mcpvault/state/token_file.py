@@ -11,15 +11,12 @@ from __future__ import annotations
 import base64
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from mcpvault.errors import VaultFormatError
 from mcpvault.secret import Secret
-from mcpvault.state.brake import Trouble
-from mcpvault.state.journal import Intent
-from mcpvault.state.lifetime import Lifetime
-from mcpvault.state.record import STATUSES, Facts, KeptAnswer, TokenRecord
+from mcpvault.state.record import STATUSES, Facts, KeptAnswer, Lifetime, TokenRecord
 from mcpvault.tokens import as_json, authorization_server, registration, token_set
 from vault_schema.canonical import canonical, pae
 from vault_schema.errors import SchemaError
@@ -32,17 +29,7 @@ Tree = dict[str, Any]
 FORMAT = 1
 BLOCK = 16 * 1024  # bytes
 _HEAD = "# Written by mcpvault. What stands here in clear is sealed too: do not edit.\n"
-_KINDS: Mapping[str, type] = {
-    "None": type(None),
-    "Intent": Intent,
-    "Lifetime": Lifetime,
-    "Status": str,
-    "Trouble": Trouble,
-    "bool": bool,
-    "int": int,
-    "str": str,
-    "tuple[str, ...]": tuple,
-}
+_TYPES = {"None": "NoneType", "Status": "str", "tuple[str, ...]": "tuple"}  # as annotations call some
 
 
 def render(record: TokenRecord, *, vault_id: str, credential: str, seal: Seal) -> bytes:
@@ -134,8 +121,12 @@ def _facts(tree: Tree, place: str) -> Facts:
     facts: Facts | None = None
     try:
         if isinstance(told.get("intent"), dict):
+            from mcpvault.state.journal import Intent
+
             told["intent"] = Intent(**told["intent"])
         if isinstance(told.get("trouble"), dict):
+            from mcpvault.state.brake import Trouble
+
             told["trouble"] = Trouble(**told["trouble"])
         if isinstance(told.get("lifetime"), dict):
             told["lifetime"] = Lifetime(**told["lifetime"])
@@ -153,7 +144,7 @@ def _sound(record: Record) -> bool:
     """Tell whether every field has the type that its class says."""
     kinds = type(record).__annotations__
     for name, value in record.fields().items():
-        if type(value) not in [_KINDS[kind] for kind in kinds[name].split(" | ")]:
+        if type(value).__name__ not in [_TYPES.get(kind, kind) for kind in kinds[name].split(" | ")]:
             return False
         if isinstance(value, Record) and not _sound(value):
             return False

@@ -20,7 +20,7 @@ from mcpvault.errors import BusyError, RetiredKeyError, VaultError, VaultFormatE
 from mcpvault.secret import Secret
 from mcpvault.state import token_file
 from mcpvault.state.memory import MemoryState
-from mcpvault.state.record import Bound, Facts, TokenRecord, dead_for_its_key
+from mcpvault.state.record import Bound, Facts, TokenRecord
 
 if TYPE_CHECKING:
     from mcpvault.state.files import Room
@@ -236,6 +236,8 @@ class TokenStore:
 
     def _given_up(self, data: bytes, name: str) -> TokenRecord:
         """Return the record of a grant that was sealed under a key that others know: it has ended."""
+        from mcpvault.state.given_up import dead_for_its_key
+
         return dead_for_its_key(token_file.facts_in(data, place=name), None)
 
     def difference(self, record: TokenRecord) -> str | None:

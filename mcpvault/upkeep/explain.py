@@ -254,8 +254,8 @@ class _Explanation:
     def _refresh(self, stands: Standing, now: float) -> Told:
         """Return who replaces the access token, and when."""
         from mcpvault.state.brake import HURRIED
+        from mcpvault.state.record import window_of
         from mcpvault.state.tokens import peek
-        from mcpvault.state.window import window_of
 
         by_itself = stands.human_by is None and not stands.needs_login
         facts = peek(self._vault.state, stands.credential or stands.server)

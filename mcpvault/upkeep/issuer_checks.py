@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError
-from mcpvault.state.lifetime import Lifetime
+from mcpvault.state.record import Lifetime
 from mcpvault.upkeep.findings import Check, Finding, of_error, ok, warn
 from vault_schema.fields import OAUTH_KINDS
 

@@ -9,7 +9,7 @@ from token_samples import CLIENT, LIFE, NOON, SERVER, House
 
 from mcpvault.errors import AuthorizationRequiredError
 from mcpvault.state.grants import grant, same_login, withdraw
-from mcpvault.state.lifetime import Lifetime
+from mcpvault.state.record import Lifetime
 
 EXPIRED, DAY, WEEK = LIFE + 1, 86_400, 7 * 86_400
 

@@ -20,9 +20,8 @@ from mcpvault.errors import (
 from mcpvault.secret import Secret
 from mcpvault.state import brake
 from mcpvault.state.grants import grant
-from mcpvault.state.record import TokenRecord
+from mcpvault.state.record import TokenRecord, window_of
 from mcpvault.state.refresh import current
-from mcpvault.state.window import window_of
 from mcpvault.tokens import TokenSet
 
 # When

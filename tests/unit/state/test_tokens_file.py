@@ -14,8 +14,7 @@ from mcpvault.errors import TamperedError, VaultFormatError
 from mcpvault.secret import Secret
 from mcpvault.state.brake import Trouble
 from mcpvault.state.journal import Intent
-from mcpvault.state.lifetime import Lifetime
-from mcpvault.state.record import STATUSES, KeptAnswer, TokenRecord
+from mcpvault.state.record import STATUSES, KeptAnswer, Lifetime, TokenRecord
 from mcpvault.state.token_file import BLOCK, facts_in, record_in, render
 from mcpvault.tokens import AuthorizationServer, Registration, TokenSet, as_json
 from mcpvault.vault.state_sealing import unseal_state
