@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mcpvault.entries import Concrete
     from mcpvault.http import AuthBase
     from mcpvault.http.session import GuardedSession
-    from mcpvault.http.token_auth import TokenSource
+    from mcpvault.http.token_source import TokenSource
     from mcpvault.mcp.wire import HttpExchange, Transport, VerdictStore
     from mcpvault.state.files import StateDirectory
 

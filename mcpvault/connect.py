@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mcpvault.entries import Concrete
     from mcpvault.http import AuthBase
     from mcpvault.http.session import GuardedSession
-    from mcpvault.http.token_auth import TokenSource
+    from mcpvault.http.token_source import TokenSource
     from mcpvault.login import OAuthProvider
     from mcpvault.mcp.callbacks import Callbacks
     from mcpvault.pool import SessionPool

@@ -1,11 +1,11 @@
 """
 The door to HTTP: sessions that send a credential to its own origin only.
 
-``policy`` says what an origin may be asked, ``auth`` and ``token_auth`` what proves who
-we are, ``adapter`` guards, ``pool`` and ``connection`` keep the deadline, ``session``
-and ``exchange`` are what others use. For OAuth, ``asking`` sends what flows ask for,
-``tokens`` redeems through requests-oauthlib, ``loopback`` and ``browser`` take a person
-there and back. requests is imported with the first of them that needs it.
+``policy`` says what an origin may be asked, ``auth`` what proves who we are, ``adapter``
+guards, ``pool`` and ``connection`` keep the deadline, ``session`` and ``exchange`` are what
+others use. For OAuth, ``asking`` sends what flows ask for, ``tokens`` redeems through
+requests-oauthlib, ``loopback`` and ``browser`` take a person there and back. requests is
+imported with the first of them that needs it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mcpvault.http.asking import Asker as Asker
     from mcpvault.http.auth import NoAuth as NoAuth
     from mcpvault.http.auth import StaticAuth as StaticAuth
+    from mcpvault.http.auth import TokenAuth as TokenAuth
     from mcpvault.http.browser import open_browser as open_browser
     from mcpvault.http.exchange import RequestsExchange as RequestsExchange
     from mcpvault.http.failures import was_sent as was_sent
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from mcpvault.http.policy import Timeouts as Timeouts
     from mcpvault.http.session import GuardedSession as GuardedSession
     from mcpvault.http.session import new_session as new_session
-    from mcpvault.http.token_auth import TokenAuth as TokenAuth
-    from mcpvault.http.token_auth import TokenSource as TokenSource
+    from mcpvault.http.token_source import TokenSource as TokenSource
     from mcpvault.http.tokens import redeem as redeem
 
 _HOMES = {
@@ -45,8 +45,8 @@ _HOMES = {
     "RequestsExchange": "exchange",
     "StaticAuth": "auth",
     "Timeouts": "policy",
-    "TokenAuth": "token_auth",
-    "TokenSource": "token_auth",
+    "TokenAuth": "auth",
+    "TokenSource": "token_source",
     "new_session": "session",
     "open_browser": "browser",
     "redeem": "tokens",

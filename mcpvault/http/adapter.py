@@ -8,7 +8,6 @@ for any other origin meets ``RefusingAdapter``.
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 §9.2.1
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
-_UNSENDABLE = re.compile(r"\$\{|[^\t\x20-\x7e\xa0-\xff]")  # RFC 9110 §5.5, old text in Latin-1 included
 _FIRST_PAUSE = 0.2  # seconds; doubled each time
 
 
@@ -146,7 +144,7 @@ class GuardedAdapter(HTTPAdapter):
             return mismatch(url, self.policy), headers
         for name, value in request.headers.items():
             text = value.decode("latin-1") if isinstance(value, bytes) else value
-            if _UNSENDABLE.search(text):
+            if not is_sendable(text):
                 reason = "holds a character that no header may hold, or an unresolved reference"
                 return self._refusal(name, reason), headers
             if name.lower() == "host":
@@ -184,6 +182,14 @@ class RefusingAdapter(BaseAdapter):
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def is_sendable(text: str) -> bool:
+    """Tell whether a header may hold *text*: RFC 9110 §5.5, old text in Latin-1 included; no unresolved reference."""
+    if "${" in text:
+        return False
+    plain = text.isascii() and text.isprintable()
+    return plain or all(c == "\t" or " " <= c <= "~" or "\xa0" <= c <= "\xff" for c in text)
 
 
 def _context_for(ca_file: str | None, client_cert: tuple[str, str | None] | None) -> ssl.SSLContext:

@@ -4,19 +4,32 @@ What ``session.auth`` is: the one way by which a credential reaches a request.
 requests looks into ``~/.netrc`` when a session has no ``auth``, and lets it win
 over an explicit ``Authorization`` header (psf/requests#3929). So there is always
 one, also for a server that wants no credential.
+
+Decides when a request is signed with a token that changes (as late as possible) and when it is signed again
+(401 and 403 mean that it was not carried out). Leaves getting and replacing tokens to a ``TokenSource``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from mcpvault.credentials import Credential, check_header
-from mcpvault.errors import ConfigurationError, OriginMismatchError
+from mcpvault.errors import ConfigurationError, McpVaultError, OriginMismatchError
 from mcpvault.http.policy import OriginPolicy, origin_of
 from mcpvault.secret import Secret
+
+if TYPE_CHECKING:
+    from mcpvault.deadline import Deadline
+    from mcpvault.http.token_source import TokenSource
+
+OWN_HEADERS = ("Authorization", "DPoP")  # what a source sets; an entry's headers cannot
+_MOST_REPEATS = 2  # of one request: a DPoP nonce that was asked for, then a token that had expired
+_REFUSED = frozenset({401, 403})
 
 
 class NoAuth(AuthBase):
@@ -53,6 +66,78 @@ class StaticAuth(AuthBase):
         for name, value in self._headers:
             r.headers[name] = value.reveal()
         return r if self._own is None else self._own(r)
+
+
+class TokenAuth(AuthBase):
+    """
+    Send what a source says, to one origin and to no other.
+
+    Args:
+        policy: The origin.
+        source: Of the token.
+        headers: The entry's further headers.
+
+    Raises:
+        HeaderRefusedError: A header must not be sent.
+        ConfigurationError: A header is the source's to set.
+    """
+
+    def __init__(self, policy: OriginPolicy, source: TokenSource, headers: Mapping[str, Secret | str]) -> None:
+        self._policy = policy
+        self._source = source
+        self._headers = tuple(own_headers(policy, headers, taken=OWN_HEADERS).items())
+        self._sent: WeakKeyDictionary[PreparedRequest, Mapping[str, Secret]] = WeakKeyDictionary()
+
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+        """
+        Add the headers, within the entry's own time.
+
+        Raises:
+            OriginMismatchError: The request is for another origin.
+            McpVaultError: There is no token; the source says why.
+        """
+        return self.sign(r, self._policy.allowance().deadline)
+
+    def sign(self, request: PreparedRequest, deadline: Deadline) -> PreparedRequest:
+        """Add the headers, within *deadline*; raises as a call does."""
+        url = request.url or ""
+        check_origin(url, self._policy)
+        for name, value in self._headers:
+            request.headers[name] = value.reveal()
+        told = self._source.headers(request.method or "GET", url, deadline)
+        for name in OWN_HEADERS:
+            request.headers.pop(name, None)  # of an earlier signature
+        for name, value in told.items():
+            request.headers[name] = value.reveal()
+        self._sent[request] = told
+        return request
+
+    def signed_again(
+        self, request: PreparedRequest, status: int, headers: Mapping[str, str], repeats: int, deadline: Deadline
+    ) -> PreparedRequest | McpVaultError | None:
+        """
+        Look at an answer; return the request to send in its place, the error that ends it, or None: it stands.
+
+        Args:
+            request: What was sent.
+            status: What came back.
+            headers: The answer's.
+            repeats: How often it was signed again before.
+            deadline: Of the whole call.
+        """
+        if "DPoP-Nonce" in headers:
+            self._source.answered(headers)
+        sent = self._sent.get(request)
+        if status not in _REFUSED or sent is None or repeats >= _MOST_REPEATS:
+            return None
+        if not isinstance(request.body, (bytes, str, type(None))):
+            return None  # an upload that cannot be read again
+        try:
+            if not self._source.rejected(sent, status, headers, deadline):
+                return None
+            return self.sign(request, deadline)
+        except McpVaultError as e:
+            return e.with_traceback(None)
 
 
 def check_origin(url: str, policy: OriginPolicy) -> None:

@@ -16,9 +16,8 @@ from requests.auth import AuthBase
 
 from mcpvault.errors import McpVaultError
 from mcpvault.http.adapter import GuardedAdapter
-from mcpvault.http.redirects import next_hop
+from mcpvault.http.auth import TokenAuth
 from mcpvault.http.response import GuardedResponse
-from mcpvault.http.token_auth import TokenAuth
 
 if TYPE_CHECKING:
     from mcpvault.deadline import Deadline
@@ -159,11 +158,13 @@ class RequestsExchange:
             if tokens is not None:
                 following = tokens.signed_again(request, outcome.status, outcome.headers, repeats, deadline)
                 repeats += following is not None
-            if following is None:
+            if following is None and outcome.get_redirect_location():
+                from mcpvault.http.redirects import next_hop
+
                 following = next_hop(request, outcome.status, outcome.headers, hops, policy=session.policy, auth=auth)
-                if following is None:
-                    return outcome
                 hops += 1
+            if following is None:
+                return outcome
             outcome.finish()
             if isinstance(following, McpVaultError):
                 return following

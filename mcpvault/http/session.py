@@ -2,11 +2,12 @@
 ``requests.Session`` with the guard in place: for users, and for the transports.
 
 Decides how requests' own habits are kept out: environment, netrc, cookies,
-redirects, missing timeouts, and exceptions that carry headers.
+redirects, missing timeouts, logs, and exceptions that carry headers.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -22,18 +23,29 @@ from requests.hooks import dispatch_hook
 from mcpvault._version import VERSION
 from mcpvault.errors import ConfigurationError, HeaderRefusedError, McpVaultError, UsageError
 from mcpvault.http.adapter import GuardedAdapter, RefusingAdapter
-from mcpvault.http.auth import NoAuth, auth_for
-from mcpvault.http.logs import filter_logs
-from mcpvault.http.proxies import Proxy, choose_proxy
-from mcpvault.http.redirects import next_hop
+from mcpvault.http.auth import NoAuth, TokenAuth, auth_for
 from mcpvault.http.response import GuardedResponse
-from mcpvault.http.token_auth import TokenAuth, TokenSource
+from mcpvault.secret import RedactingFilter
 
 if TYPE_CHECKING:
     from mcpvault.credentials import Credential
     from mcpvault.deadline import Deadline
     from mcpvault.http.policy import Allowance, OriginPolicy
+    from mcpvault.http.proxies import Proxy
+    from mcpvault.http.token_source import TokenSource
     from mcpvault.secret import Secret
+
+# A filter on a parent does not see its children's records: each logger that speaks is named.
+_SPEAKERS = (
+    "requests",
+    "urllib3",
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.poolmanager",
+    "urllib3.response",
+    "urllib3.util.retry",
+)
+_filter = RedactingFilter()
 
 
 def new_session(
@@ -64,17 +76,26 @@ def new_session(
         HeaderRefusedError: A header must not be sent.
     """
     policy.check()
-    proxy = choose_proxy(policy.scheme, policy.host, policy.port, configured=policy.proxies, env=env or {})
+    proxy = _proxy_of(policy, env or {})
     if isinstance(proxy, ConfigurationError):
         env = None
         raise proxy
-    filter_logs()
+    for name in _SPEAKERS:
+        logging.getLogger(name).addFilter(_filter)  # again is harmless
     signer: AuthBase
     if tokens is not None:
         signer = TokenAuth(policy, tokens, headers or {})
     else:
         signer = auth_for(policy, credential, headers=headers or {}, auth=auth)
     return GuardedSession(policy, signer, proxy, pace)
+
+
+def _proxy_of(policy: OriginPolicy, env: Mapping[str, str]) -> Proxy | ConfigurationError | None:
+    if not policy.proxies and not any(name.lower().endswith("_proxy") for name in env):
+        return None
+    from mcpvault.http.proxies import choose_proxy
+
+    return choose_proxy(policy.scheme, policy.host, policy.port, configured=policy.proxies, env=env)
 
 
 class GuardedSession(requests.Session):
@@ -234,6 +255,10 @@ class GuardedSession(requests.Session):
     def _hop(
         self, request: PreparedRequest, response: Response, hops: int, signer: AuthBase | None
     ) -> PreparedRequest | McpVaultError | None:
+        if not response.is_redirect:
+            return None
+        from mcpvault.http.redirects import next_hop
+
         return next_hop(request, response.status_code, response.headers, hops, policy=self.policy, auth=signer)
 
     def _sign(self, request: PreparedRequest, allowance: Allowance) -> PreparedRequest:

@@ -19,7 +19,7 @@ from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, RequestLostError, UsageError
 from mcpvault.http.asking import LARGEST, answer_of
 from mcpvault.http.auth import NoAuth
-from mcpvault.http.logs import filter_oauth_logs, silence
+from mcpvault.http.oauth_logs import filter_oauth_logs, silence
 from mcpvault.http.session import GuardedSession
 from mcpvault.oauth.wire import Answer, Form, form_encoded
 from mcpvault.secret import Secret

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from mcpvault import entries
 from mcpvault.deadline import Deadline
 from mcpvault.errors import ConfigurationError
-from mcpvault.http.auth import check_origin
+from mcpvault.http.auth import OWN_HEADERS, check_origin
 from mcpvault.http.policy import OriginPolicy
-from mcpvault.http.token_auth import OWN_HEADERS, TokenSource
+from mcpvault.http.token_source import TokenSource
 from mcpvault.oauth_entry import authorization_in
 from mcpvault.rotating_headers import RotatingHeaders
 from mcpvault.secret import Secret

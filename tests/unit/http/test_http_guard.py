@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from typing import Any
 
 import pytest
 import requests
 from http_servers import CANARY, Seen, answer, serve
+from hypothesis import example, given
+from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
 from mcpvault.credentials import bearer
 from mcpvault.errors import ConfigurationError, HeaderRefusedError, OriginMismatchError, UsageError
 from mcpvault.http import OriginPolicy, new_session
+from mcpvault.http.adapter import is_sendable
 from mcpvault.http.auth import NoAuth, StaticAuth
 from mcpvault.secret import Secret
 
@@ -124,6 +128,15 @@ def test_the_last_chance_check_stops_a_bad_header(session_for: Any, value: str) 
 
         assert [] == server.seen
         assert value not in str(caught.value)
+
+
+@given(st.text(st.characters(max_codepoint=0x120) | st.sampled_from("${"), max_size=6))
+@example("")
+def test_a_header_holds_what_rfc_9110_lets_it_hold(text: str) -> None:
+    """Tabs, visible ASCII and the upper half of Latin-1 are sent; anything else is not, nor is a reference."""
+    allowed = re.fullmatch(r"[\t\x20-\x7e\xa0-\xff]*", text) is not None and re.search(r"\$\{", text) is None
+
+    assert allowed == is_sendable(text)
 
 
 def test_host_cannot_be_set(session_for: Any) -> None:

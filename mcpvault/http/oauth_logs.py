@@ -1,4 +1,4 @@
-"""Keep secrets out of what requests, urllib3, requests-oauthlib and oauthlib log."""
+"""Keep secrets out of what requests-oauthlib and oauthlib log; ``session`` does so for requests and urllib3."""
 
 from __future__ import annotations
 
@@ -9,16 +9,6 @@ from contextlib import contextmanager
 
 from mcpvault.secret import RedactingFilter
 
-# A filter on a parent does not see its children's records: each logger that speaks is named.
-_SPEAKERS = (
-    "requests",
-    "urllib3",
-    "urllib3.connection",
-    "urllib3.connectionpool",
-    "urllib3.poolmanager",
-    "urllib3.response",
-    "urllib3.util.retry",
-)
 _OAUTH = ("oauthlib", "requests_oauthlib")
 _filter = RedactingFilter()
 _here = threading.local()
@@ -32,12 +22,6 @@ class _Silence(logging.Filter):
 
 
 _silence = _Silence()
-
-
-def filter_logs() -> None:
-    """Put the filter on each of these loggers; again is harmless."""
-    for name in _SPEAKERS:
-        logging.getLogger(name).addFilter(_filter)
 
 
 def filter_oauth_logs() -> None:
