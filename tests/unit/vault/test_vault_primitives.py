@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from cryptography.hazmat.primitives import hashes
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, hpke
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from mcpvault.vault import primitives
 
 KEY, NONCE = bytes(range(32)), bytes(12)
 LOW_ORDER = bytes(32)  # the neutral element: no shared secret comes of it
+SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -93,6 +96,36 @@ def test_an_hpke_box_opens_for_its_key_and_info_only() -> None:
     assert primitives.hpke_open(box, bytes(range(1, 33)), b"here") is None
     assert primitives.hpke_open(box[:-1] + bytes([box[-1] ^ 1]), KEY, b"here") is None
     assert primitives.hpke_open(box[:40], KEY, b"here") is None
+
+
+def opened_by_the_library(box: bytes, private: bytes, info: bytes) -> bytes | None:
+    """Return what ``Suite.decrypt`` makes of *box*, None where it refuses it."""
+    try:
+        return SUITE.decrypt(box, X25519PrivateKey.from_private_bytes(private), info)
+    except (InvalidTag, ValueError):
+        return None
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.binary(max_size=100), st.binary(min_size=32, max_size=32), st.binary(max_size=100), st.data())
+def test_hpke_agrees_with_another_implementation(data: bytes, private: bytes, info: bytes, draw: st.DataObject) -> None:
+    """Ours, which spares an import, opens what the cryptography library seals, and refuses what that refuses."""
+    box = SUITE.encrypt(data, X25519PrivateKey.from_private_bytes(private).public_key(), info)
+    at, bit = draw.draw(st.integers(0, len(box) - 1)), draw.draw(st.sampled_from([1 << n for n in range(8)]))
+    other = box[:at] + bytes([box[at] ^ bit]) + box[at + 1 :]
+
+    assert data == primitives.hpke_open(box, private, info)
+    assert opened_by_the_library(other, private, info) == primitives.hpke_open(other, private, info)
+    assert opened_by_the_library(box[:at], private, info) == primitives.hpke_open(box[:at], private, info)
+
+
+def test_no_box_opens_without_a_secret_of_two_sides() -> None:
+    """RFC 9180 §7.1.4: a sender's key of low order, with which anybody knows the shared secret, is refused."""
+    box = LOW_ORDER + bytes(48)
+
+    assert opened_by_the_library(box, KEY, b"") is None
+    assert primitives.hpke_open(box, KEY, b"") is None
+    assert primitives.hpke_open(box, KEY[:5], b"") is None
 
 
 def test_a_box_of_a_32_byte_key_has_the_80_bytes_of_the_spec() -> None:
