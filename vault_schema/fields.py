@@ -12,20 +12,12 @@ Spec: SPEC §5, §6, §9.5, §10, §11.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
-from vault_schema.errors import SchemaError
-from vault_schema.fieldspec import FieldSpec
-from vault_schema.fieldspec import field as _field
-from vault_schema.origin import origin_of
-from vault_schema.rotation_fields import ROTATION_FIELDS
+from vault_schema.fieldspec import FieldSpec as FieldSpec
 
-__all__ = [
-    "AUTH_KINDS", "FIELDS", "HEADER_FIELDS", "RETIRED_FIELDS", "SLOT_FIELDS", "VERSION_FIELDS", "FieldSpec",
-    "binding_for", "is_secret", "is_sensitive_name", "is_token_for_name", "looks_secret", "origin_of", "spec_for",
-]  # fmt: skip
+_field: Final = FieldSpec
 
 OAUTH_KINDS: Final = ("oauth", "client_credentials", "jwt_bearer", "id_jag")
 AUTH_KINDS: Final = ("none", "bearer", "header", "basic", *OAUTH_KINDS, "custom")
@@ -33,6 +25,10 @@ _PERSON: Final = ("oauth",)
 _MACHINE: Final = ("client_credentials", "jwt_bearer", "id_jag")
 _CLIENT: Final = ("oauth", "client_credentials", "id_jag")
 SIGNING_ALGS: Final = ("ES256", "ES384", "EdDSA", "PS256", "RS256")
+STEPS: Final = (
+    *("planned", "minted", "stored", "verified", "promoted", "grace", "revoked"),
+    *("done", "aborted"),
+)
 _HTTP: Final = "http"
 _STDIO: Final = "stdio"
 
@@ -134,7 +130,34 @@ FIELDS: Final = (
     _field("note", "text", "free text"),
     _field("owner", "text", "who answers for the entry"),
     _field("runbook", "text", "where its rotation is described"),
-    *ROTATION_FIELDS,
+    _field("policy.max_age", "text", "age at which a secret is due", form="duration"),
+    _field("policy.warn", "text", "how long before that to warn", form="duration"),
+    _field("policy.grace", "text", "how long an old secret stays good after its rotation", form="duration"),
+    _field("policy.rotator", "text", "what makes its new secrets", form="name"),
+    _field("policy.command", "texts", "the program and arguments of the rotator exec"),
+    _field("policy.probe_tool", "text", "a tool that is called with a new secret before it is used"),
+    _field("policy.jwks_file", "text", "where the public keys of private_key are published", form="absolute path"),
+    _field("rotation.id", "text", "which rotation it is", form="16 bytes", required=True),
+    _field("rotation.field", "text", "the secret that is rotated", form="secret field", required=True),
+    _field("rotation.rotator", "text", "what makes the new one", form="name", required=True),
+    _field("rotation.step", "text", "how far it has come", choices=STEPS, required=True),
+    _field("rotation.attempt", "integer", "how often the next step was begun", minimum=0, required=True),
+    _field("rotation.started", "text", "when it began", form="time", required=True),
+    _field("rotation.updated", "text", "when this was written", form="time", required=True),
+    _field("rotation.by", "text", "who wrote this, and on which host", required=True),
+    _field("rotation.host", "text", "the host whose state has the tokens that are rotated"),
+    _field("rotation.grace", "text", "how long the old one stays good", form="duration"),
+    _field("rotation.until", "text", "when that ends", form="time"),
+    _field("rotation.ended", "text", "when the old secret was ended", form="time"),
+    _field("rotation.undo", "boolean", "true: it is being given up"),
+    _field("rotation.problem", "text", "what went wrong last"),
+    _field("rotation.command", "texts", "the program and arguments of the rotator exec"),
+    _field("rotation.pending_client_id", "text", "the client_id that the new secret belongs to", form="client id"),
+    _field("rotation.previous_client_id", "text", "the client_id that the old secret belongs to", form="client id"),
+    _field("rotation.pending_client_uri", "text", "the registration_client_uri of the new client", form="issuer"),
+    _field("rotation.previous_client_uri", "text", "the registration_client_uri of the old client", form="issuer"),
+    _field("rotation.pending_key_id", "text", "the key_id of the new key"),
+    _field("rotation.previous_key_id", "text", "the key_id of the old key"),
 )  # fmt: skip
 
 HEADER_FIELDS: Final = (
@@ -260,33 +283,3 @@ _NAME_IN_WORDS = r"[a-z]{1,12}(?:_[a-z]{1,12}){2,}\Z"
 def is_token_for_name(name: str) -> bool:
     """Return whether *name*, given for a variable's, is a token that was taken for one (SPEC §11.3)."""
     return looks_secret(name) and re.match(_NAME_IN_WORDS, name) is None
-
-
-def binding_for(entry: Mapping[str, Any], spec: FieldSpec) -> tuple[str, ...]:
-    """
-    Return what a secret of *entry* is bound to now: ``("url.origin", …)``, ``("command", argv…)`` and the like.
-
-    Args:
-        entry: The entry's table, as TOML gave it.
-        spec: The secret's row of ``FIELDS``.
-
-    Raises:
-        SchemaError: The entry lacks the field that the secret is bound to.
-
-    Spec: SPEC §12.
-    """
-    if spec.bound_to == "url.origin":
-        if not isinstance(entry.get("url"), str):
-            raise SchemaError(f"{spec.path}: is bound to the entry's url, and there is none", path=spec.path)
-        return ("url.origin", origin_of(entry["url"]))
-    if spec.bound_to == "command":
-        if not isinstance(entry.get("command"), str):
-            raise SchemaError(f"{spec.path}: is bound to the entry's command, and there is none", path=spec.path)
-        return ("command", entry["command"], *entry.get("args", ()))
-    if spec.bound_to is not None:
-        table, _, leaf = spec.bound_to.partition(".")
-        issuer = entry.get(table, {}).get(leaf)
-        if not isinstance(issuer, str):
-            raise SchemaError(f"{spec.path}: is bound to {spec.bound_to}, and there is none", path=spec.path)
-        return (spec.bound_to, issuer)
-    return ()

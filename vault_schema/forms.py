@@ -10,10 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from vault_schema.record import Record
 
-
-class Form(Record):
+class Form:
     """
     A regular expression over the whole text, and what a message says was expected.
 
@@ -21,9 +19,12 @@ class Form(Record):
     Where what does not fit would show a secret to others, ``instead`` says what to do with it.
     """
 
-    pattern: str
-    expects: str
-    instead: str | None = None
+    __slots__ = ("expects", "instead", "pattern")
+
+    def __init__(self, pattern: str, expects: str, instead: str | None = None) -> None:
+        self.pattern = pattern
+        self.expects = expects
+        self.instead = instead
 
 
 # The last character of unpadded base64url has spare bits; they are zero, so that bytes have one spelling.

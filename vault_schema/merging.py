@@ -12,7 +12,8 @@ from typing import Any, Literal
 from vault_schema import check
 from vault_schema.canonical import same
 from vault_schema.errors import SchemaError
-from vault_schema.fields import binding_for, spec_for
+from vault_schema.fields import spec_for
+from vault_schema.origin import binding_for
 from vault_schema.values import Fault
 
 Prefer = Literal["base", "ours", "theirs"]

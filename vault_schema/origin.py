@@ -1,5 +1,5 @@
 """
-What a URL's origin is, and which URLs an entry may name at all.
+What a URL's origin is, which URLs an entry may name at all, and what a secret of an entry is bound to.
 
 Spec: SPEC §11.1 (URLs), §12 (bindings).
 """
@@ -7,9 +7,14 @@ Spec: SPEC §11.1 (URLs), §12 (bindings).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from vault_schema.errors import SchemaError
+
+if TYPE_CHECKING:
+    from vault_schema.fieldspec import FieldSpec
 
 _IN_NAMES = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-.")
 _NOT_PLAIN = frozenset(' "#\\@')
@@ -99,3 +104,33 @@ def _host(host: str) -> str:
     if re.match(r"(?:[0-9]+|0x[0-9a-f]*)\Z", labels[-1]) and not re.match(_DOTTED_QUAD, host):
         raise SchemaError("expected an IPv4 address of four decimal numbers in the URL")
     return host
+
+
+def binding_for(entry: Mapping[str, Any], spec: FieldSpec) -> tuple[str, ...]:
+    """
+    Return what a secret of *entry* is bound to now: ``("url.origin", …)``, ``("command", argv…)`` and the like.
+
+    Args:
+        entry: The entry's table, as TOML gave it.
+        spec: The secret's row of ``FIELDS``.
+
+    Raises:
+        SchemaError: The entry lacks the field that the secret is bound to.
+
+    Spec: SPEC §12.
+    """
+    if spec.bound_to == "url.origin":
+        if not isinstance(entry.get("url"), str):
+            raise SchemaError(f"{spec.path}: is bound to the entry's url, and there is none", path=spec.path)
+        return ("url.origin", origin_of(entry["url"]))
+    if spec.bound_to == "command":
+        if not isinstance(entry.get("command"), str):
+            raise SchemaError(f"{spec.path}: is bound to the entry's command, and there is none", path=spec.path)
+        return ("command", entry["command"], *entry.get("args", ()))
+    if spec.bound_to is not None:
+        table, _, leaf = spec.bound_to.partition(".")
+        issuer = entry.get(table, {}).get(leaf)
+        if not isinstance(issuer, str):
+            raise SchemaError(f"{spec.path}: is bound to {spec.bound_to}, and there is none", path=spec.path)
+        return (spec.bound_to, issuer)
+    return ()

@@ -24,7 +24,7 @@ def command(dry_run: bool, as_json: bool) -> None:
     There is one format so far, so there is nothing to migrate. A file of a newer format is refused by every
     verb: update mcpvault there.
     """
-    from vault_schema.migrations import CURRENT
+    from vault_schema.parse import CURRENT
 
     document = app.peek()
     facts = {"format": document.header.format, "current": CURRENT, "migrated": False, "dry_run": dry_run}
