@@ -44,6 +44,7 @@ _NAMED = {
     "tasks/update": "taskId",
     "tasks/cancel": "taskId",
 }
+ANNOTATION = "x-mcp-header"  # in a tool's schema, of an argument that is mirrored into a header
 _SENTINEL = ("=?base64?", "?=")
 _READS = frozenset(
     {
@@ -80,6 +81,15 @@ def modern_headers(method: str, params: Mapping[str, Any] | None) -> dict[str, s
     if (field := _NAMED.get(method)) and params:
         headers["Mcp-Name"] = header_value(str(params.get(field, "")))
     return headers
+
+
+def may_mirror(page: Json) -> bool:
+    """Tell whether a page of ``tools/list`` may hold an argument that is mirrored; ``param_headers`` looks closely."""
+    tools = page.get("tools")
+    try:
+        return isinstance(tools, list) and any(ANNOTATION in str(tool) for tool in tools)
+    except (RecursionError, ValueError):  # it could be read, but not be written
+        return True
 
 
 def header_value(text: str) -> str:

@@ -14,12 +14,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mcpvault.errors import UsageError
-from mcpvault.mcp.era import header_value
+from mcpvault.mcp.era import ANNOTATION, header_value
 
 if TYPE_CHECKING:
     from mcpvault.mcp.wire import Json
 
-ANNOTATION = "x-mcp-header"
 _HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
 _PRIMITIVES = frozenset({"string", "integer", "boolean"})
 _SAFE = 2**53 - 1  # what JavaScript can hold exactly

@@ -19,8 +19,7 @@ from mcpvault.quoting import quote
 if TYPE_CHECKING:
     from mcpvault.deadline import Deadline
     from mcpvault.mcp.wire import Json, Notify
-    from mcpvault.transports.endpoint import Endpoint
-    from mcpvault.transports.settled import Settled
+    from mcpvault.transports.endpoint import Endpoint, Settled
 
 _MOST_PAGES = 1_000
 

@@ -1,18 +1,22 @@
 """
-One thread at a time opens a conversation, and none any more once it is closed.
+How a conversation is opened: by one thread at a time, and with what is known of the server's era before it is asked.
 
-Decides how long anybody waits for another thread's opening. Leaves opening to the transport.
+Decides how long anybody waits for another thread's opening, and what is kept for the next run. Leaves opening,
+finding out and doubting to the transport.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import ConnectFailedError, McpVaultError
 from mcpvault.transports.outcomes import outcome_of, raised
+
+if TYPE_CHECKING:
+    from mcpvault.mcp.wire import VerdictStore
 
 T = TypeVar("T")
 _PATIENCE = 3.0  # seconds for an opening to end whose time is over
@@ -80,3 +84,42 @@ class Opening:
 
     def _error(self) -> McpVaultError:
         return ConnectFailedError(f"{self._what}: the session was closed meanwhile", server=self._server)
+
+
+class Memory:
+    """
+    The era of one server.
+
+    Args:
+        wanted: ``modern`` and ``legacy`` are taken as said; ``auto`` asks *verdicts*.
+        verdicts: Remembers what a probe has shown, or None.
+        key: What it is remembered under.
+
+    Attributes:
+        unconfirmed: The era is what was remembered, and nothing has confirmed it yet.
+    """
+
+    def __init__(self, wanted: str, verdicts: VerdictStore | None, key: str) -> None:
+        self.unconfirmed = False
+        self._wanted = wanted
+        self._verdicts = verdicts
+        self._key = key
+
+    def recall(self) -> str:
+        """Return the era to begin with, ``auto`` if nobody knows it."""
+        if self._wanted != "auto" or self._verdicts is None:
+            return self._wanted
+        era = self._verdicts.get(self._key) or "auto"
+        self.unconfirmed = era != "auto"
+        return era
+
+    def forget(self) -> None:
+        """Keep nothing of what was remembered: it has just failed."""
+        self.unconfirmed = False
+        if self._verdicts is not None:
+            self._verdicts.forget(self._key)
+
+    def keep(self, era: str | None) -> None:
+        """Let the next run begin with what a probe has shown."""
+        if self._verdicts is not None and era is not None and self._wanted == "auto":
+            self._verdicts.put(self._key, era)

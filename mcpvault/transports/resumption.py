@@ -35,6 +35,19 @@ _MOST_FAILURES = 3  # in a row: nothing came before the stream broke again
 _PASSING = (ConnectFailedError, RequestLostError, ServerUnavailableError)
 
 
+def resumable(endpoint: Endpoint, answer: HttpAnswer, deadline: Deadline) -> Generator[Json, None, None]:
+    """Yield the messages of a legacy server's answer; a stream that breaks off is taken up again if it can be."""
+    decoder = SSEDecoder(endpoint.largest)
+    batches = endpoint.settled.version in eras.BATCHES
+    try:
+        yield from messages_of(answer, largest=endpoint.largest, batches=batches, decoder=decoder)
+    except RequestLostError:
+        if not decoder.last_event_id:
+            raise
+    if decoder.last_event_id:
+        yield from resumed(endpoint, decoder, largest=endpoint.largest, deadline=deadline)
+
+
 def resumed(endpoint: Endpoint, decoder: SSEDecoder, *, largest: int, deadline: Deadline) -> Iterator[Json]:
     """
     Yield what is left of a stream that *decoder* has read up to its ``last_event_id``; end where that cannot be had.

@@ -29,8 +29,7 @@ from mcpvault.mcp.wire import Json, Notify, VerdictStore
 from mcpvault.secret import Secret
 from mcpvault.transports.bodies import LARGEST
 from mcpvault.transports.channel import Channel, new_id
-from mcpvault.transports.memory import Memory
-from mcpvault.transports.opening import Opening
+from mcpvault.transports.opening import Memory, Opening
 from mcpvault.transports.outcomes import outcome_of, raised
 from mcpvault.transports.pipes import Child, gone
 from mcpvault.transports.processes import start

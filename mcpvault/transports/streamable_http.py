@@ -13,24 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from mcpvault.errors import (
-    McpVaultError,
-    RequestLostError,
-    RpcError,
-)
+from mcpvault.errors import McpVaultError, RequestLostError, RpcError
 from mcpvault.mcp import era as eras
 from mcpvault.transports.bodies import LARGEST
-from mcpvault.transports.endpoint import Endpoint
-from mcpvault.transports.handshake import Handshake
-from mcpvault.transports.memory import Memory
-from mcpvault.transports.opening import Opening
+from mcpvault.transports.endpoint import NOTHING, Endpoint, Rejected, Settled
+from mcpvault.transports.opening import Memory, Opening
 from mcpvault.transports.outcomes import outcome_of, raised
-from mcpvault.transports.settled import NOTHING, Rejected, Settled
 
 if TYPE_CHECKING:
     from mcpvault.deadline import Deadline
     from mcpvault.mcp.client_side import ClientSide
     from mcpvault.mcp.wire import HttpExchange, Json, Notify, VerdictStore
+    from mcpvault.transports.handshake import Handshake
     from mcpvault.transports.mirroring import Mirrors
     from mcpvault.transports.side_stream import SideStream
 
@@ -67,10 +61,8 @@ class StreamableHttpTransport:
     ) -> None:
         self._server = server
         self._memory = Memory(era, verdicts, verdict_key or verdict_key_of(exchange.url))
-        self._largest = largest
         self._exchange = exchange
         self._endpoint = Endpoint(exchange, server=server, largest=largest)
-        self._handshake = Handshake(self._endpoint, self._memory, server=server)
         self._mirrors: Mirrors | None = None  # of the tools that have been listed, if any mirrors arguments
         self._opening = Opening(
             "opening the session", end=self._endpoint.close, interrupt=self.interrupt, server=server
@@ -88,22 +80,22 @@ class StreamableHttpTransport:
     @property
     def server_info(self) -> Json:
         """What the server says it is."""
-        return self._handshake.server_info
+        return self._endpoint.server_info
 
     @property
     def capabilities(self) -> Json:
         """What the server says it can do."""
-        return self._handshake.capabilities
+        return self._endpoint.capabilities
 
     @property
     def instructions(self) -> str | None:
         """How the server wants to be used."""
-        return self._handshake.instructions
+        return self._endpoint.instructions
 
     @property
     def refused(self) -> bool:
         """Whether ``initialize`` was, by its status: perhaps the server is an older one."""
-        return self._handshake.refused
+        return self._endpoint.refused
 
     @property
     def era(self) -> str | None:
@@ -157,7 +149,7 @@ class StreamableHttpTransport:
         if self.era == "modern":
             from mcpvault.transports.subscription import listened
 
-            yield from listened(self._endpoint, params, server=self._server, largest=self._largest, deadline=deadline)
+            yield from listened(self._endpoint, params, deadline)
             return
         yield from self._side(deadline).listen(deadline)
 
@@ -184,7 +176,16 @@ class StreamableHttpTransport:
 
     def _begin(self, deadline: Deadline) -> None:
         if self._endpoint.settled.era is None:
-            self._handshake.begin(deadline)
+            era = self._memory.recall()
+            if era == "modern":
+                self._endpoint.settle(Settled("modern", eras.MODERN))
+            else:
+                self._handshake().begin(era, deadline)
+
+    def _handshake(self) -> Handshake:
+        from mcpvault.transports.handshake import Handshake
+
+        return Handshake(self._endpoint, self._memory)
 
     def _request(
         self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None, safe: bool
@@ -199,11 +200,11 @@ class StreamableHttpTransport:
             self._mend(settled, outcome, method, params, deadline, on_notification, safe, mirrored)
         elif outcome.session_gone:
             # "the client MUST start a new session by sending a new InitializeRequest" -- MCP 2025-11-25
-            self._renew(settled, self._handshake.initialize, deadline)
+            self._renew(settled, self._handshake().initialize, deadline)
             if not safe:
                 raise self._endpoint.ended(method)
         elif self._doubtful(settled):
-            self._renew(settled, self._handshake.probe_again, deadline)
+            self._renew(settled, self._handshake().probe_again, deadline)
         else:
             raise self._endpoint.rejection_error(outcome, method)
         settled = self._opened(deadline)
@@ -228,10 +229,12 @@ class StreamableHttpTransport:
         edition = self.client.edition
         outcome = self._endpoint.ask(settled, method, params, deadline, on_notification, safe=safe, mirrored=mirrored)
         if method == "tools/list" and settled.era == "modern" and isinstance(outcome, dict):
-            from mcpvault.transports.mirroring import taken
+            mirrors = self._mirrors if params and "cursor" in params else None
+            if eras.may_mirror(outcome):
+                from mcpvault.transports.mirroring import taken
 
-            before = self._mirrors if params and "cursor" in params else None
-            self._mirrors = taken(outcome, before, edition=edition, server=self._server)
+                mirrors = taken(outcome, mirrors, edition=edition, server=self._server)
+            self._mirrors = mirrors
         return outcome
 
     def _mirrored(
@@ -264,7 +267,7 @@ class StreamableHttpTransport:
             if self._endpoint.side is None:
                 from mcpvault.transports.side_stream import SideStream
 
-                self._endpoint.side = SideStream(self._endpoint, server=self._server, largest=self._largest)
+                self._endpoint.side = SideStream(self._endpoint, server=self._server, largest=self._endpoint.largest)
             return self._endpoint.side
 
         return self._endpoint.side or self._opening.alone(deadline, begun)
@@ -287,7 +290,7 @@ class StreamableHttpTransport:
                 return
         elif isinstance(error, RpcError):
             if self._doubtful(settled) and eras.casts_doubt(error.code):
-                mended = outcome_of(lambda: self._renew(settled, self._handshake.probe_again, deadline))
+                mended = outcome_of(lambda: self._renew(settled, self._handshake().probe_again, deadline))
                 # Whatever the probe has shown: what may have been carried out is not asked for again.
                 if (safe or error.refused) and raised(mended) is None and self.era != settled.era:
                     return

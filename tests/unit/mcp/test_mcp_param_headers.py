@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcpvault.errors import UsageError
+from mcpvault.mcp.era import may_mirror
 from mcpvault.mcp.param_headers import annotations_of, headers_for
 
 
@@ -91,6 +92,19 @@ def test_depth_is_no_danger() -> None:
         deep = {"properties": {"a": deep}}
 
     assert isinstance(annotations_of(deep), dict)
+    assert may_mirror({"tools": [{"inputSchema": deep}]})
+
+
+@pytest.mark.parametrize("page", [{}, {"tools": 7}, {"tools": []}, {"tools": [{"inputSchema": {"type": "object"}}, 7]}])
+def test_a_page_without_annotations_needs_no_closer_look(page: dict[str, Any]) -> None:
+    """Where no tool holds the keyword, nothing is mirrored."""
+    assert not may_mirror(page)
+
+
+@pytest.mark.parametrize("where", [{"properties": {"a": schema()}}, {"items": schema()}, schema()])
+def test_a_page_with_an_annotation_needs_a_closer_look(where: dict[str, Any]) -> None:
+    """Wherever a tool holds the keyword, valid or not, its page is looked at closely."""
+    assert may_mirror({"tools": [{"name": "plain"}, {"name": "mirrored", "inputSchema": where}]})
 
 
 @pytest.mark.parametrize(
