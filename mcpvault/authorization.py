@@ -2,7 +2,7 @@
 What a session and the command line ask about an OAuth entry: log in, complete a login, refresh, log out.
 
 Decides nothing of OAuth: ``grants`` has the ways to a grant, ``remembered`` what is kept of it,
-``token_source`` what requests carry.
+``token_source`` what requests carry, ``oauth_entry`` what is at hand before any of this is needed.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from mcpvault.errors import (
     CredentialRejectedError,
     LoginNeededError,
 )
-from mcpvault.remembered import Remembered
-from mcpvault.token_source import EntryTokens
 from vault_schema import origin_of
 from vault_schema.record import Record
 
@@ -30,10 +28,12 @@ if TYPE_CHECKING:
     from mcpvault.login_plan import Plan
     from mcpvault.oauth.challenge import Challenge
     from mcpvault.oauth.settings import Settings
+    from mcpvault.remembered import Remembered
     from mcpvault.secret import Secret
     from mcpvault.state.pending import PendingStore
     from mcpvault.state.record import TokenRecord
     from mcpvault.state.tokens import TokenStore
+    from mcpvault.token_source import EntryTokens
     from mcpvault.tokens import TokenSet
 
 JUST_NOW = 60.0  # seconds
@@ -53,20 +53,19 @@ class EntryAuthorization:
 
     Args:
         settings: The entry's ``auth``, secrets open.
+        source: What its requests carry.
         remembered: Its grant.
         waiting: Makes the store of logins that were begun elsewhere.
         env: The environment: which way of logging in fits.
         provider: A caller's own way through a login; with one, a login happens whenever it is needed.
         interactive: ``tty``: a person at a terminal may be asked in the middle of a call.
         remedy: What to do about a missing grant, where it is not a command of ``mcpvault``.
-
-    Raises:
-        ConfigurationError: There is no such *interactive*.
     """
 
     def __init__(
         self,
         settings: Settings,
+        source: EntryTokens,
         remembered: Remembered,
         waiting: Callable[[], PendingStore],
         *,
@@ -75,14 +74,10 @@ class EntryAuthorization:
         interactive: str | None = None,
         remedy: str | None = None,
     ) -> None:
-        if interactive not in (None, "never", "tty"):
-            raise ConfigurationError(
-                f"interactive: expected 'never' or 'tty', got {interactive!r}", server=settings.server
-            )
         self.settings = settings
         self.on_login: Callable[[], None] = lambda: None
-        self.source = EntryTokens(settings, remembered, self._ask_person)
-        self._remembered = remembered
+        self.source = source
+        self.remembered = remembered
         self._waiting = waiting
         self._env = env
         self._provider = provider
@@ -92,12 +87,12 @@ class EntryAuthorization:
     @property
     def grants(self) -> Grants:
         """The ways to a grant."""
-        return self._remembered.grants
+        return self.remembered.grants
 
     @property
     def store(self) -> TokenStore:
         """The state of the entry's credential."""
-        return self._remembered.store
+        return self.remembered.store
 
     def authenticate(self, *, method: str | None, scope: str | None, deadline: Deadline) -> None:
         """Let a person log in, or obtain the machine's own token anew; see ``Session.authenticate``."""
@@ -107,7 +102,7 @@ class EntryAuthorization:
             from mcpvault.state.grants import replace_unreadable
 
             replace_unreadable(self.store, patience=deadline.remaining())
-            self.source.hold(self._remembered.obtained(deadline, scope=scope, insist=True))
+            self.source.hold(self.remembered.obtained(deadline, scope=scope, insist=True))
 
     def authorization_url(self, *, redirect_uri: str | None, scope: str | None, deadline: Deadline) -> str:
         """Begin a login that ``complete`` ends, perhaps in another process; see ``Session.authorization_url``."""
@@ -121,9 +116,9 @@ class EntryAuthorization:
                 hint=f"pass redirect_uri=…, or run: mcpvault set {self.settings.server} auth.redirect_uri https://…",
                 server=self.settings.server,
             )
-        found = self._remembered.grants.discover(self.source.seen, deadline)
-        client = self._remembered.grants.client(found, self._remembered.known(), (target,), deadline, scope)
-        url, pending = self._remembered.grants.begin(found, client, target, scope)
+        found = self.remembered.grants.discover(self.source.seen, deadline)
+        client = self.remembered.grants.client(found, self.remembered.known(), (target,), deadline, scope)
+        url, pending = self.remembered.grants.begin(found, client, target, scope)
         assert client.registration is not None  # noqa: S101  a person's client is registered
         key = client.proof_key.jwk() if client.proof_key else None
         registered = client.registration.kept
@@ -139,7 +134,7 @@ class EntryAuthorization:
 
         state = state_of(redirected)
         told = self._waiting().take(state, patience=deadline.remaining()) if state else None
-        begun = self._remembered.begun(told, origin=origin_of(self.settings.url)) if told is not None else None
+        begun = self.remembered.begun(told, origin=origin_of(self.settings.url)) if told is not None else None
         if begun is None:
             raise AuthorizationFailedError(
                 f"{self.settings.server}: no login waits for this address: it was used before, or is too old",
@@ -147,12 +142,12 @@ class EntryAuthorization:
                 server=self.settings.server,
             )
         pending, client = begun
-        grant = self._remembered.grants.complete(client, pending, redirected, deadline)
-        self.source.hold(self._remembered.keep(grant, deadline))
+        grant = self.remembered.grants.complete(client, pending, redirected, deadline)
+        self.source.hold(self.remembered.keep(grant, deadline))
 
     def has_grant(self) -> bool:
         """Tell whether there are tokens at all, good or not."""
-        record = self._remembered.read()
+        record = self.remembered.read()
         return record is not None and record.tokens is not None
 
     def tokens(self) -> TokenSet:
@@ -162,7 +157,7 @@ class EntryAuthorization:
         Raises:
             AuthorizationRequiredError: There are none.
         """
-        return self._tokens_of(self._remembered.read())
+        return self._tokens_of(self.remembered.read())
 
     def access_token(self, deadline: Deadline) -> Secret:
         """
@@ -192,15 +187,15 @@ class EntryAuthorization:
         if adopt:
             from mcpvault.state.grants import adopt as adopt_grant
 
-            adopt_grant(self._remembered.store, patience=deadline.remaining())
-        before = self._remembered.read()
+            adopt_grant(self.remembered.store, patience=deadline.remaining())
+        before = self.remembered.read()
         held = before.tokens if before is not None else None
         if self.settings.needs_person:
-            after = self._remembered.refreshed(deadline, insist=expiring is None, window=expiring)
-        elif held is not None and expiring is not None and held.fresh(self._remembered.now(), skew=expiring):
+            after = self.remembered.refreshed(deadline, insist=expiring is None, window=expiring)
+        elif held is not None and expiring is not None and held.fresh(self.remembered.now(), skew=expiring):
             return False, held
         else:
-            after = self._remembered.obtained(deadline, insist=True)
+            after = self.remembered.obtained(deadline, insist=True)
         self.source.hold(after)
         return before is None or before.generation != after.generation, self._tokens_of(after)
 
@@ -208,7 +203,7 @@ class EntryAuthorization:
         """Tell what a login would ask for; only metadata is read. Raises ``McpVaultError``."""
         from mcpvault.login_plan import plan
 
-        return plan(self.settings, self._remembered.grants, self._remembered.known(), scope, Deadline(timeout))
+        return plan(self.settings, self.remembered.grants, self.remembered.known(), scope, Deadline(timeout))
 
     def due(self, *, expiring: float | None, adopt: bool) -> tuple[bool, TokenSet | None]:
         """
@@ -217,11 +212,11 @@ class EntryAuthorization:
         Raises:
             McpVaultError: What ``renew`` would raise before it asks anybody.
         """
-        record = self._remembered.read()
+        record = self.remembered.read()
         held = record.tokens if record is not None else None
         if self.settings.needs_person:
-            return self._remembered.would_refresh(insist=expiring is None, window=expiring, adopt=adopt), held
-        return expiring is None or held is None or not held.fresh(self._remembered.now(), skew=expiring), held
+            return self.remembered.would_refresh(insist=expiring is None, window=expiring, adopt=adopt), held
+        return expiring is None or held is None or not held.fresh(self.remembered.now(), skew=expiring), held
 
     def logout(self, *, timeout: float, dry_run: bool = False) -> list[Revoked]:
         """Forget the tokens, then revoke them at the authorization server as well as it goes (RFC 7009)."""
@@ -229,12 +224,12 @@ class EntryAuthorization:
 
         deadline = Deadline(timeout)
         lent = self.store.inherited  # the process that forked this one goes on using it
-        record = self._remembered.read() if dry_run else withdraw(self.store, patience=timeout)
+        record = self.remembered.read() if dry_run else withdraw(self.store, patience=timeout)
         self.source.hold(None)
         if record is None or record.tokens is None:
             return []
         if not dry_run:
-            self._remembered.tell("logout", gen=record.generation, durable=True)
+            self.remembered.tell("logout", gen=record.generation, durable=True)
         held = [name for name in ("refresh_token", "access_token") if getattr(record.tokens, name)]
         if dry_run or lent:
             said = "would be forgotten here" if lent else "would be revoked"
@@ -249,8 +244,8 @@ class EntryAuthorization:
         held = [name for name in ("refresh_token", "access_token") if getattr(record.tokens, name, None)]
         outcomes: dict[str, Revoked] = {}
         if record.server is not None and record.tokens is not None:
-            with self._remembered.grants.reach(Deadline(timeout)) as ask:
-                flow = revocations(self._remembered.client_of(record), record.tokens, now=self._remembered.now())
+            with self.remembered.grants.reach(Deadline(timeout)) as ask:
+                flow = revocations(self.remembered.client_of(record), record.tokens, now=self.remembered.now())
                 for each in drive(flow, ask):
                     said = "revoked" if each.error is None else f"forgotten here, but not revoked: {each.error.message}"
                     late = each.error is not None and each.error.exit_code == 4  # try again
@@ -277,9 +272,14 @@ class EntryAuthorization:
             raise login_needed(self.settings.server, None, "nobody has logged in")
         return record.tokens
 
-    def _ask_person(
+    def ask_person(
         self, seen: Challenge | None, scope: str | None, deadline: Deadline, *, refused: int = 0
     ) -> TokenRecord | None:
+        """
+        Let a person log in; return None where nobody can be asked, or asking them is of no use.
+
+        *seen* is the challenge to the token of the generation *refused*, because of which they are asked for *scope*.
+        """
         at_terminal = self._interactive == "tty" and sys.stdin is not None and sys.stdin.isatty()
         if (self._provider is None and not at_terminal) or self._is_hopeless(refused, seen, deadline):
             return None
@@ -287,16 +287,16 @@ class EntryAuthorization:
 
     def _is_hopeless(self, refused: int, seen: Challenge | None, deadline: Deadline) -> bool:
         """Tell whether the server refuses what it was granted just now: a person would be asked again and again."""
-        record = self._remembered.read()
+        record = self.remembered.read()
         if record is None or record.tokens is None or record.status != "ok" or record.generation != refused:
             return False
-        if not 0 <= self._remembered.now() - record.tokens.issued_at < JUST_NOW:
+        if not 0 <= self.remembered.now() - record.tokens.issued_at < JUST_NOW:
             return False
-        return self._remembered.grants.discover(seen, deadline).server.issuer == record.issuer  # not moved (A61)
+        return self.remembered.grants.discover(seen, deadline).server.issuer == record.issuer  # not moved (A61)
 
     def _log_in(self, seen: Challenge | None, scope: str | None, deadline: Deadline, method: str | None) -> TokenRecord:
         self.on_login()
-        known = self._remembered.known()
+        known = self.remembered.known()
         provider = self._provider
         if method is not None:
             from mcpvault.providers import login_provider
@@ -306,12 +306,12 @@ class EntryAuthorization:
             from mcpvault.login import Provided
 
             with self.store.logging_in():
-                grant = self._remembered.grants.by_person(Provided(provider), known, seen, scope, deadline)
+                grant = self.remembered.grants.by_person(Provided(provider), known, seen, scope, deadline)
         else:
             from mcpvault.terminal_login import log_in
 
             grant = log_in(
-                self._remembered.grants, self.settings, known=known, seen=seen, scope=scope, deadline=deadline,
+                self.remembered.grants, self.settings, known=known, seen=seen, scope=scope, deadline=deadline,
                 method=method, env=self._env, announced=self.store.logging_in(),
             )  # fmt: skip
-        return self._remembered.keep(grant, deadline)
+        return self.remembered.keep(grant, deadline)

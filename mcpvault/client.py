@@ -24,10 +24,10 @@ from mcpvault.vault.references import Resolver, Surroundings
 from vault_schema import SchemaError, Timeout, origin_of
 
 if TYPE_CHECKING:
-    from mcpvault.authorization import EntryAuthorization
     from mcpvault.connect import Auth
     from mcpvault.login import OAuthProvider
     from mcpvault.mcp.callbacks import Callbacks
+    from mcpvault.oauth_entry import OAuthEntry
 
 _KNOWN = frozenset(
     {
@@ -170,7 +170,7 @@ class MCPClient:
             )
         entry = self._servers[name]
         own, provider = entries.told_apart(self._auth.get(name))
-        grant = self._authorization(entry, provider) if entry.oauth is not None and own is None else None
+        grant = self._grant(entry, provider) if entry.oauth is not None and own is None else None
         tokens = grant.source if grant is not None else None
         carrier = carriers.transport(entry, env=self._env, state=None, auth=own, tokens=tokens)
         session = Session(
@@ -194,12 +194,10 @@ class MCPClient:
         while self._sessions:
             self._sessions.popitem()[1].close()
 
-    def _authorization(self, entry: Concrete, provider: OAuthProvider | None) -> EntryAuthorization:
-        from mcpvault.oauth_entry import ASK_HERE, authorization_of, unsealed
+    def _grant(self, entry: Concrete, provider: OAuthProvider | None) -> OAuthEntry:
+        from mcpvault.oauth_entry import ASK_HERE, entry_of, unsealed
 
-        return authorization_of(
-            entry, state=self._state, sealing=unsealed(), env=self._env, provider=provider, remedy=ASK_HERE
-        )
+        return entry_of(entry, state=self._state, sealing=unsealed(), env=self._env, provider=provider, remedy=ASK_HERE)
 
 
 def _value(resolver: Resolver, path: str, held: object) -> Secret | None:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from mcpvault.http.token_source import TokenSource
     from mcpvault.login import OAuthProvider
     from mcpvault.mcp.callbacks import Callbacks
+    from mcpvault.oauth_entry import OAuthEntry
     from mcpvault.pool import SessionPool
     from mcpvault.stages import Stage
     from mcpvault.state.files import StateDirectory
@@ -255,9 +256,9 @@ class Vault:
             UnknownServerError, UnresolvedReferenceError, BindingMismatchError: As ``resolve``.
             ConfigurationError: The entry's credential is static.
         """
-        from mcpvault.oauth_entry import authorization_in
+        from mcpvault.oauth_entry import entry_in
 
-        return authorization_in(self, self.resolve(name, without=without))
+        return entry_in(self, self.resolve(name, without=without)).authorization
 
     def requests_session(self, name: str, *, auth: Auth | None = None) -> GuardedSession:
         """
@@ -295,7 +296,7 @@ class Vault:
 
     def _signing(
         self, entry: Concrete, auth: Auth | None, interactive: str | None = None
-    ) -> tuple[AuthBase | None, EntryAuthorization | None, TokenSource | None]:
+    ) -> tuple[AuthBase | None, OAuthEntry | None, TokenSource | None]:
         """Return the caller's own authentication, or the entry's grant; and what signs with that, or its secret."""
         own, provider = entries.told_apart(auth)
         if entry.oauth is None or own is not None:
@@ -303,9 +304,9 @@ class Vault:
 
             return own, None, following(self, entry, own)
         with Loading():
-            from mcpvault.oauth_entry import authorization_in
+            from mcpvault.oauth_entry import entry_in
 
-        grant = authorization_in(self, entry, provider=provider, interactive=interactive)
+        grant = entry_in(self, entry, provider=provider, interactive=interactive)
         return None, grant, grant.source
 
 

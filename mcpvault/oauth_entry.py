@@ -1,50 +1,40 @@
 """
-One OAuth entry, put together: its settings, its state, who carries out its flows.
+One OAuth entry as every run needs it: its settings, its state, what its requests carry.
 
-Decides what the rooms get from one another, as ``connect`` does for the rest; loaded for OAuth entries only.
+Loaded for OAuth entries only. Leaves what a login, a refresh or an error needs to ``oauth_parts``.
 """
 
 from __future__ import annotations
 
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mcpvault.authorization import EntryAuthorization
-from mcpvault.errors import (
-    BindingMismatchError,
-    ConfigurationError,
-    McpVaultError,
-    RetiredKeyError,
-    TamperedError,
-)
-from mcpvault.remembered import Remembered
+from mcpvault.errors import BindingMismatchError, ConfigurationError, RetiredKeyError, TamperedError
+from mcpvault.startup import Loading
 from mcpvault.state.host import host_id, host_name
 from mcpvault.state.record import Bound
 from mcpvault.state.tokens import TokenStore
+from mcpvault.token_source import EntryTokens
 from mcpvault.vault.state_sealing import epoch_of, seal_state, unseal_state
 from vault_schema import origin_of
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
+    from mcpvault.authorization import EntryAuthorization
     from mcpvault.connect import Vault
     from mcpvault.deadline import Deadline
     from mcpvault.entries import Concrete
-    from mcpvault.grants import Grants
-    from mcpvault.http.asking import Asker
+    from mcpvault.errors import LoginNeededError
     from mcpvault.login import OAuthProvider
-    from mcpvault.oauth.flows import Client
     from mcpvault.oauth.settings import Settings
-    from mcpvault.state.pending import PendingStore
+    from mcpvault.secret import Secret
     from mcpvault.state.store import StateStore
     from mcpvault.vault.vaultfile import VaultFile
     from vault_schema import Document, ServerEntry
 
-STALE = 30.0  # seconds
 ASK_HERE = "call session.authenticate(), or pass an OAuthProvider as auth"
 
 
@@ -54,27 +44,6 @@ class Sealing(Record):
     vault_id: str
     seal: Callable[[bytes, bytes], str]
     unseal: Callable[[str, bytes], bytes]
-
-
-class Latest:
-    """
-    The settings of an entry, for one use; they are read again before the next, and where they are not of just now.
-
-    What they refer to by ``${file:}``, ``${env:}`` and ``${cmd:}``, a workload's JWT above all, may live for
-    minutes only, and a session for days.
-    """
-
-    def __init__(self, settings: Settings, again: Callable[[], Settings]) -> None:
-        self._settings = settings
-        self._again = again
-        self._stale = time.monotonic() + STALE
-
-    def __call__(self) -> Settings:
-        """Return them."""
-        if time.monotonic() >= self._stale:
-            self._settings = self._again()
-        self._stale = 0.0
-        return self._settings
 
 
 class _Epochs:
@@ -123,40 +92,133 @@ def unsealed() -> Sealing:
     return Sealing("", lambda data, _: b64encode(data).decode(), lambda line, _: b64decode(line))
 
 
-def authorization_in(
-    vault: Vault, entry: Concrete, *, provider: OAuthProvider | None = None, interactive: str | None = None
-) -> EntryAuthorization:
+class OAuthEntry:
     """
-    Return the authorization of an entry of *vault*.
+    What a session holds of an OAuth entry: what its requests carry, and who does what else is to be done about it.
+
+    Args:
+        settings: The entry's ``auth``, secrets open.
+        store: The state of its credential.
+        make: Makes the ``authorization``, given what the requests carry.
+    """
+
+    def __init__(
+        self, settings: Settings, store: TokenStore, make: Callable[[EntryTokens], EntryAuthorization]
+    ) -> None:
+        self.on_login: Callable[[], None] = lambda: None
+        self.source = EntryTokens(settings, store, lambda: self.authorization)
+        self._make = make
+        self._made: EntryAuthorization | None = None
+
+    @property
+    def authorization(self) -> EntryAuthorization:
+        """The whole of it, which a run with a good token has no use for, and does not load."""
+        if self._made is None:
+            made = self._make(self.source)
+            made.on_login = lambda: self.on_login()
+            self._made = made
+        return self._made
+
+    def authenticate(self, *, method: str | None, scope: str | None, deadline: Deadline) -> None:
+        """See ``EntryAuthorization``."""
+        self.authorization.authenticate(method=method, scope=scope, deadline=deadline)
+
+    def authorization_url(self, *, redirect_uri: str | None, scope: str | None, deadline: Deadline) -> str:
+        """See ``EntryAuthorization``."""
+        return self.authorization.authorization_url(redirect_uri=redirect_uri, scope=scope, deadline=deadline)
+
+    def complete(self, redirected: Secret, *, deadline: Deadline) -> None:
+        """See ``EntryAuthorization``."""
+        self.authorization.complete(redirected, deadline=deadline)
+
+    def advise(self, error: LoginNeededError) -> None:
+        """See ``EntryAuthorization``."""
+        self.authorization.advise(error)
+
+
+def entry_in(
+    vault: Vault, entry: Concrete, *, provider: OAuthProvider | None = None, interactive: str | None = None
+) -> OAuthEntry:
+    """
+    Return the OAuth entry *entry* of *vault*.
 
     Raises:
         ConfigurationError: The entry is of another kind, or shares its credential with one that it does not fit.
     """
-
-    def again() -> Settings:
-        with suppress(McpVaultError):  # what was believed before is still good
-            vault.file.reread()
-        return _settings_of(vault.resolve(entry.name))
-
-    def others(refused: Settings, deadline: Deadline) -> Iterator[Settings]:
-        from mcpvault.fallback import other_settings, used
-
-        for stage, settings in other_settings(vault, entry.name, refused, deadline):
-            used(vault, entry.name, stage)
-            yield settings
-
     check_sharing(vault.document, entry.name)
-    return authorization_of(
+    return entry_of(
         entry,
-        state=vault.memory if _settings_of(entry).persist == "none" else vault.state,
+        state=vault.memory if settings_of(entry).persist == "none" else vault.state,
         sealing=sealing_of(vault.file),
         env=vault.env,
         provider=provider,
         interactive=interactive,
-        again=again,
-        others=others,
-        tell=partial(vault.audit, server=entry.name),
+        vault=vault,
     )
+
+
+def entry_of(
+    entry: Concrete,
+    *,
+    state: StateStore,
+    sealing: Sealing,
+    env: Mapping[str, str],
+    provider: OAuthProvider | None = None,
+    interactive: str | None = None,
+    vault: Vault | None = None,
+    remedy: str | None = None,
+    tell: Callable[..., None] | None = None,
+) -> OAuthEntry:
+    """
+    Return the OAuth entry that *entry* is.
+
+    Args:
+        entry: Made concrete, of an OAuth kind.
+        state: Where what runs produce is kept.
+        sealing: How it is sealed.
+        env: The environment.
+        provider: A caller's own way through a login.
+        interactive: ``never`` or ``tty``, instead of the entry's.
+        vault: Where it is, if in one: its settings are read anew there, and what is done is written down.
+        remedy: As for ``EntryAuthorization``.
+        tell: Writes down what is done, in place of the *vault*; see ``Remembered``.
+
+    Raises:
+        ConfigurationError: The entry is of another kind, or there is no such *interactive*.
+    """
+    settings, since = settings_of(entry), time.monotonic()
+    if interactive not in (None, "never", "tty"):
+        raise ConfigurationError(f"interactive: expected 'never' or 'tty', got {interactive!r}", server=settings.server)
+    store = TokenStore(
+        state,
+        settings.credential,
+        vault_id=sealing.vault_id,
+        seal=sealing.seal,
+        unseal=sealing.unseal,
+        host=host_id(state, sealing.vault_id),
+        host_name=host_name(),
+        server=entry.name,
+        persist="refresh" if settings.persist == "refresh" else "all",
+        bound=Bound(
+            origin=entry.credential.origin,
+            path=urlsplit(settings.url).path,
+            issuer=settings.issuer,
+            resource=settings.resource,
+            client_id=settings.client_id,
+            dpop=settings.dpop,
+        ),
+    )
+
+    def make(source: EntryTokens) -> EntryAuthorization:
+        with Loading():
+            from mcpvault.oauth_parts import authorization_of
+
+        return authorization_of(
+            entry, settings, source, store, state=state, sealing=sealing, env=env, since=since,
+            provider=provider, interactive=interactive, vault=vault, remedy=remedy, tell=tell,
+        )  # fmt: skip
+
+    return OAuthEntry(settings, store, make)
 
 
 def check_sharing(document: Document, name: str) -> None:
@@ -189,7 +251,8 @@ def _shared(entry: ServerEntry) -> dict[str, object]:
     return {"origin": origin_of(entry.url) if entry.url else None, **{name: said[name] for name in common}}
 
 
-def _settings_of(entry: Concrete) -> Settings:
+def settings_of(entry: Concrete) -> Settings:
+    """Return the settings of an OAuth entry; raises ``ConfigurationError`` where it is of another kind."""
     if entry.oauth is None:
         raise ConfigurationError(
             f"{entry.name}: its credential is static: nothing logs in, refreshes or expires by itself",
@@ -197,121 +260,3 @@ def _settings_of(entry: Concrete) -> Settings:
             server=entry.name,
         )
     return entry.oauth
-
-
-def authorization_of(
-    entry: Concrete,
-    *,
-    state: StateStore,
-    sealing: Sealing,
-    env: Mapping[str, str],
-    provider: OAuthProvider | None = None,
-    interactive: str | None = None,
-    again: Callable[[], Settings] | None = None,
-    others: Callable[[Settings, Deadline], Iterator[Settings]] | None = None,
-    remedy: str | None = None,
-    tell: Callable[..., None] | None = None,
-) -> EntryAuthorization:
-    """
-    Return the authorization of *entry*.
-
-    Args:
-        entry: Made concrete, of an OAuth kind.
-        state: Where what runs produce is kept.
-        sealing: How it is sealed.
-        env: The environment.
-        provider: A caller's own way through a login.
-        interactive: ``never`` or ``tty``, instead of the entry's.
-        again: Reads the settings once more; see ``Latest``.
-        others: Yields the settings to try where the given ones are refused (``invalid_client``), in a rotation.
-        remedy: As for ``EntryAuthorization``.
-        tell: As for ``Remembered``.
-
-    Raises:
-        ConfigurationError: The entry is of another kind.
-    """
-    settings = _settings_of(entry)
-    latest = Latest(settings, again) if again is not None else None
-    store = TokenStore(
-        state,
-        settings.credential,
-        vault_id=sealing.vault_id,
-        seal=sealing.seal,
-        unseal=sealing.unseal,
-        host=host_id(state, sealing.vault_id),
-        host_name=host_name(),
-        server=entry.name,
-        persist="refresh" if settings.persist == "refresh" else "all",
-        bound=Bound(
-            origin=entry.credential.origin,
-            path=urlsplit(settings.url).path,
-            issuer=settings.issuer,
-            resource=settings.resource,
-            client_id=settings.client_id,
-            dpop=settings.dpop,
-        ),
-    )
-
-    def ways() -> Grants:
-        from mcpvault.grants import Grants
-
-        reach = reach_of(entry, settings, env)
-        return Grants(settings, reach, allow_http=entry.allow_http, latest=latest, registered=remember)
-
-    def remember(client: Client, deadline: Deadline) -> None:
-        from mcpvault.state.grants import remember_client
-
-        assert client.registration is not None  # noqa: S101  it was registered just now
-        remember_client(
-            store,
-            server=client.server,
-            registration=client.registration,
-            dpop_key=client.proof_key.jwk() if client.proof_key else None,
-            patience=deadline.remaining(),
-        )
-
-    def other_ways(deadline: Deadline) -> Iterator[Grants]:
-        from mcpvault.grants import Grants
-
-        for each in others(settings, deadline) if others is not None else ():
-            yield Grants(each, reach_of(entry, each, env), allow_http=entry.allow_http)
-
-    def waiting() -> PendingStore:
-        from mcpvault.state.pending import PendingStore
-
-        return PendingStore(state, settings.credential, **sealing.fields())
-
-    return EntryAuthorization(
-        settings,
-        Remembered(store, ways, tell=tell, others=other_ways),
-        waiting,
-        env=env,
-        provider=provider,
-        interactive=interactive,
-        remedy=remedy or (ASK_HERE if settings.persist == "none" and settings.needs_person else None),
-    )
-
-
-def reach_of(entry: Concrete, settings: Settings, env: Mapping[str, str]) -> Callable[[Deadline], Asker]:
-    """Return what makes an ``Asker`` with the entry's own conditions."""
-    from mcpvault.http.asking import Asker
-    from mcpvault.http.policy import Timeouts
-
-    cert = entry.tls.client_cert_file
-    named = settings.hosts
-
-    def reach(deadline: Deadline) -> Asker:
-        return Asker(
-            server=entry.name,
-            deadline=deadline,
-            named_hosts=named,
-            allow_private_hosts=entry.allow_private_hosts,
-            allow_http=entry.allow_http,
-            proxies=entry.proxies,
-            ca_file=entry.tls.ca_file,
-            client_cert=(cert, entry.tls.client_key_file) if cert else None,
-            env=env,
-            timeout=Timeouts(entry.timeout.connect, entry.timeout.read, entry.timeout.total),
-        )
-
-    return reach

@@ -146,18 +146,18 @@ def token_of(vault: Vault, name: str) -> Secret:
     """
     entry = entries.of_http(vault.resolve(name))
     if entry.oauth is not None:
-        from mcpvault.oauth_entry import authorization_in
+        from mcpvault.oauth_entry import entry_in
 
-        return authorization_in(vault, entry).access_token(Deadline(float(entry.timeout.total)))
+        return entry_in(vault, entry).authorization.access_token(Deadline(float(entry.timeout.total)))
     if entry.token is None:
         raise UnknownFieldError(f"servers.{name}.auth.token: the entry has no bearer token", server=name)
     return entry.token
 
 
 def _access_token(vault: Vault, entry: Concrete, min_ttl: float | None) -> Live:
-    from mcpvault.oauth_entry import authorization_in
+    from mcpvault.oauth_entry import entry_in
 
-    authorization, total = authorization_in(vault, entry), float(entry.timeout.total)
+    authorization, total = entry_in(vault, entry).authorization, float(entry.timeout.total)
     token = authorization.access_token(Deadline(total))
     tokens = authorization.tokens() if authorization.has_grant() else None
     if min_ttl is not None and tokens is not None and not tokens.fresh(time.time(), skew=min_ttl):

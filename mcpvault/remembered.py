@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from mcpvault.state.redemption import Exchange
     from mcpvault.state.tokens import TokenStore
 
-SKEW = 10.0  # seconds before its end for which a machine's token is still sent
-
 
 class Remembered:
     """

@@ -114,10 +114,11 @@ class Ground:
         concrete = self.vault.resolve(self.name, stage=stage if stage in there else "current")
         oauth: dict[str, Any] = {}
         if concrete.oauth is not None:
-            from mcpvault.oauth_entry import authorization_of, reach_of, unsealed
+            from mcpvault.oauth_entry import entry_of, unsealed
+            from mcpvault.oauth_parts import reach_of
 
             def discover(deadline: Deadline) -> AuthorizationServer:
-                grant = authorization_of(concrete, state=MemoryState(), sealing=unsealed(), env=self.vault.env)
+                grant = entry_of(concrete, state=MemoryState(), sealing=unsealed(), env=self.vault.env).authorization
                 return grant.grants.discover(None, deadline).server
 
             oauth = {"reach": reach_of(concrete, concrete.oauth, self.vault.env), "discover": discover}

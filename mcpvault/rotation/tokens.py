@@ -215,16 +215,16 @@ def _ended(on: Ground, main: EntryAuthorization) -> str | None:
 
 def _aside(on: Ground, main: EntryAuthorization) -> EntryAuthorization:
     """Return the authorization whose tokens are the old ones."""
-    from mcpvault.oauth_entry import authorization_of, sealing_of
+    from mcpvault.oauth_entry import entry_of, sealing_of
 
     entry = on.vault.resolve(on.name)
-    return authorization_of(
+    return entry_of(
         entry.replaced(oauth=main.settings.replaced(credential=main.store.beside(BEFORE).credential)),
         state=on.vault.state,
         sealing=sealing_of(on.vault.file),
         env=on.vault.env,
         tell=partial(on.vault.audit, server=on.name),
-    )
+    ).authorization
 
 
 def _put(store: TokenStore, record: TokenRecord) -> None:

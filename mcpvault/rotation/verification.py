@@ -81,9 +81,9 @@ def look(vault: Vault, name: str, stage: Stage, *, deadline: Deadline, probe_too
         if not grant.has_grant():
             return Seen(tools=None)  # nobody has logged in on this host
     elif entry.oauth is not None:
-        from mcpvault.oauth_entry import authorization_of, unsealed
+        from mcpvault.oauth_entry import entry_of, unsealed
 
-        grant = authorization_of(entry, state=MemoryState(), sealing=unsealed(), env=vault.env)
+        grant = entry_of(entry, state=MemoryState(), sealing=unsealed(), env=vault.env).authorization
     source = grant.source if grant is not None else None
     transport = carriers.transport(entry, env=vault.env, state=vault.state, tokens=source)
     with closing(Session(transport, name=name, timeout=deadline.remaining() or 0.0)) as session:
@@ -163,11 +163,11 @@ def _prove_client(vault: Vault, entry: Concrete, grant: EntryAuthorization, dead
     from mcpvault.oauth import flows
     from mcpvault.oauth.token_response import error_of, failure
     from mcpvault.oauth.wire import drive, json_object
-    from mcpvault.oauth_entry import authorization_of, unsealed
+    from mcpvault.oauth_entry import entry_of, unsealed
 
     assert entry.oauth is not None  # noqa: S101  the caller looked
     record = grant.store.read()
-    ways = authorization_of(entry, state=MemoryState(), sealing=unsealed(), env=vault.env).grants
+    ways = entry_of(entry, state=MemoryState(), sealing=unsealed(), env=vault.env).authorization.grants
     server = record.server if record is not None else None
     client = ways.as_client(server or ways.discover(None, deadline).server, None, None)
     form: dict[str, str | Secret] = {"grant_type": "refresh_token", "refresh_token": Secret(secrets.token_urlsafe(32))}

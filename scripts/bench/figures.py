@@ -84,7 +84,7 @@ def oauth_figures(here: Place, rounds: int) -> Iterator[Figure]:
 def oauth_state(env: Mapping[str, str], url: str, seconds: int) -> bytes:
     """Keep a grant that ends in so many seconds in the state of the entry ``oauth``; return the file."""
     from mcpvault.connect import Vault
-    from mcpvault.oauth_entry import authorization_of, sealing_of
+    from mcpvault.oauth_entry import entry_of, sealing_of
     from mcpvault.secret import Secret
     from mcpvault.state.grants import grant
     from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
@@ -95,7 +95,7 @@ def oauth_state(env: Mapping[str, str], url: str, seconds: int) -> bytes:
             with vault.change() as change:
                 change.add_server("oauth", {"url": url, "auth": {"kind": "oauth"}})
         entry = vault.resolve("oauth")
-        authorization = authorization_of(entry, state=vault.state, sealing=sealing_of(vault.file), env=env)
+        authorization = entry_of(entry, state=vault.state, sealing=sealing_of(vault.file), env=env).authorization
         now = time.time()
         tokens = TokenSet(
             access_token=Secret(TOKEN),

@@ -183,7 +183,7 @@ def test_a_command_has_the_time_of_the_session(house: House) -> None:
 
 def test_a_command_has_the_time_of_a_call(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a session reads again before it asks for a token is bounded by the call that needs it."""
-    monkeypatch.setattr("mcpvault.oauth_entry.STALE", 0.0)
+    monkeypatch.setattr("mcpvault.oauth_parts.STALE", 0.0)
     house.allow_commands()
     slow = house.vault.places.vault_path.with_name("slow")
     word = f"import os, time; time.sleep(30 * os.path.exists({str(slow)!r})); print('a-secret')"

@@ -81,7 +81,7 @@ def test_a_child_logs_in_for_itself(build: Callable[..., House], opened: Callabl
     def of_its_own() -> str:
         log_in(session)
         assert session._authorization is not None
-        session._authorization.renew(expiring=None, adopt=False, timeout=20)
+        session._authorization.authorization.renew(expiring=None, adopt=False, timeout=20)
         return echo(session)
 
     house.issuer.advance(LIFE)
@@ -98,8 +98,8 @@ def test_a_child_revokes_nothing_of_its_parents(
     house = build()
     session = opened(house)
     log_in(session)
-    authorization = session._authorization
-    assert authorization is not None
+    assert session._authorization is not None
+    authorization = session._authorization.authorization
 
     said = in_a_child(lambda: {each.outcome for each in authorization.logout(timeout=20)})
     assert "{'forgotten here; another process uses it'}" == said

@@ -16,7 +16,7 @@ from mcpvault.errors import ConfigurationError
 from mcpvault.http.auth import OWN_HEADERS, check_origin
 from mcpvault.http.policy import OriginPolicy
 from mcpvault.http.token_source import TokenSource
-from mcpvault.oauth_entry import authorization_in
+from mcpvault.oauth_entry import entry_in
 from mcpvault.rotating_headers import RotatingHeaders
 from mcpvault.secret import Secret
 from vault_schema import is_secret
@@ -62,7 +62,7 @@ class Carried:
         self._total = float(entry.timeout.total)
         self._source: TokenSource = RotatingHeaders(vault, entry)
         if entry.oauth is not None:
-            self._source = authorization_in(vault, entry, interactive="never").source
+            self._source = entry_in(vault, entry, interactive="never").source
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Sign *request*, and again when the server refuses a token that can be replaced."""
