@@ -24,7 +24,7 @@ from vault_schema.document import (
 )
 from vault_schema.errors import SchemaError
 from vault_schema.fields import FIELDS, is_secret, is_sensitive_name, is_token_for_name, looks_secret, spec_for
-from vault_schema.fieldspec import FieldSpec
+from vault_schema.forms import FieldSpec
 from vault_schema.origin import binding_for, origin_of
 from vault_schema.parse import judge, parse
 from vault_schema.record import Record

@@ -19,10 +19,9 @@ from vault_schema.fields import (
     RETIRED_FIELDS,
     SLOT_FIELDS,
     VERSION_FIELDS,
-    FieldSpec,
     is_sensitive_name,
 )
-from vault_schema.forms import FORMS, KEY_FORMS, MATCH, MATCH_KEY
+from vault_schema.forms import FORMS, KEY_FORMS, MATCH, MATCH_KEY, FieldSpec
 from vault_schema.values import CHECKS, Fault, expected, extra, extra_name, name_of, plain_by_name, secret_text, unknown
 
 _DEEPEST: Final = 16  # levels inside an ``x-`` key

@@ -13,7 +13,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from vault_schema.fields import FIELDS, FieldSpec, is_sensitive_name
+from vault_schema.fields import FIELDS, is_sensitive_name
+from vault_schema.forms import FieldSpec
 from vault_schema.record import Record
 
 

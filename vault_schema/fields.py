@@ -15,7 +15,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from vault_schema.fieldspec import FieldSpec as FieldSpec
+from vault_schema.forms import FieldSpec
 
 _field: Final = FieldSpec
 

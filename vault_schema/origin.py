@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vault_schema.errors import SchemaError
 
 if TYPE_CHECKING:
-    from vault_schema.fieldspec import FieldSpec
+    from vault_schema.forms import FieldSpec
 
 _IN_NAMES = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-.")
 _NOT_PLAIN = frozenset(' "#\\@')

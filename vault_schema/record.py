@@ -26,13 +26,14 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls._names += tuple(name for name in cls.__annotations__ if not name.startswith("_"))
+        own, given = [name for name in cls.__annotations__ if not name.startswith("_")], cls.__dict__
+        cls._names = (*cls._names, *own)
         cls._known = frozenset(cls._names)
-        for name in cls._known & cls.__dict__.keys():
-            default = cls.__dict__[name]
+        cls._needed = cls._needed.union(own).difference(given)
+        for name in cls._known.intersection(given):
+            default = given[name]
             if callable(default) and hasattr(type(default), "__get__"):  # else it would come back as a method
                 setattr(cls, name, staticmethod(default))
-        cls._needed = frozenset(name for name in cls._names if not hasattr(cls, name))
 
     def __init__(self, *values: Any, **named: Any) -> None:
         if values:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from vault_schema.fields import FIELDS, HEADER_FIELDS, RETIRED_FIELDS, SLOT_FIELDS, VERSION_FIELDS, FieldSpec
-from vault_schema.forms import FORMS, KEY_FORMS
+from vault_schema.fields import FIELDS, HEADER_FIELDS, RETIRED_FIELDS, SLOT_FIELDS, VERSION_FIELDS
+from vault_schema.forms import FORMS, KEY_FORMS, FieldSpec
 
 Schema = dict[str, Any]
 

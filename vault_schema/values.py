@@ -16,8 +16,17 @@ from typing import Any, Final
 
 from vault_schema.canonical import INT_MAX, INT_MIN
 from vault_schema.errors import SchemaError
-from vault_schema.fields import FieldSpec, is_sensitive_name, is_token_for_name, looks_secret
-from vault_schema.forms import FORMS, MATCH, has_control, has_default, has_reference, variables_in, without_references
+from vault_schema.fields import is_sensitive_name, is_token_for_name, looks_secret
+from vault_schema.forms import (
+    FORMS,
+    MATCH,
+    FieldSpec,
+    has_control,
+    has_default,
+    has_reference,
+    variables_in,
+    without_references,
+)
 from vault_schema.origin import origin_of
 
 # What to do with a secret that stands in clear; NAME and FIELD are filled in where they are known.

@@ -16,7 +16,6 @@ from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from mcpvault.errors import DeadlineExceededError, HeaderRefusedError, McpVaultError
-from mcpvault.figures import retry_after
 from mcpvault.http.auth import mismatch
 from mcpvault.http.policy import Allowance, OriginPolicy, origin_of
 from mcpvault.http.pool import Failure, Pool
@@ -207,6 +206,8 @@ def _pause(outcome: GuardedResponse | Failure, number: int, safe: bool) -> float
     elif not safe or outcome.status not in _TRANSIENT:
         return None
     else:
+        from mcpvault.figures import retry_after
+
         asked = retry_after(outcome.headers.get("Retry-After"))
     spread = random.uniform(0.5, 1)  # noqa: S311  # so that clients do not come back together; nothing to guess
     return _FIRST_PAUSE * 2 ** (number - 1) * spread if asked is None else asked

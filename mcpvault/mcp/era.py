@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from mcpvault._version import VERSION
 from mcpvault.credentials import is_field_value
 from mcpvault.errors import RemoteProtocolError, ServerError, UnsupportedVersionError, UsageError
-from mcpvault.quoting import quote
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
@@ -186,6 +185,8 @@ def accepted(result: Json, versions: frozenset[str], *, server: str) -> str:
 
 def disjoint(supported: Sequence[str], *, server: str) -> UnsupportedVersionError:
     """Return the error for a server that speaks only *supported*."""
+    from mcpvault.quoting import quote
+
     said = ", ".join(quote(version) for version in supported[:10]) or "no version"
     return UnsupportedVersionError(
         f"{server}: the server speaks {said}, which we do not", supported=supported, server=server

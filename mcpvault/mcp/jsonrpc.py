@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mcpvault.errors import RemoteProtocolError, RpcError, UsageError
-from mcpvault.quoting import quote
 from mcpvault.secret import redact
 
 if TYPE_CHECKING:
@@ -181,6 +180,8 @@ def flaw(message: Json) -> str | None:
 
 def rpc_error(error: Json, *, method: str, server: str) -> RpcError:
     """Return the exception for the ``error`` member of a response; what the server said is redacted."""
+    from mcpvault.quoting import quote
+
     code = error["code"]
     return RpcError(
         f"{server}: {method}: the server answered error {code}: {quote(error['message'])!r}",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from mcpvault.errors import McpVaultError, RemoteProtocolError, UnknownToolError
 from mcpvault.mcp import jsonrpc
-from mcpvault.quoting import quote
 
 if TYPE_CHECKING:
     from mcpvault.mcp.wire import Json
@@ -72,6 +71,8 @@ def result_of(message: Json, method: str, params: Json | None, *, server: str) -
     # Absent means complete (servers before 2026-07-28); an unknown kind is an invalid result.
     kind = result.get("resultType", "complete")
     if kind != "complete" and method not in _UNFINISHED.get(str(kind), ()):
+        from mcpvault.quoting import quote
+
         shown = quote(str(kind)[:40])
         raise RemoteProtocolError(f"{server}: {method}: the server answered with resultType {shown!r}", server=server)
     return result

@@ -19,9 +19,7 @@ from mcpvault.errors import (
     RemoteProtocolError,
     ServerUnavailableError,
 )
-from mcpvault.figures import retry_after
 from mcpvault.mcp import replies
-from mcpvault.quoting import quote
 
 if TYPE_CHECKING:
     from mcpvault.mcp.sse import SSEDecoder
@@ -111,6 +109,8 @@ def problem_of(answer: HttpAnswer, *, server: str, method: str, accepted: bool =
     if status == 403:
         challenge = _challenge(answer.headers.get("WWW-Authenticate", ""))
         if challenge.get("error") == "insufficient_scope":
+            from mcpvault.quoting import quote
+
             scope = challenge.get("scope")
             wanted = f": it asks for {quote(scope)!r}" if scope else ""
             return InsufficientScopeError(
@@ -118,6 +118,8 @@ def problem_of(answer: HttpAnswer, *, server: str, method: str, accepted: bool =
             )
         return ForbiddenError(f"{server}: the server refuses this (403)", server=server)
     if status == 429 or status >= 500:
+        from mcpvault.figures import retry_after
+
         # A gateway gives up on what the server behind it may go on with; 429 and 503 are refusals.
         perhaps = method == "tools/call" and status not in (429, 503)
         return ServerUnavailableError(
