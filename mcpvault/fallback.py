@@ -2,8 +2,8 @@
 What a script does when the issuer refuses its secret in the middle of a rotation: look again, then use the other one.
 
 Decides what is tried, once each: the current secret as the file has it now, then the one of the other stage, which is
-waited for while the issuer makes it. Uses of the other one are counted, logged and written down. Leaves which stage
-that is to ``stages``.
+waited for while the issuer makes it. Uses of the other one are counted, logged and written down. What has come into
+the vault for another server or issuer is no other secret. Leaves which stage that is to ``stages``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mcpvault.errors import McpVaultError
+from mcpvault.errors import BindingMismatchError, McpVaultError
 from mcpvault.stages import other_stage, version_of
 
 if TYPE_CHECKING:
@@ -62,6 +62,16 @@ def _is_being_made(vault: Vault, name: str) -> bool:
     from mcpvault.durations import moment
 
     return vault.file.now() - moment(journal.updated) < _RECENT
+
+
+def changed(name: str, what: str) -> BindingMismatchError:
+    """Return the error of a session that goes on while *what* of its entry says something else than when it began."""
+    return BindingMismatchError(
+        f"{name}: its {what} was changed in the vault since this session was opened; nothing of what is there now is "
+        "sent by it",
+        hint="open a new session",
+        server=name,
+    )
 
 
 def used(vault: Vault, name: str, stage: Stage) -> None:

@@ -44,6 +44,7 @@ class RotatingHeaders:
     def __init__(self, vault: Vault, entry: Concrete) -> None:
         self._vault = vault
         self._name = entry.name
+        self._url = entry.url
         self._lock = threading.RLock()
         self._sent = _of(entry, "current")
         self._refused: Sent | None = None  # what was current, and is not tried again until the file says another
@@ -56,8 +57,13 @@ class RotatingHeaders:
         """Do nothing: no answer changes a static credential."""
 
     def rejected(self, sent: Mapping[str, Secret], status: int, headers: Mapping[str, str], deadline: Deadline) -> bool:
-        """Judge a refusal; True: there is another secret to send, which has not been refused."""
-        from mcpvault.fallback import PATIENCE, at_other_stages, used
+        """
+        Judge a refusal; True: there is another secret to send, which has not been refused.
+
+        Raises:
+            BindingMismatchError: The entry is for another URL now, and so are its secrets.
+        """
+        from mcpvault.fallback import PATIENCE, at_other_stages, changed, used
 
         # Whoever holds the lock may be waiting for a new secret.
         if status != 401 or not self._lock.acquire(timeout=min(deadline.remaining(), 2 * PATIENCE)):
@@ -67,6 +73,8 @@ class RotatingHeaders:
                 return True  # another thread has found one since
             self._refused = self._sent if self._sent.stage == "current" else self._refused
             for stage, entry in at_other_stages(self._vault, self._name, deadline):
+                if entry.url != self._url:
+                    raise changed(self._name, "url")
                 found = _of(entry, stage)
                 if found not in (self._sent, self._refused):
                     self._sent = found
