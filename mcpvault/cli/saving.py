@@ -18,7 +18,8 @@ import click
 from mcpvault.cli.output import note
 from mcpvault.cli.render import one_line
 from mcpvault.errors import UsageError
-from mcpvault.mcp.types import Content, ResourceContents
+from mcpvault.mcp.resources import ResourceContents
+from mcpvault.mcp.types import Content
 from mcpvault.mcp.wire import Json
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

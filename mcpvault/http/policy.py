@@ -20,9 +20,6 @@ from mcpvault.errors import ConfigurationError, McpVaultError, PrivateAddressErr
 from vault_schema.record import Record
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1: the last 32 bits are an IPv4 address
-_ASSIGNED = ipaddress.IPv4Network("192.0.0.0/24")  # RFC 6890; before 3.12.4 Python took most of it for global
-_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that IANA has handed out of the Internet's addresses
 
 
 class Timeouts(Record):
@@ -179,12 +176,15 @@ class OriginPolicy(Record):
                 hint="use https, or set allow_http = true for this server",
                 server=self.server,
             )
-        if self.discovered and self.host not in self.allow_private_hosts and not _is_public(ip):
-            return PrivateAddressError(
-                f"{self.origin!r}: leads to {ip}, a private address",
-                hint=f"if that is right, add {self.host!r} to allow_private_hosts of this server",
-                server=self.server,
-            )
+        if self.discovered and self.host not in self.allow_private_hosts:
+            from mcpvault.http.public_addresses import is_public
+
+            if not is_public(ip):
+                return PrivateAddressError(
+                    f"{self.origin!r}: leads to {ip}, a private address",
+                    hint=f"if that is right, add {self.host!r} to allow_private_hosts of this server",
+                    server=self.server,
+                )
         return None
 
 
@@ -202,15 +202,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return _is_public(inner)
-        if ip not in _UNICAST:
-            return False  # site-local, IPv4-compatible, local NAT64, … : Python calls some of them global
-    return ip.is_global and not ip.is_multicast and ip not in _ASSIGNED

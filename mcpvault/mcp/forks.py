@@ -7,15 +7,11 @@ Decides when: right after the fork, before the child has threads, so that nobody
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-
-class Forkable(Protocol):
-    """Something that holds what only one process may use: connections, locks, a child."""
-
-    def forked(self) -> None:
-        """Begin anew, and leave what is the parent's alone."""
+if TYPE_CHECKING:
+    from mcpvault.mcp.wire import Forkable
 
 
 _HERE: WeakSet[Forkable] = WeakSet()

@@ -18,7 +18,7 @@ from mcpvault.mcp.era import own_meta
 from mcpvault.mcp.standing import AuthState as AuthState
 
 if TYPE_CHECKING:
-    from mcpvault.mcp import prompts
+    from mcpvault.mcp import prompts, resources
     from mcpvault.mcp.listening import Listening
     from mcpvault.mcp.tasks import Task
     from mcpvault.mcp.wire import Json
@@ -71,14 +71,18 @@ class Session(Conversation):
         self._schemas, self._edition = {tool.name: tool for tool in tools}, edition
         return tools
 
-    def list_resources(self, *, timeout: float | None = None) -> list[types.Resource]:
+    def list_resources(self, *, timeout: float | None = None) -> list[resources.Resource]:
         """Return all resources, from all pages."""
-        return [types.Resource(raw) for raw in self._list("resources/list", "resources", "uri", timeout)]
+        from mcpvault.mcp.resources import Resource
 
-    def list_resource_templates(self, *, timeout: float | None = None) -> list[types.ResourceTemplate]:
+        return [Resource(raw) for raw in self._list("resources/list", "resources", "uri", timeout)]
+
+    def list_resource_templates(self, *, timeout: float | None = None) -> list[resources.ResourceTemplate]:
         """Return all resource templates, from all pages."""
+        from mcpvault.mcp.resources import ResourceTemplate
+
         raws = self._list("resources/templates/list", "resourceTemplates", "uriTemplate", timeout)
-        return [types.ResourceTemplate(raw) for raw in raws]
+        return [ResourceTemplate(raw) for raw in raws]
 
     def list_prompts(self, *, timeout: float | None = None) -> list[prompts.Prompt]:
         """Return all prompts, from all pages."""
@@ -179,13 +183,15 @@ class Session(Conversation):
 
         return Task(task_id, self)
 
-    def read_resource(self, uri: str, *, timeout: float | None = None) -> list[types.ResourceContents]:
+    def read_resource(self, uri: str, *, timeout: float | None = None) -> list[resources.ResourceContents]:
         """Return the parts of the resource *uri*."""
+        from mcpvault.mcp.resources import ResourceContents
+
         deadline = self._deadline(timeout)
         self._open(deadline)
         result = self._request("resources/read", {"uri": uri}, deadline, keep=True)
         found = types.objects(result, "contents", method="resources/read", server=self.name)
-        return [types.ResourceContents(raw) for raw in found["contents"]]
+        return [ResourceContents(raw) for raw in found["contents"]]
 
     def get_prompt(
         self, name: str, arguments: Mapping[str, str] | None = None, *, timeout: float | None = None

@@ -1,5 +1,5 @@
 """
-What servers offer and answer, as small typed values, and lists of them that come page by page.
+Tools and what they return, as small typed values, and lists of whatever comes page by page.
 
 ``raw`` keeps what came, unknown fields included.
 
@@ -18,6 +18,7 @@ from mcpvault.errors import MessageTooLargeError, RemoteProtocolError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mcpvault.mcp.resources import ResourceContents
     from mcpvault.mcp.wire import Json
 
 MOST_PAGES = 1_000
@@ -91,33 +92,6 @@ class Tool(Named):
         return self._object("annotations")
 
 
-class Resource(Named):
-    """A resource that can be read by its ``uri``."""
-
-    __slots__ = ()
-
-    @property
-    def uri(self) -> str:
-        """Its URI."""
-        return str(self.raw["uri"])
-
-    @property
-    def mime_type(self) -> str | None:
-        """Its media type, if known."""
-        return self._text("mimeType")
-
-
-class ResourceTemplate(Named):
-    """A family of resources, by an RFC 6570 template."""
-
-    __slots__ = ()
-
-    @property
-    def uri_template(self) -> str:
-        """The template."""
-        return str(self.raw["uriTemplate"])
-
-
 class Content(Value):
     """One block of content: text, image, audio, resource or resource_link."""
 
@@ -153,6 +127,8 @@ class Content(Value):
         raise RemoteProtocolError(f"a content block of type {self.type!r} is not base64")
 
     def _inner(self) -> ResourceContents:
+        from mcpvault.mcp.resources import ResourceContents
+
         return ResourceContents(self._object("resource"))
 
 
@@ -179,38 +155,6 @@ class CallToolResult(Value):
     def text(self) -> str:
         """Return the text blocks, joined by line feeds."""
         return "\n".join(block.text for block in self.content if block.text is not None)
-
-
-class ResourceContents(Value):
-    """One part of a resource that was read."""
-
-    __slots__ = ()
-
-    @property
-    def uri(self) -> str:
-        """Its URI."""
-        return str(self.raw.get("uri", ""))
-
-    @property
-    def mime_type(self) -> str | None:
-        """Its media type, if known."""
-        return self._text("mimeType")
-
-    @property
-    def text(self) -> str | None:
-        """The text, or None for a binary part."""
-        return self._text("text")
-
-    def data(self) -> bytes:
-        """
-        Return the bytes.
-
-        Raises:
-            RemoteProtocolError: The server's base64 is none.
-        """
-        if self.raw.get("blob") is None:
-            return (self.text or "").encode("utf-8", "replace")
-        return Content({"type": "resource", "resource": self.raw}).data()
 
 
 def call_tool_result(result: Json, *, server: str) -> CallToolResult:

@@ -221,3 +221,10 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """End the session; never raises."""
+
+
+class Forkable(Protocol):
+    """Something that holds what only one process may use: connections, locks, a child."""
+
+    def forked(self) -> None:
+        """Begin anew, and leave what is the parent's alone."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, MessageTooLargeError, RemoteProtocolError
-from mcpvault.mcp import era, jsonrpc, prompts, replies, types
+from mcpvault.mcp import era, jsonrpc, prompts, replies, resources, types
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.sse import SSEDecoder
 from mcpvault.oauth import challenge
@@ -176,7 +176,7 @@ def _as_list(result: dict[str, Any]) -> None:
 
 def _as_contents(result: dict[str, Any]) -> None:
     for raw in types.objects(result, "contents", method="resources/read", server="fuzz")["contents"]:
-        assert isinstance(types.ResourceContents(raw).data(), bytes)
+        assert isinstance(resources.ResourceContents(raw).data(), bytes)
 
 
 def _as_messages(result: dict[str, Any]) -> None:

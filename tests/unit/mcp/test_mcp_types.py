@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mcpvault.mcp import prompts, types
+from mcpvault.mcp.resources import ResourceContents
 
 ODD = [None, True, 7, 1.5, [], ["x"], {}]
 
@@ -20,7 +21,7 @@ def test_a_field_of_another_type_is_absent(odd: Any) -> None:
 
     assert "" == types.CallToolResult({"content": [block, embedded]}).text()
     assert (None, None, b"") == (types.Content(block).text, types.Content(block).mime_type, types.Content(block).data())
-    assert (None, b"") == (types.ResourceContents({"text": odd}).text, types.ResourceContents({"text": odd}).data())
+    assert (None, b"") == (ResourceContents({"text": odd}).text, ResourceContents({"text": odd}).data())
     assert (None, None, {}, {}) == (tool.title, tool.description, tool.annotations, tool.input_schema)
     assert prompts.PromptMessage({"content": odd}).content.text is None
     assert [] == prompts.Prompt({"name": "p", "arguments": odd}).arguments
@@ -28,6 +29,6 @@ def test_a_field_of_another_type_is_absent(odd: Any) -> None:
 
 def test_half_a_surrogate_pair_has_bytes() -> None:
     """Text that UTF-8 cannot say is replaced where bytes are asked for, and kept where text is."""
-    part = types.ResourceContents({"text": "a\ud83d"})
+    part = ResourceContents({"text": "a\ud83d"})
 
     assert ("a\ud83d", b"a?") == (part.text, part.data())
