@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from mcpvault.state.files import Room
+    from mcpvault.state.files_written import Room
 
 
 class StateStore(Protocol):

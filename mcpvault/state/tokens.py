@@ -23,7 +23,7 @@ from mcpvault.state.memory import MemoryState
 from mcpvault.state.record import Bound, Facts, TokenRecord
 
 if TYPE_CHECKING:
-    from mcpvault.state.files import Room
+    from mcpvault.state.files_written import Room
     from mcpvault.state.store import StateStore
     from mcpvault.state.token_file import Seal, Unseal
 
