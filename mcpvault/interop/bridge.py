@@ -24,7 +24,7 @@ from mcpvault.interop import bridge_eras
 from mcpvault.interop.bridge_eras import Facts
 from mcpvault.interop.bridge_questions import Questions
 from mcpvault.interop.interruptible import CalledOff, Interruptible
-from mcpvault.mcp import era, jsonrpc
+from mcpvault.mcp import era, jsonrpc, judgement
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.rounds import carried_on
 from mcpvault.mcp.wire import Json, Transport
@@ -224,7 +224,7 @@ class Bridge:
                 return
             if self._transport.era == "modern" and not self._transport.capabilities:
                 told = self._ask("server/discover", None, deadline)
-                self._facts = era.facts_of(told)
+                self._facts = judgement.facts_of(told)
             else:
                 self._facts = self._transport.server_info, self._transport.capabilities, self._transport.instructions
             self._known = True

@@ -1,20 +1,20 @@
 """
-Which era a server speaks: versions, the headers and ``_meta`` of each, and the judgement of a probe.
+The two eras of the protocol: versions, and the headers and ``_meta`` of each.
 
-Pure: a status and a body in, a verdict out. The steps are D1–D8 of the design notes, after
-MCP 2026-07-28 "Backward Compatibility", versioning and server/discover.
+Leaves which of them a server speaks to ``judgement``.
+
+Spec: MCP 2026-07-28 "Backward Compatibility", versioning.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mcpvault._version import VERSION
 from mcpvault.credentials import is_field_value
-from mcpvault.errors import RemoteProtocolError, ServerError, UnsupportedVersionError, UsageError
-from vault_schema.record import Record
+from mcpvault.errors import UsageError
 
 if TYPE_CHECKING:
     from mcpvault.mcp.wire import Json
@@ -30,6 +30,7 @@ HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION = -32020, -32021, -3202
 _PREFIX = "io.modelcontextprotocol/"
 META_VERSION, META_CAPABILITIES = _PREFIX + "protocolVersion", _PREFIX + "clientCapabilities"
 META_LOG_LEVEL, META_SUBSCRIPTION = _PREFIX + "logLevel", _PREFIX + "subscriptionId"
+META_SERVER = _PREFIX + "serverInfo"
 META: Mapping[str, Any] = {
     META_VERSION: MODERN,
     META_CAPABILITIES: {},
@@ -106,59 +107,6 @@ def initialize_params(*, version: str = LEGACY, capabilities: Json | None = None
     return {"protocolVersion": version, "capabilities": capabilities or {}, "clientInfo": dict(CLIENT_INFO)}
 
 
-class Verdict(Record):
-    """
-    What a probe has shown.
-
-    ``era`` is None when nothing can be said: then ``why`` is the fault. ``discovered`` is the
-    DiscoverResult of a modern server.
-    """
-
-    era: str | None
-    why: str = ""
-    discovered: Json | None = None
-    supported: tuple[str, ...] = ()
-
-
-def judge_discover(status: int, message: Json | None) -> Verdict:
-    """
-    Judge the answer to ``server/discover`` at 2026-07-28.
-
-    Args:
-        status: The HTTP status; 200 on stdio.
-        message: The JSON-RPC message in the body, or None if it held none.
-
-    401, 403, 429 and 5xx are never evidence of an era (D7, D8): do not pass them here.
-    """
-    if message is None:
-        # "an empty or unrecognized body" -- a legacy server that wants its session first (D6)
-        return Verdict("legacy") if status in (400, 404, 405) else Verdict(None, "an answer that is no JSON-RPC")
-    error = message.get("error")
-    if error is None:
-        result = message.get("result")
-        if not isinstance(result, dict):
-            return Verdict(None, "a result that is no object")
-        versions = _texts(result.get("supportedVersions"))
-        if MODERN in versions or (not versions and status == 200 and "capabilities" in result):
-            return Verdict("modern", discovered=result, supported=versions)
-        if not versions or any(version in LEGACY_STDIO for version in versions):
-            # Without versions it is no DiscoverResult: some legacy servers answer whatever they are asked.
-            return Verdict("legacy", supported=versions)
-        return Verdict(None, "no protocol version in common", supported=versions)
-    code = error.get("code") if isinstance(error, dict) else None
-    data = error.get("data") if isinstance(error, dict) else None
-    if code == UNSUPPORTED_VERSION:
-        versions = _texts(data.get("supported")) if isinstance(data, dict) else ()
-        if MODERN in versions:
-            return Verdict("modern", supported=versions)
-        if not versions or any(version in LEGACY_STDIO for version in versions):
-            return Verdict("legacy", supported=versions)
-        return Verdict(None, "no protocol version in common", supported=versions)
-    if code in (HEADER_MISMATCH, MISSING_CAPABILITY):
-        return Verdict("modern")
-    return Verdict("legacy")
-
-
 def casts_doubt(code: int) -> bool:
     """
     Tell whether a JSON-RPC error makes a remembered "modern" doubtful.
@@ -168,57 +116,6 @@ def casts_doubt(code: int) -> bool:
     Most of them may also come after something was carried out: only ``RpcError.refused`` allows to ask again.
     """
     return code in (-32600, -32601, -32602, UNSUPPORTED_VERSION) or -32019 <= code <= -32000
-
-
-def accepted(result: Json, versions: frozenset[str], *, server: str) -> str:
-    """
-    Return the protocol version that a server answered ``initialize`` with.
-
-    Raises:
-        UnsupportedVersionError: It is none of *versions*.
-    """
-    version = result.get("protocolVersion")
-    if isinstance(version, str) and version in versions:
-        return version
-    raise disjoint([version] if isinstance(version, str) else [], server=server)
-
-
-def disjoint(supported: Sequence[str], *, server: str) -> UnsupportedVersionError:
-    """Return the error for a server that speaks only *supported*."""
-    from mcpvault.quoting import quote
-
-    said = ", ".join(quote(version) for version in supported[:10]) or "no version"
-    return UnsupportedVersionError(
-        f"{server}: the server speaks {said}, which we do not", supported=supported, server=server
-    )
-
-
-def undecided(verdict: Verdict, *, server: str) -> ServerError:
-    """Return the error for a *verdict* that names no era."""
-    if verdict.supported:
-        return disjoint(verdict.supported, server=server)
-    return RemoteProtocolError(
-        f"{server}: asked what it speaks, the server sent {verdict.why}",
-        hint=f"if it is an older server, run: mcpvault set {server} era legacy",
-        server=server,
-    )
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
-
-
-def facts_of(result: Json) -> tuple[Json, Json, str | None]:
-    """Return server info, capabilities and instructions from a DiscoverResult or an InitializeResult."""
-    meta = result.get("_meta")
-    told = meta.get(_PREFIX + "serverInfo") if isinstance(meta, dict) else None
-    info = told or result.get("serverInfo")
-    capabilities, instructions = result.get("capabilities"), result.get("instructions")
-    return (
-        info if isinstance(info, dict) else {},
-        capabilities if isinstance(capabilities, dict) else {},
-        instructions if isinstance(instructions, str) else None,
-    )
 
 
 def own_meta(meta: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

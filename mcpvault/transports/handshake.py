@@ -1,7 +1,7 @@
 """
 How a conversation over HTTP begins where no earlier run knows that the server is a modern one.
 
-Decides the era, by ``mcp.era``'s judgement and by what is remembered, and begins the session of a legacy
+Decides the era, by ``mcp.judgement`` and by what is remembered, and begins the session of a legacy
 server. Leaves when to begin, and when to begin anew, to ``streamable_http``.
 
 Spec: MCP 2026-07-28 "Backward Compatibility"; 2025-11-25 "Lifecycle"; D1-D8.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mcpvault.errors import ForbiddenError, ServerError
 from mcpvault.mcp import era as eras
-from mcpvault.mcp import jsonrpc, replies
+from mcpvault.mcp import jsonrpc, judgement, replies
 from mcpvault.secret import Secret
 from mcpvault.transports.bodies import error_message, messages_of
 from mcpvault.transports.endpoint import ACCEPT, NOTHING, Rejected, Settled
@@ -73,7 +73,7 @@ class Handshake:
             )
         begun = Settled(session_id=session_id)
         try:
-            begun = begun.replaced(version=eras.accepted(result, eras.LEGACY_HTTP, server=self._endpoint.server))
+            begun = begun.replaced(version=judgement.accepted(result, eras.LEGACY_HTTP, server=self._endpoint.server))
             self._endpoint.settle(begun)
             self._endpoint.notify(jsonrpc.notification("notifications/initialized"), deadline)
         except BaseException:
@@ -90,14 +90,14 @@ class Handshake:
             if outcome_of(lambda: self.initialize(deadline)) is not None:
                 raise outcome
             return
-        verdict = eras.judge_discover(*raised(outcome))
+        verdict = judgement.judge_discover(*raised(outcome))
         if verdict.era == "modern":
             self._endpoint.settle(Settled("modern", eras.MODERN))
             self._learn(verdict.discovered or {})
         elif verdict.era == "legacy":
             self.initialize(deadline)
         else:
-            raise eras.undecided(verdict, server=self._endpoint.server)
+            raise judgement.undecided(verdict, server=self._endpoint.server)
         self._memory.keep(verdict.era)
 
     def _discovered(self, deadline: Deadline) -> tuple[int, Json | None]:
@@ -138,4 +138,4 @@ class Handshake:
     def _learn(self, facts: Json) -> None:
         endpoint = self._endpoint
         self._memory.unconfirmed = False
-        endpoint.server_info, endpoint.capabilities, endpoint.instructions = eras.facts_of(facts)
+        endpoint.server_info, endpoint.capabilities, endpoint.instructions = judgement.facts_of(facts)

@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, OriginMismatchError, RemoteProtocolError, RequestLostError
 from mcpvault.mcp import era as eras
-from mcpvault.mcp import jsonrpc, replies
+from mcpvault.mcp import jsonrpc, judgement, replies
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.wire import HttpAnswer, HttpExchange, Json, Notify
 from mcpvault.quoting import quote
@@ -161,10 +161,10 @@ class LegacySseTransport:
         if message is None:
             raise RemoteProtocolError(f"{self._server}: the stream ended during initialize", server=self._server)
         result = replies.result_of(message, "initialize", params, server=self._server)
-        channel.version = eras.accepted(result, eras.LEGACY_STDIO, server=self._server)
+        channel.version = judgement.accepted(result, eras.LEGACY_STDIO, server=self._server)
         channel.notify(jsonrpc.notification("notifications/initialized"), deadline)
         channel.era = "legacy"
-        self.server_info, self.capabilities, self.instructions = eras.facts_of(result)
+        self.server_info, self.capabilities, self.instructions = judgement.facts_of(result)
 
     def _pipe(self, deadline: Deadline) -> EventPipe:
         """Open the stream and read where messages go."""

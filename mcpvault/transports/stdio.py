@@ -23,7 +23,7 @@ from mcpvault.errors import (
     ServerError,
 )
 from mcpvault.mcp import era as eras
-from mcpvault.mcp import jsonrpc, replies
+from mcpvault.mcp import jsonrpc, judgement, replies
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.wire import Json, Notify, VerdictStore
 from mcpvault.secret import Secret
@@ -283,13 +283,13 @@ class StdioTransport:
             if not isinstance(outcome, DeadlineExceededError) or deadline.expired():
                 raise outcome
             late = discover  # silent: legacy, or slow to start; whichever answer comes first decides
-        verdict = eras.judge_discover(200, outcome) if isinstance(outcome, dict) else eras.Verdict("legacy")
+        verdict = judgement.judge_discover(200, outcome) if isinstance(outcome, dict) else judgement.Verdict("legacy")
         if verdict.era == "legacy":
             self._initialize(channel, deadline, late=late)
         elif verdict.era == "modern":
             self._settle(channel, "modern", eras.MODERN, verdict.discovered or {})
         else:
-            raise eras.undecided(verdict, server=self._server)
+            raise judgement.undecided(verdict, server=self._server)
         self._memory.keep(channel.era)
 
     def _initialize(self, channel: Channel[Child], deadline: Deadline, *, late: int | None = None) -> None:
@@ -299,7 +299,7 @@ class StdioTransport:
         id_ = new_id()
         message = channel.ask(id_, "initialize", params, deadline, late=late, cancels=False)
         if message is not None and late is not None and message.get("id") == late:
-            verdict = eras.judge_discover(200, message)
+            verdict = judgement.judge_discover(200, message)
             if verdict.era == "modern":
                 self._settle(channel, "modern", eras.MODERN, verdict.discovered or {})
                 return
@@ -309,11 +309,11 @@ class StdioTransport:
             self._drop()
             raise error
         result = replies.result_of(message, "initialize", params, server=self._server)
-        version = eras.accepted(result, eras.LEGACY_STDIO, server=self._server)
+        version = judgement.accepted(result, eras.LEGACY_STDIO, server=self._server)
         channel.notify(jsonrpc.notification("notifications/initialized"), deadline)
         self._settle(channel, "legacy", version, result)
 
     def _settle(self, channel: Channel[Child], era: str, version: str, facts: Json) -> None:
-        self.server_info, self.capabilities, self.instructions = eras.facts_of(facts)
+        self.server_info, self.capabilities, self.instructions = judgement.facts_of(facts)
         channel.era, channel.version = era, version
         self._memory.unconfirmed = False

@@ -14,7 +14,7 @@ from typing import Any
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, MessageTooLargeError, RemoteProtocolError
-from mcpvault.mcp import era, jsonrpc, prompts, replies, resources, types
+from mcpvault.mcp import era, jsonrpc, judgement, prompts, replies, resources, types
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.sse import SSEDecoder
 from mcpvault.oauth import challenge
@@ -133,7 +133,7 @@ def _heard(message: dict[str, Any]) -> None:
             json.loads(ClientSide("fuzz").reply(message))
         return
     replies.is_answer(message, 1)
-    era.judge_discover(200, message)
+    judgement.judge_discover(200, message)
     for method in _METHODS:
         try:
             result = replies.result_of(message, method, {"name": "tool"}, server="fuzz")
@@ -191,8 +191,8 @@ def _as_completion(result: dict[str, Any]) -> None:
 
 
 def _as_handshake(result: dict[str, Any]) -> None:
-    era.facts_of(result)
-    era.accepted(result, era.LEGACY_STDIO, server="fuzz")
+    judgement.facts_of(result)
+    judgement.accepted(result, era.LEGACY_STDIO, server="fuzz")
 
 
 # WWW-Authenticate

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcpvault.errors import UnsupportedVersionError
-from mcpvault.mcp import era, jsonrpc
+from mcpvault.mcp import era, jsonrpc, judgement
 
 NEW, OLD = "2026-07-28", "2025-11-25"
 
@@ -55,13 +55,13 @@ def error(code: int, data: Any = None) -> dict[str, Any]:
 )
 def test_an_answer_to_discover(status: int, message: dict[str, Any] | None, expected: str | None) -> None:
     """Each row of the table, by status and body."""
-    assert expected == era.judge_discover(status, message).era
+    assert expected == judgement.judge_discover(status, message).era
 
 
 def test_versions_without_one_in_common_are_named() -> None:
     """The error can say what the server speaks."""
     for message in (result(supportedVersions=["2099-01-01"]), error(-32022, {"supported": ["2099-01-01"]})):
-        assert ("2099-01-01",) == era.judge_discover(200, message).supported
+        assert ("2099-01-01",) == judgement.judge_discover(200, message).supported
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_what_is_certain_to_come_before_anything_is_carried_out(code: int, expec
 
 def test_the_answer_to_initialize() -> None:
     """A legacy version that we offer or accept is taken, any other named in the error."""
-    assert "2025-03-26" == era.accepted({"protocolVersion": "2025-03-26"}, era.LEGACY_HTTP, server="s")
-    assert "2024-11-05" == era.accepted({"protocolVersion": "2024-11-05"}, era.LEGACY_STDIO, server="s")
+    assert "2025-03-26" == judgement.accepted({"protocolVersion": "2025-03-26"}, era.LEGACY_HTTP, server="s")
+    assert "2024-11-05" == judgement.accepted({"protocolVersion": "2024-11-05"}, era.LEGACY_STDIO, server="s")
     for version in ("2024-11-05", NEW, "", 7, None):
         with pytest.raises(UnsupportedVersionError):
-            era.accepted({"protocolVersion": version}, era.LEGACY_HTTP, server="s")
+            judgement.accepted({"protocolVersion": version}, era.LEGACY_HTTP, server="s")
 
 
 @pytest.mark.parametrize(
