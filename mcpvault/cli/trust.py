@@ -45,7 +45,7 @@ def _trust(fingerprint: str, *, dry_run: bool, as_json: bool) -> None:
     from mcpvault.places import locate
     from mcpvault.state.anchor import trust_root
     from mcpvault.vault.documents import read_document
-    from mcpvault.vault.slots import id_bytes, root_fingerprint
+    from mcpvault.vault.slot_keys import id_bytes, root_fingerprint
 
     if not re.fullmatch(r"mvr1-[a-z2-7]{32}", fingerprint):
         raise UsageError(f"expected a root fingerprint mvr1-…, got {fingerprint[:40]!r}")

@@ -19,7 +19,7 @@ from mcpvault.state.anchor import FileAnchor, trust_root
 from mcpvault.state.carrying import carry
 from mcpvault.state.host import host_id, host_name
 from mcpvault.state.tokens import TokenStore
-from mcpvault.vault.slots import id_bytes, root_fingerprint
+from mcpvault.vault.slot_keys import id_bytes, root_fingerprint
 from mcpvault.vault.unlock import anchor_record
 from mcpvault.vault.vaultfile import VaultFile
 from vault_schema.record import Record

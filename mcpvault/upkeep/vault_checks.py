@@ -20,7 +20,7 @@ from mcpvault.state.anchor import UNNOTICED
 from mcpvault.upkeep import git
 from mcpvault.upkeep.findings import Check, Finding, fail, of_error, ok, warn
 from mcpvault.upkeep.host_checks import leftovers
-from mcpvault.vault import file, keyfiles, signing, slots
+from mcpvault.vault import file, keyfiles, signing, slot_keys
 from mcpvault.vault.documents import conflicted, read_document
 from mcpvault.vault.keysources import Key, find_key, passed_over
 from mcpvault.vault.permissions import folder_problem
@@ -154,7 +154,7 @@ def ways_in(document: Document, own: str | None) -> Check[None]:
         own: The slot that this run opened, whose root is vouched for by that.
     """
     head = document.header
-    root = slots.root_fingerprint(slots.id_bytes(head.root))
+    root = slot_keys.root_fingerprint(slot_keys.id_bytes(head.root))
     for slot in head.slots:
         if slot.pin is None and slot.id != own:
             what = f"vault.slots: {slot.id!r} has no pin; its host opens nothing before the root is confirmed there"

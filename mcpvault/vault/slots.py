@@ -1,23 +1,33 @@
 """
 Slots: the ways into a vault, all of them HPKE to a public key.
 
-Decides how each kind's private key comes about, and the boxes and pins of a slot.
-Leaves to ``keysources`` where a key is looked for.
+Decides how a slot of each kind is made, and made anew for another key or role.
+Leaves to ``slot_keys`` what one is opened with.
 
 Spec: SPEC §6, §7.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from mcpvault.errors import ConfigurationError, TamperedError
+from mcpvault.errors import ConfigurationError
 from mcpvault.secret import Secret
 from mcpvault.vault import primitives
-from vault_schema import Header, Slot, pae
+from mcpvault.vault.slot_keys import (
+    HOST,
+    RAW,
+    armour,
+    id_bytes,
+    info_of,
+    key_bytes,
+    pin,
+    private_of_passphrase,
+    private_of_raw,
+    unarmoured,
+)
 from vault_schema.record import Record
 
 Role = Literal["admin", "reader"]
@@ -25,35 +35,10 @@ KDF_DEFAULT: Mapping[str, int] = {"m": 65536, "t": 3, "p": 4}  # RFC 9106 §4, s
 KDF_CHEAPEST: Mapping[str, int] = {"m": 19456, "t": 2, "p": 1}  # the floor of SPEC §6.2; for tests
 
 
-def _armour(prefix: str, key: bytes) -> str:
-    """Key text: prefix, then base32 of the key and four bytes of its SHA-256 (SPEC §7)."""
-    return prefix + base64.b32encode(key + primitives.sha256(key)[:4]).decode("ascii").rstrip("=").lower()
-
-
-def _of_phrase(text: str) -> bytes | None:
-    if text.startswith((RawKey.prefix, HostIdentity.prefix)):
-        return None
-    from mcpvault.vault import phrases
-
-    data = phrases.spoken(text)
-    return data[:32] if data is not None and primitives.sha256(data[:32])[:4] == data[32:] else None
-
-
-def _unarmoured(prefix: str, text: str) -> bytes | None:
-    body = text.removeprefix(prefix)
-    if body == text or len(body) != 58 or body != body.lower():
-        return None
-    try:
-        data = base64.b32decode(body.upper() + "======")
-    except ValueError:
-        return None
-    return data[:32] if primitives.sha256(data[:32])[:4] == data[32:] and _armour(prefix, data[:32]) == text else None
-
-
 class RawKey:
     """A random 32-byte key, as text ``mvk1-…``: the key of a cron job or of a first admin."""
 
-    prefix = "mvk1-"
+    prefix = RAW
 
     def __init__(self, text: Secret) -> None:
         self.text = text
@@ -61,7 +46,7 @@ class RawKey:
     @classmethod
     def generate(cls) -> RawKey:
         """Return a fresh key."""
-        return cls(Secret(_armour(cls.prefix, os.urandom(32))))
+        return cls(Secret(armour(cls.prefix, os.urandom(32))))
 
     @property
     def phrase(self) -> Secret:
@@ -75,7 +60,7 @@ class RawKey:
 class HostIdentity:
     """An X25519 key pair of a host: ``mvx1-…`` stays there, ``mvp1-…`` is given to an admin."""
 
-    prefix, public_prefix = "mvx1-", "mvp1-"
+    prefix, public_prefix = HOST, "mvp1-"
 
     def __init__(self, text: Secret) -> None:
         self.text = text
@@ -83,30 +68,12 @@ class HostIdentity:
     @classmethod
     def generate(cls) -> HostIdentity:
         """Return a fresh identity."""
-        return cls(Secret(_armour(cls.prefix, os.urandom(32))))
+        return cls(Secret(armour(cls.prefix, os.urandom(32))))
 
     @property
     def public(self) -> str:
         """The public half, ``mvp1-…``."""
-        return _armour(self.public_prefix, primitives.x25519_public(key_bytes(self.text)))
-
-
-def key_bytes(text: Secret) -> bytes:
-    """
-    Return the 32 bytes of ``mvk1-`` or ``mvx1-`` key text, or of a recovery phrase.
-
-    Raises:
-        ConfigurationError: It is neither, or mistyped (its checksum does not hold).
-    """
-    if (key := _of_phrase(text.reveal())) is not None:
-        return key
-    for prefix in (RawKey.prefix, HostIdentity.prefix):
-        if (key := _unarmoured(prefix, text.reveal())) is not None:
-            return key
-    raise ConfigurationError(
-        "the key is not mcpvault key text: expected one line mvk1-… or mvx1-… with a valid checksum, or 18 words",
-        hint="was it cut short when it was copied?",
-    )
+        return armour(self.public_prefix, primitives.x25519_public(key_bytes(self.text)))
 
 
 def public_bytes(text: str) -> bytes:
@@ -116,17 +83,12 @@ def public_bytes(text: str) -> bytes:
     Raises:
         ConfigurationError: It is no such text, or mistyped.
     """
-    if (key := _unarmoured(HostIdentity.public_prefix, text)) is None:
+    if (key := unarmoured(HostIdentity.public_prefix, text)) is None:
         raise ConfigurationError(
             "the recipient is not a public key: expected mvp1-… with a valid checksum",
             hint="make one on the host: mcpvault slots keygen PATH",
         )
     return key
-
-
-def root_fingerprint(root: bytes) -> str:
-    """Return what people compare: ``mvr1-`` and base32 of SHA-256 of the root's public key, 20 bytes."""
-    return "mvr1-" + base64.b32encode(primitives.sha256(root)[:20]).decode("ascii").lower()
 
 
 class NewSlot(Record):
@@ -191,9 +153,9 @@ class NewSlot(Record):
         vault_id, epoch = id_bytes(header["id"]), header["epoch"]
         pub = primitives.encode(self.public)
         out: dict[str, Any] = {"id": self.id, "kind": self.kind, "role": self.role, **self.facts, "pub": pub}
-        out["box"] = _boxed(vault_key, self.public, _info("slot", vault_id, epoch, self.id, self.kind))
+        out["box"] = _boxed(vault_key, self.public, info_of("slot", vault_id, epoch, self.id, self.kind))
         if self.role == "admin":
-            out["sbox"] = _boxed(root_seed, self.public, _info("root", vault_id, epoch, self.id, self.kind))
+            out["sbox"] = _boxed(root_seed, self.public, info_of("root", vault_id, epoch, self.id, self.kind))
         if self.private is not None:
             out["pin"] = primitives.encode(pin(self.private, vault_id, primitives.ed25519_public(root_seed)))
         out["created"] = created
@@ -218,9 +180,9 @@ def reboxed(
     vault_id, epoch, public = id_bytes(header["id"]), header["epoch"], id_bytes(slot["pub"])
     root = primitives.ed25519_public(root_seed)
     out = {name: value for name, value in slot.items() if name != "sbox"}
-    out["box"] = _boxed(vault_key, public, _info("slot", vault_id, epoch, slot["id"], slot["kind"]))
+    out["box"] = _boxed(vault_key, public, info_of("slot", vault_id, epoch, slot["id"], slot["kind"]))
     if slot["role"] == "admin":
-        out["sbox"] = _boxed(root_seed, public, _info("root", vault_id, epoch, slot["id"], slot["kind"]))
+        out["sbox"] = _boxed(root_seed, public, info_of("root", vault_id, epoch, slot["id"], slot["kind"]))
     if private is not None:
         out["pin"] = primitives.encode(pin(private, vault_id, root))
     elif primitives.encode(root) != header["root"]:
@@ -228,68 +190,7 @@ def reboxed(
     return out
 
 
-def private_of_raw(text: Secret, salt: bytes, *, kind: str = "raw") -> bytes:
-    """Return the X25519 private key of a raw, keyring or recovery slot (SPEC §6.3)."""
-    return primitives.hkdf(key_bytes(text), salt, f"mcpvault/1/slot-x25519/{kind}")
-
-
-def private_of_passphrase(passphrase: Secret, salt: bytes, kdf: Mapping[str, int]) -> bytes:
-    """
-    Return the X25519 private key of a passphrase slot (SPEC §6.2): Argon2id, then HKDF.
-
-    Raises:
-        ConfigurationError: The process is not given as much memory as the slot asks for.
-    """
-    stretched = _stretched(passphrase, salt, kdf)
-    if stretched is None:
-        raise ConfigurationError(
-            f"the passphrase needs {-(-kdf['m'] // 1024)} MiB of memory, and the system gives less",
-            hint="raise the limit (ulimit -v, MemoryMax= of a unit), or use a key of another kind: mcpvault slots add",
-        )
-    return primitives.hkdf(stretched, salt, "mcpvault/1/slot-x25519/passphrase")
-
-
-def _stretched(passphrase: Secret, salt: bytes, kdf: Mapping[str, int]) -> bytes | None:
-    """Return what Argon2id makes of the passphrase, None where its memory is not to be had."""
-    import unicodedata
-
-    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-
-    stretch = Argon2id(salt=salt, length=32, iterations=kdf["t"], lanes=kdf["p"], memory_cost=kdf["m"])
-    try:
-        return stretch.derive(unicodedata.normalize("NFC", passphrase.reveal()).encode())
-    except MemoryError:
-        return None
-
-
-def id_bytes(text: str) -> bytes:
-    """Return the bytes of base64url text that the schema has already judged."""
-    data = primitives.decode(text)
-    if data is None:
-        raise TamperedError("vault: expected canonical base64url")
-    return data
-
-
-def _info(what: str, vault_id: bytes, epoch: int, slot_id: str, kind: str) -> bytes:
-    return pae(f"mcpvault/1/{what}", vault_id, epoch, slot_id, kind)
-
-
 def _boxed(data: bytes, public: bytes, info: bytes) -> str:
     if (box := primitives.hpke_seal(data, public, info)) is None:
         raise ConfigurationError("the slot's public key is not a usable X25519 key")
     return primitives.encode(box)
-
-
-def open_box(private: bytes, header: Header, slot: Slot, what: Literal["slot", "root"]) -> bytes | None:
-    """Return the vault key (``slot``) or the root's seed (``root``) of *slot*, or None if it does not open."""
-    box = slot.box if what == "slot" else slot.sbox
-    if box is None:
-        return None
-    info = _info(what, id_bytes(header.id), header.epoch, slot.id, slot.kind)
-    opened = primitives.hpke_open(id_bytes(box), private, info)
-    return opened if opened is not None and len(opened) == 32 else None
-
-
-def pin(private: bytes, vault_id: bytes, root: bytes) -> bytes:
-    """Return the slot owner's own MAC over the root's public key (SPEC §8.3)."""
-    return primitives.mac(primitives.hkdf(private, vault_id, "mcpvault/1/pin"), pae("mcpvault/1/pin", vault_id, root))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from mcpvault.errors import RollbackError, TamperedError, UntrustedRootError, WrongKeyError
-from mcpvault.vault import primitives, slots
+from mcpvault.vault import primitives, slot_keys
 from mcpvault.vault.keysources import Key
 from vault_schema import Document, Header, Slot, canonical, pae
 from vault_schema.record import Record
@@ -74,11 +74,11 @@ def unlock_again(header: Header, keys: Unlocked, *, trusted_roots: Collection[st
 
 
 def _opened(header: Header, slot: Slot, private: bytes, trusted_roots: Collection[str], source: str) -> Unlocked:
-    vault_id = slots.id_bytes(header.id)
-    root = slots.id_bytes(header.root)
+    vault_id = slot_keys.id_bytes(header.id)
+    root = slot_keys.id_bytes(header.root)
     _check_root(slot, private, vault_id, root, trusted_roots)
-    vault_key = slots.open_box(private, header, slot, "slot")
-    seed = slots.open_box(private, header, slot, "root") if slot.role == "admin" else None
+    vault_key = slot_keys.open_box(private, header, slot, "slot")
+    seed = slot_keys.open_box(private, header, slot, "root") if slot.role == "admin" else None
     if vault_key is None or (slot.role == "admin" and (seed is None or primitives.ed25519_public(seed) != root)):
         raise TamperedError(
             f"vault.slots: the boxes of slot {slot.id!r} do not open", hint="restore the file from its history"
@@ -95,7 +95,7 @@ def unlock_unbelieved(header: Header, key: Key) -> Unlocked:
         TamperedError: The slot's boxes do not open.
     """
     slot, private = _find_slot(header, key)
-    root = slots.root_fingerprint(slots.id_bytes(header.root))
+    root = slot_keys.root_fingerprint(slot_keys.id_bytes(header.root))
     return _opened(header, slot, private, (root,), key.source)
 
 
@@ -112,21 +112,21 @@ def _find_slot(header: Header, key: Key) -> tuple[Slot, bytes]:
 
 
 def _private(slot: Slot, key: Key) -> bytes | None:
-    salt = slots.id_bytes(slot.salt) if slot.salt else b""
+    salt = slot_keys.id_bytes(slot.salt) if slot.salt else b""
     if key.kind == "passphrase":
         if slot.kind != "passphrase" or slot.m is None or slot.t is None or slot.p is None:
             return None
-        return slots.private_of_passphrase(key.secret, salt, {"m": slot.m, "t": slot.t, "p": slot.p})
-    is_identity = key.secret.reveal().startswith(slots.HostIdentity.prefix)
+        return slot_keys.private_of_passphrase(key.secret, salt, {"m": slot.m, "t": slot.t, "p": slot.p})
+    is_identity = key.secret.reveal().startswith(slot_keys.HOST)
     if slot.kind == "recipient":
-        return slots.key_bytes(key.secret) if is_identity else None
+        return slot_keys.key_bytes(key.secret) if is_identity else None
     if slot.kind in ("raw", "keyring", "recovery") and not is_identity:
-        return slots.private_of_raw(key.secret, salt, kind=slot.kind)
+        return slot_keys.private_of_raw(key.secret, salt, kind=slot.kind)
     return None
 
 
 def _check_root(slot: Slot, private: bytes, vault_id: bytes, root: bytes, trusted_roots: Collection[str]) -> None:
-    shown = slots.root_fingerprint(root)
+    shown = slot_keys.root_fingerprint(root)
     if shown in trusted_roots:
         return
     if trusted_roots:
@@ -135,7 +135,7 @@ def _check_root(slot: Slot, private: bytes, vault_id: bytes, root: bytes, truste
             f"vault.root: {shown} is not the root that this host vouches for ({', '.join(sorted(trusted_roots))})",
             hint=f"ask an admin for the fingerprint; only if it is the same, run: mcpvault trust {shown}",
         )
-    if slot.pin is not None and primitives.same(slots.id_bytes(slot.pin), slots.pin(private, vault_id, root)):
+    if slot.pin is not None and primitives.same(slot_keys.id_bytes(slot.pin), slot_keys.pin(private, vault_id, root)):
         return
     if slot.pin is not None:
         raise UntrustedRootError(
@@ -168,13 +168,13 @@ def verify(document: Document, keys: Unlocked) -> None:
     """
     header = document.header
     mac = document_mac(keys.vault_key, document.tree)
-    if not primitives.same(mac, slots.id_bytes(header.mac)):
+    if not primitives.same(mac, slot_keys.id_bytes(header.mac)):
         raise TamperedError(
             "the vault was changed without its key: the MAC does not hold",
             hint="if the change was meant, an admin runs: mcpvault sign",
         )
     signed = pae("mcpvault/1/sig", keys.vault_id, mac)
-    if not primitives.ed25519_verify(slots.id_bytes(header.root), slots.id_bytes(header.sig), signed):
+    if not primitives.ed25519_verify(slot_keys.id_bytes(header.root), slot_keys.id_bytes(header.sig), signed):
         raise TamperedError(
             "the vault was changed by somebody who can read it but not publish it: the signature does not hold",
             hint="if the change was meant, an admin runs: mcpvault sign",
@@ -254,7 +254,7 @@ def check_anchor(
             raise RollbackError(f"the vault was rolled back: serial {header.serial}, seen here {serial}", hint=hint)
         if header.serial == serial and header.mac != mac:
             raise RollbackError(f"the vault forked: another file of serial {serial} was seen here", hint=hint)
-        shown = slots.root_fingerprint(slots.id_bytes(header.root))
+        shown = slot_keys.root_fingerprint(slot_keys.id_bytes(header.root))
         if header.root != record["root"] and shown not in trusted_roots:
             raise UntrustedRootError(
                 f"vault.root: {shown} is new; an admin was removed, or somebody has forged this file",

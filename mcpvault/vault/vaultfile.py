@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcpvault.errors import BindingMismatchError, RollbackError, UnknownFieldError
-from mcpvault.vault import slots, unlock
+from mcpvault.vault import slot_keys, unlock
 from mcpvault.vault.documents import entry_of, read, read_document
 from mcpvault.vault.keysources import Key
 from vault_schema import Document, Header, ServerEntry, Slot, binding_for, spec_for
@@ -148,7 +148,7 @@ class VaultFile:
     @property
     def root_fingerprint(self) -> str:
         """``mvr1-…``: what people compare before they trust the vault on a new host."""
-        return slots.root_fingerprint(slots.id_bytes(self.document.header.root))
+        return slot_keys.root_fingerprint(slot_keys.id_bytes(self.document.header.root))
 
     def entry(self, name: str) -> ServerEntry:
         """

@@ -11,7 +11,8 @@ from house import Home, new_vault
 
 from mcpvault.secret import Secret
 from mcpvault.vault import phrases
-from mcpvault.vault.slots import RawKey, key_bytes
+from mcpvault.vault.slot_keys import key_bytes
+from mcpvault.vault.slots import RawKey
 
 
 def phrase_in(shown: str) -> str:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import vault_schema
 from mcpvault.errors import ConfigurationError, TamperedError, VaultFormatError, WrongKeyError
 from mcpvault.secret import Secret
-from mcpvault.vault import primitives, slots
+from mcpvault.vault import primitives, slot_keys, slots
 from mcpvault.vault.documents import read_document
 from mcpvault.vault.keysources import Key
 from mcpvault.vault.slots import HostIdentity, NewSlot, RawKey
@@ -47,7 +47,7 @@ def test_key_text_is_one_line_of_prefix_and_58_characters(kind: type[RawKey | Ho
 
     assert 58 == len(one.reveal().removeprefix(kind.prefix))
     assert one.reveal() == one.reveal().lower()
-    assert 32 == len(slots.key_bytes(one))
+    assert 32 == len(slot_keys.key_bytes(one))
     assert one != other
 
 
@@ -55,14 +55,14 @@ def test_key_text_is_one_line_of_prefix_and_58_characters(kind: type[RawKey | Ho
 @given(st.integers(0, 57), st.sampled_from("abcdefghijklmnopqrstuvwxyz234567"))
 def test_one_mistyped_character_is_noticed(place: int, letter: str) -> None:
     """The checksum refuses a key with another character anywhere."""
-    body = slots._armour("mvk1-", bytes(range(32))).removeprefix("mvk1-")
+    body = slot_keys.armour("mvk1-", bytes(range(32))).removeprefix("mvk1-")
     mistyped = Secret(f"mvk1-{body[:place]}{letter}{body[place + 1 :]}")
 
     if letter == body[place]:
-        assert bytes(range(32)) == slots.key_bytes(mistyped)
+        assert bytes(range(32)) == slot_keys.key_bytes(mistyped)
     else:
         with pytest.raises(ConfigurationError, match="not mcpvault key text"):
-            slots.key_bytes(mistyped)
+            slot_keys.key_bytes(mistyped)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_other_text_is_no_key(spoil: Any) -> None:
     text = RawKey.generate().text.reveal()
 
     with pytest.raises(ConfigurationError) as caught:
-        slots.key_bytes(Secret(spoil(text)))
+        slot_keys.key_bytes(Secret(spoil(text)))
 
     assert 8 == caught.value.exit_code
     assert text[5:20] not in caught.value.message
@@ -84,21 +84,21 @@ def test_other_text_is_no_key(spoil: Any) -> None:
 
 def test_spare_bits_of_key_text_are_zero() -> None:
     """A text that decodes to the same bytes but is spelt otherwise is refused (SPEC §7)."""
-    text = slots._armour("mvk1-", bytes(range(32)))
+    text = slot_keys.armour("mvk1-", bytes(range(32)))
     alphabet = "abcdefghijklmnopqrstuvwxyz234567"
     # 36 bytes are 288 bits, 58 characters are 290: the last two bits are spare.
     spelt = text[:-1] + alphabet[alphabet.index(text[-1]) | 1]
 
     assert base64.b32decode(text[5:].upper() + "======") == base64.b32decode(spelt[5:].upper() + "======")
     with pytest.raises(ConfigurationError):
-        slots.key_bytes(Secret(spelt))
+        slot_keys.key_bytes(Secret(spelt))
 
 
 def test_the_public_half_of_an_identity_reads_back() -> None:
     """``mvp1-`` text gives the X25519 public key of its ``mvx1-`` text."""
     identity = HostIdentity.generate()
 
-    assert primitives.x25519_public(slots.key_bytes(identity.text)) == slots.public_bytes(identity.public)
+    assert primitives.x25519_public(slot_keys.key_bytes(identity.text)) == slots.public_bytes(identity.public)
 
 
 @pytest.mark.parametrize("text", ["", "mvp1-abc", "mvx1-" + "a" * 58], ids=["empty", "short", "a private key"])
@@ -112,7 +112,7 @@ def test_other_text_is_no_recipient(text: str) -> None:
 
 def test_the_fingerprint_of_a_root_is_what_people_compare() -> None:
     """``mvr1-`` and 32 characters of base32, as ``mcpvault trust`` wants it."""
-    fingerprint = slots.root_fingerprint(primitives.ed25519_public(ROOT_SEED))
+    fingerprint = slot_keys.root_fingerprint(primitives.ed25519_public(ROOT_SEED))
 
     assert fingerprint.startswith("mvr1-")
     assert 32 == len(fingerprint.removeprefix("mvr1-"))
@@ -158,8 +158,8 @@ def test_a_box_opens_only_where_it_was_made(box: Any, elsewhere: dict[str, Any])
     private = new.private or b""
 
     expected = VAULT_KEY if box == "slot" else ROOT_SEED
-    assert expected == slots.open_box(private, here, here.slots[0], box)
-    assert slots.open_box(private, other, other.slots[0], box) is None
+    assert expected == slot_keys.open_box(private, here, here.slots[0], box)
+    assert slot_keys.open_box(private, other, other.slots[0], box) is None
 
 
 def test_the_two_boxes_cannot_be_exchanged() -> None:
@@ -168,8 +168,8 @@ def test_the_two_boxes_cannot_be_exchanged() -> None:
     table = table_of(new)
     header = header_with({**table, "box": table["sbox"], "sbox": table["box"]})
 
-    assert slots.open_box(new.private or b"", header, header.slots[0], "slot") is None
-    assert slots.open_box(new.private or b"", header, header.slots[0], "root") is None
+    assert slot_keys.open_box(new.private or b"", header, header.slots[0], "slot") is None
+    assert slot_keys.open_box(new.private or b"", header, header.slots[0], "root") is None
 
 
 def test_a_reader_has_no_root_to_open() -> None:
@@ -177,7 +177,7 @@ def test_a_reader_has_no_root_to_open() -> None:
     new = NewSlot.raw("cron", RawKey.generate(), role="reader")
     header = header_with(table_of(new))
 
-    assert slots.open_box(new.private or b"", header, header.slots[0], "root") is None
+    assert slot_keys.open_box(new.private or b"", header, header.slots[0], "root") is None
 
 
 def header_with(table: dict[str, Any], **changes: Any) -> vault_schema.Header:
@@ -191,10 +191,10 @@ def test_a_pin_vouches_for_one_root_of_one_vault() -> None:
     """Another root, another vault or another owner makes another pin (SPEC §8.3)."""
     private, vault, root = b"p" * 32, b"v" * 16, b"r" * 32
     pins = [
-        slots.pin(private, vault, root),
-        slots.pin(b"P" * 32, vault, root),
-        slots.pin(private, b"V" * 16, root),
-        slots.pin(private, vault, b"R" * 32),
+        slot_keys.pin(private, vault, root),
+        slot_keys.pin(b"P" * 32, vault, root),
+        slot_keys.pin(private, b"V" * 16, root),
+        slot_keys.pin(private, vault, b"R" * 32),
     ]
 
     assert 4 == len(set(pins))
@@ -203,12 +203,12 @@ def test_a_pin_vouches_for_one_root_of_one_vault() -> None:
 def test_text_that_is_no_base64url_is_no_identity() -> None:
     """What the schema should have refused does not become bytes."""
     with pytest.raises(TamperedError):
-        slots.id_bytes("not base64url!")
+        slot_keys.id_bytes("not base64url!")
 
 
 def test_a_slot_cannot_be_made_for_a_useless_public_key() -> None:
     """A public key of low order seals to nobody."""
-    new = NewSlot.recipient("web01", slots._armour("mvp1-", bytes(32)))
+    new = NewSlot.recipient("web01", slot_keys.armour("mvp1-", bytes(32)))
 
     with pytest.raises(ConfigurationError, match="not a usable X25519 key"):
         table_of(new)
@@ -235,7 +235,7 @@ def test_every_kind_of_slot_opens_the_same_vault(tmp_path: Path, cheap_kdf: Mapp
         "host": Key(kind="text", secret=host.text, source="a file"),
     }
 
-    trusted = slots.root_fingerprint(slots.id_bytes(read_document(path).header.root))
+    trusted = slot_keys.root_fingerprint(slot_keys.id_bytes(read_document(path).header.root))
     opened = {name: VaultFile.open(path, key=key, trusted_roots={trusted}) for name, key in keys.items()}
 
     assert list(keys) == [vault.slot.id for vault in opened.values()]
@@ -255,7 +255,7 @@ LITTLE = """
 import resource
 from mcpvault import Secret
 from mcpvault.errors import ConfigurationError
-from mcpvault.vault.slots import private_of_passphrase
+from mcpvault.vault.slot_keys import private_of_passphrase
 
 private_of_passphrase(Secret("x"), bytes(16), {"m": 19456, "t": 2, "p": 1})  # what it loads has its memory
 resource.setrlimit(resource.RLIMIT_AS, (600 * 1024 * 1024,) * 2)
