@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from urllib3._collections import HTTPHeaderDict
 from urllib3.connection import HTTPConnection
-from urllib3.util.ssltransport import SSLTransport
 
 from mcpvault.http.response import GuardedResponse
 
@@ -34,7 +33,7 @@ class RefusedAddress(OSError):
         self.error = error
 
 
-class _Timed:
+class Timed:
     """What a plain and a TLS socket have in common: an allowance, asked before each blocking call."""
 
     allowance: Allowance | None = None
@@ -44,9 +43,11 @@ class _Timed:
             self.settimeout(self.allowance.step())  # type: ignore[attr-defined]  # the socket's, further down the line
 
     def recv(self, *args: Any) -> bytes:
+        """Receive, in time."""
         return self._receive(super().recv, args)  # type: ignore[misc, no-any-return]
 
     def recv_into(self, *args: Any) -> int:
+        """Receive into a buffer, in time."""
         return self._receive(super().recv_into, args)  # type: ignore[misc, no-any-return]
 
     def _receive(self, receive: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -87,20 +88,18 @@ class _Timed:
                 raise TimeoutError
 
     def send(self, *args: Any) -> int:
+        """Send some of it, in time."""
         self._step()
         return super().send(*args)  # type: ignore[misc, no-any-return]
 
     def sendall(self, *args: Any) -> None:
+        """Send all of it, in time."""
         self._step()
         super().sendall(*args)  # type: ignore[misc]
 
 
-class TimedSocket(_Timed, socket.socket):
+class TimedSocket(Timed, socket.socket):
     """A socket that keeps its allowance. ``sendall`` takes the timeout as its own total."""
-
-
-class TimedTlsSocket(_Timed, ssl.SSLSocket):
-    """The same over TLS. One blocking call takes the timeout as its total, whatever the records' sizes."""
 
 
 def dial(host: str, port: int, allowance: Allowance, refuses: Callable[[str], McpVaultError | None]) -> TimedSocket:
@@ -210,15 +209,15 @@ class GuardedConnection(HTTPConnection):
         self.sock = plain = dial(self.host, self.port or 0, limit, (lambda _: None) if via else self._refuses)
         stream: Any = plain
         if via and via.scheme == "https":
-            self.sock = stream = self._shake(plain, self._proxy_context, via.host, limit)
+            self.sock = stream = _shaken(plain, self._proxy_context, via.host, limit)
         if via and self._context is not None:
             self._tunnel()
             # http.client keeps them for a reconnect, which never happens here.
             self._tunnel_headers: dict[str, str] = {}
-        timed = plain if isinstance(stream, SSLTransport) else stream
+        timed: Any = stream if isinstance(stream, Timed) else plain
         if self._context is not None:
-            self.sock = secure = self._shake(stream, self._context, self._origin[0], limit)
-            timed = secure if isinstance(secure, TimedTlsSocket) else timed
+            self.sock = secure = _shaken(stream, self._context, self._origin[0], limit)
+            timed = secure if isinstance(secure, Timed) else timed
         self._inner = timed
         self.is_verified = self._context is not None
         self.use(allowance)
@@ -230,18 +229,6 @@ class GuardedConnection(HTTPConnection):
     def connect(self) -> None:
         """Refuse to connect behind the back of whoever counts the time."""
         raise OSError("the connection is closed")
-
-    def _shake(self, stream: Any, context: ssl.SSLContext | None, host: str, limit: Allowance) -> Any:
-        """Return *stream* with TLS over it: a socket of ours, or a layer above one where there is TLS already."""
-        assert context is not None  # noqa: S101  # where there is TLS, there is a context
-        # A context that is not of our making gives sockets that know no allowance.
-        if not isinstance(stream, TimedSocket) or context.sslsocket_class is not TimedTlsSocket:
-            return SSLTransport(stream, context, host.rstrip("."))
-        stream.settimeout(limit.step())
-        wrapped = context.wrap_socket(stream, server_hostname=host.rstrip("."))
-        assert isinstance(wrapped, TimedTlsSocket)  # noqa: S101  # by its sslsocket_class
-        wrapped.allowance = limit
-        return wrapped
 
     def getresponse(self) -> GuardedResponse:  # type: ignore[override]
         """Return the answer as soon as its head has been read; the body is the caller's to read."""
@@ -260,3 +247,10 @@ class GuardedConnection(HTTPConnection):
             original_response=answer,
             request_method=method,
         )
+
+
+def _shaken(stream: Any, context: ssl.SSLContext | None, host: str, limit: Allowance) -> Any:
+    from mcpvault.http.tls import shaken
+
+    assert context is not None  # noqa: S101  # where there is TLS, there is a context
+    return shaken(stream, context, host, limit)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ class GuardedResponse(HTTPResponse):
 
     policy: OriginPolicy
     _allowance: Allowance
-    _framing: Framing | None = None
+    framing: Framing | None = None  # of a body that is read as it arrives
 
     def use(self, allowance: Allowance) -> None:
         """Let what is still to be read spend *allowance*."""
@@ -78,49 +77,13 @@ class GuardedResponse(HTTPResponse):
 
         An answer that is read so is read in no other way. Raises our errors only.
         """
-        body: Any = self._fp
-        if body is None or body.fp is None or self._connection is None:
-            return b""
-        if self.headers.get("Content-Encoding", "identity").lower() != "identity":
-            from mcpvault.errors import RemoteProtocolError
+        from mcpvault.http.arrivals import arrived
 
-            place, server = self.policy.origin, self.policy.server
-            raise RemoteProtocolError(f"{place}: the stream is encoded, which was not asked for", server=server)
-        if self._framing is None:
-            from mcpvault.http.framing import Framing
-
-            self._framing = Framing(chunked=bool(body.chunked), length=None if body.chunked else body.length)
         try:
-            data = self._here(body.fp)
-            if data is None:
-                return None
-            found = self._framing.feed(data)
-            if not data:
-                self._framing.stop()
-            if self._framing.ended:
-                body.close()
-                self.release_conn()
-            return found or (b"" if self._framing.ended else None)
+            return arrived(self)
         except WIRE_ERRORS as e:
             failure = self.judge(e)
         raise failure
-
-    def _here(self, reader: Any) -> bytes | None:
-        """Return what the connection has for us: None if nothing, ``b""`` at its end."""
-        connection: Any = self._connection
-        inner = connection._inner
-        held, inner.allowance = inner.allowance, None
-        try:
-            inner.settimeout(0)
-            if ahead := reader.peek():
-                return bytes(reader.read(len(ahead)))
-            # Nothing and the end look alike so far.
-            last: bytes | None = reader.raw.read(_SPARE_BYTES)
-            return last
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return None
-        finally:
-            inner.allowance = held
 
     def finish(self) -> None:
         """
@@ -130,7 +93,7 @@ class GuardedResponse(HTTPResponse):
         """
         if self._connection is None:
             return
-        if self._framing is not None:
+        if self.framing is not None:
             self.close()
             return
         self.use(Allowance(Deadline(_SPARE_TIME), connect=0, read=_SPARE_TIME))

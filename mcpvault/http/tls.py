@@ -1,5 +1,5 @@
 """
-Whom a TLS connection trusts: one ``SSLContext`` per process and configuration.
+TLS: whom a connection trusts, by one ``SSLContext`` per process and configuration, and sockets that keep a deadline.
 
 Decides the roots: the system's, else certifi's, and the entry's own in addition. On macOS and Windows, whose stores
 OpenSSL cannot read, the system judges certificates itself where the extra ``truststore`` is installed.
@@ -13,9 +13,15 @@ import re
 import ssl
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from urllib3.util.ssltransport import SSLTransport
 
 from mcpvault.errors import ConfigurationError
-from mcpvault.http.connection import TimedTlsSocket
+from mcpvault.http.connection import Timed, TimedSocket
+
+if TYPE_CHECKING:
+    from mcpvault.http.policy import Allowance
 
 _JUDGES = frozenset({"darwin", "win32"})
 _HASHED_NAME = r"[0-9a-f]{8}\.[0-9]\Z"  # openssl-rehash(1)
@@ -23,6 +29,10 @@ _HASHED_NAME = r"[0-9a-f]{8}\.[0-9]\Z"  # openssl-rehash(1)
 # a bundle is parsed as a whole (20 ms, a fifth of a short job).
 _FOLDERS = ("/etc/ssl/certs",)
 _BUNDLES = ("/etc/pki/tls/cert.pem", "/etc/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt")
+
+
+class TimedTlsSocket(Timed, ssl.SSLSocket):
+    """``TimedSocket`` over TLS. One blocking call takes the timeout as its total, whatever the records' sizes."""
 
 
 def context_for(ca_file: str | None, client_cert: tuple[str, str | None] | None) -> ssl.SSLContext:
@@ -68,6 +78,18 @@ def judged_by_system() -> ssl.SSLContext | None:
         return None
     context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return context
+
+
+def shaken(stream: Any, context: ssl.SSLContext, host: str, limit: Allowance) -> Any:
+    """Return *stream* with TLS over it: a socket of ours, or a layer above one where there is TLS already."""
+    # A context that is not of our making gives sockets that know no allowance.
+    if not isinstance(stream, TimedSocket) or context.sslsocket_class is not TimedTlsSocket:
+        return SSLTransport(stream, context, host.rstrip("."))
+    stream.settimeout(limit.step())
+    wrapped = context.wrap_socket(stream, server_hostname=host.rstrip("."))
+    assert isinstance(wrapped, TimedTlsSocket)  # noqa: S101  # by its sslsocket_class
+    wrapped.allowance = limit
+    return wrapped
 
 
 def _loads(load: object) -> bool:
