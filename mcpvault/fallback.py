@@ -28,6 +28,8 @@ LOG = logging.getLogger("mcpvault.rotation")
 PATIENCE = 10.0  # seconds to wait for a secret that is being made
 _RECENT = 60.0  # seconds for which a journal that says so is believed: who wrote it may be gone
 _POLL = 0.05  # seconds
+# What a session goes on with: whoever proves himself otherwise is followed, to another place nobody is.
+_PLACE = ("kind", "url", "issuer", "resource", "dpop", "idp_issuer", "credential", "persist")
 _PROOFS = ("client_id", "client_secret", "private_key", "key_id", "assertion", "subject_token", "idp_client_secret")
 
 
@@ -64,6 +66,11 @@ def _is_being_made(vault: Vault, name: str) -> bool:
     return vault.file.now() - moment(journal.updated) < _RECENT
 
 
+def moved(begun: Settings, now: Settings) -> str | None:
+    """Return what an OAuth entry says of where its grants are from and for, and said otherwise when a session began."""
+    return next((each for each in _PLACE if getattr(begun, each) != getattr(now, each)), None)
+
+
 def changed(name: str, what: str) -> BindingMismatchError:
     """Return the error of a session that goes on while *what* of its entry says something else than when it began."""
     return BindingMismatchError(
@@ -91,7 +98,7 @@ def other_settings(vault: Vault, name: str, refused: Settings, deadline: Deadlin
     tried = [refused]
     for stage, entry in at_other_stages(vault, name, deadline):
         found = entry.oauth
-        if found is not None and all(_differs(found, each) for each in tried):
+        if found is not None and moved(refused, found) is None and all(_differs(found, each) for each in tried):
             tried.append(found)
             yield stage, found
 

@@ -244,6 +244,7 @@ class Grants:
         if server is None or seen is not None:
             found = self.discover(seen, deadline)
             server, resource, default = found.server, found.resource, self._first_scope(found, refresh=False)
+        settings.check_issuer(server)
         asked: Mapping[str, Any] = {"scope": wanted or default, "resource": resource, "now": self._now()}
         failure: McpVaultError | None = None
         with self.reach(deadline) as ask:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mcpvault.authorization import EntryAuthorization
 from mcpvault.errors import McpVaultError
-from mcpvault.fallback import other_settings, used
+from mcpvault.fallback import changed, moved, other_settings, used
 from mcpvault.oauth_entry import ASK_HERE, settings_of
 from mcpvault.remembered import Remembered
 
@@ -70,18 +70,28 @@ class InVault:
     Args:
         vault: Open.
         name: Of the entry.
+        begun: The settings that it was begun with.
     """
 
-    def __init__(self, vault: Vault, name: str) -> None:
+    def __init__(self, vault: Vault, name: str, begun: Settings) -> None:
         self._vault = vault
         self._name = name
+        self._begun = begun
         self.tell = partial(vault.audit, server=name)
 
     def again(self) -> Settings:
-        """Return the settings as the file has them now."""
+        """
+        Return the settings as the file has them now.
+
+        Raises:
+            BindingMismatchError: They are for another server, issuer or kind of grant.
+        """
         with suppress(McpVaultError):  # what was believed before is still good
             self._vault.file.reread()
-        return settings_of(self._vault.resolve(self._name))
+        now = settings_of(self._vault.resolve(self._name))
+        if (what := moved(self._begun, now)) is not None:
+            raise changed(self._name, what if what in ("url", "credential") else f"auth.{what}")
+        return now
 
     def others(self, refused: Settings, deadline: Deadline) -> Iterator[Settings]:
         """Yield the settings to try where *refused* are (``invalid_client``), in a rotation."""
@@ -124,7 +134,7 @@ def authorization_of(
         remedy: As for ``EntryAuthorization``.
         tell: As for ``Remembered``.
     """
-    there = InVault(vault, entry.name) if vault is not None else None
+    there = InVault(vault, entry.name, settings) if vault is not None else None
     latest = Latest(settings, there.again, since) if there is not None else None
 
     def ways() -> Grants:

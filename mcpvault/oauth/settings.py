@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mcpvault.errors import ConfigurationError
+from mcpvault.errors import ConfigurationError, IssuerMismatchError
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
     from mcpvault.secret import Secret
+    from mcpvault.tokens import AuthorizationServer
 
 
 class Settings(Record):
@@ -54,15 +55,21 @@ class Settings(Record):
         """Whether only a human can make the first grant."""
         return self.kind == "oauth"
 
-    def check_issuer(self) -> None:
+    def check_issuer(self, server: AuthorizationServer | None = None) -> None:
         """
-        Refuse a machine's proof that names no issuer.
+        Refuse a machine's proof that names no issuer, or another than that of *server*, to which it is to be sent.
 
         The MCP server could name one of its own otherwise, and have an assertion, or an ID-JAG for it (E5).
 
         Raises:
             ConfigurationError: The entry has no ``issuer``.
+            IssuerMismatchError: *server* is another's.
         """
+        if server is not None and server.issuer != self.issuer:
+            raise IssuerMismatchError(
+                f"{self.server}: what proves who we are is for {self.issuer}, and does not go to {server.issuer}",
+                server=self.server,
+            )
         if self.issuer is None:
             raise ConfigurationError(
                 f"{self.server}: auth.issuer is missing: what proves who we are goes to the issuer that it is for",
