@@ -28,6 +28,7 @@ def exchange_of(
     clients_of: Callable[[TokenRecord, Deadline], Iterator[flows.Client]],
     reach: Reach,
     *,
+    server: str,
     moved: Callable[[flows.Client, Deadline], flows.Client | None],
     now: Callable[[], float],
     on_redeem: Callable[[int], None],
@@ -39,12 +40,16 @@ def exchange_of(
         clients_of: Yields the client that the record's tokens were issued to, with its keys; then the same client
             with other keys, which is asked for only where it is not believed with those, and may be waited for.
         reach: Who sends, within a deadline.
+        server: The entry, for messages.
         moved: Returns the client at the token endpoint that its issuer names now, None where that is still the same.
         now: Unix seconds.
         on_redeem: Called with the generation whose token is about to be redeemed.
     """
+    on_its_way = False  # a redemption that has left, and has no answer
 
     def redeem(record: TokenRecord, deadline: Deadline) -> Answer:
+        nonlocal on_its_way
+        on_its_way = False
         on_redeem(record.generation)
         clients = clients_of(record, deadline)
         answer = redeem_where_it_is(next(clients), record, deadline)
@@ -70,6 +75,12 @@ def exchange_of(
     def redeem_as(client: flows.Client, record: TokenRecord, deadline: Deadline) -> Answer:
         from mcpvault.http import tokens as door
 
+        def leaving() -> None:
+            nonlocal on_its_way
+            on_its_way = True
+            deadline.lift()
+
+        nonlocal on_its_way
         registration, held = client.registration, record.tokens
         assert registration is not None and held is not None and held.refresh_token is not None  # noqa: S101
         nonce: str | None = None
@@ -90,8 +101,9 @@ def exchange_of(
                     headers=headers,
                     session=ask.session(client.server.token_endpoint, discovered=True),
                     deadline=deadline,
-                    leaving=deadline.lift,
+                    leaving=leaving,
                 )
+                on_its_way = False
                 if client.proof_key is None or nonce is not None:
                     return answer
                 # Said before the grant is looked at: the token is not spent (RFC 9449 §8).
@@ -100,19 +112,19 @@ def exchange_of(
                     return answer
 
     def read(kept: KeptAnswer, record: TokenRecord) -> TokenSet:
-        client = next(clients_of(record, Deadline(None)))
+        # Of the record alone: the entry may be wrong meanwhile, which is no fault of the answer.
         held = record.tokens
         return read_token(
             Answer(status=kept.status, headers=kept.headers, body=kept.body),
             requested_scope=held.requested_scope if held else None,
             previous=held,
             now=kept.asked_at,
-            expected_type=client.token_type,
-            server_name=client.name,
+            expected_type="Bearer" if record.dpop_key is None else "DPoP",
+            server_name=server,
             once=True,
         )
 
-    return Exchange(redeem=redeem, was_sent=was_sent, read=read)
+    return Exchange(redeem=redeem, was_sent=lambda error: on_its_way and was_sent(error), read=read)
 
 
 def is_disbelief(answer: Answer) -> bool:

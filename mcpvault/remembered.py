@@ -138,7 +138,14 @@ class Remembered:
             found.append(server)
             return client.replaced(server=server)
 
-        return exchange_of(self._clients_of, self.grants.reach, moved=moved, now=self.now, on_redeem=sent.append)
+        return exchange_of(
+            self._clients_of,
+            self.grants.reach,
+            server=self.store.server,
+            moved=moved,
+            now=self.now,
+            on_redeem=sent.append,
+        )
 
     def _how(self, deadline: Deadline) -> dict[str, Any]:
         """Return what every ``Flight`` of this entry is given."""

@@ -49,7 +49,8 @@ class Exchange(Record):
     ``was_sent`` tells of such an error whether the token may have been redeemed.
     ``read`` returns the tokens that an answer grants. It raises a ``TransportError`` where the server did not
     decide, an error with ``error == "invalid_grant"`` where the token is dead, one with another ``error`` where the
-    request was refused, and another ``McpVaultError`` where nobody understands the answer.
+    request was refused, and a ``RemoteProtocolError`` where nobody understands the answer; any other error tells
+    nothing about the answer.
     """
 
     redeem: Callable[[TokenRecord, Deadline], RawAnswer]

@@ -27,13 +27,13 @@ from __future__ import annotations
 from typing import Any
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import LoginNeededError, McpVaultError, TransportError
+from mcpvault.errors import LoginNeededError, McpVaultError, RemoteProtocolError, TransportError
 from mcpvault.state import brake
 from mcpvault.state.flight import LOG, Flight
 from mcpvault.state.grants import login_needed
 from mcpvault.state.interrupts import interrupts_held
 from mcpvault.state.lifetime import refreshed, refused
-from mcpvault.state.record import GIVEN_UP, NO_CLIENT, KeptAnswer, TokenRecord
+from mcpvault.state.record import GIVEN_UP, NO_CLIENT, TokenRecord
 from mcpvault.state.redemption import Exchange, redeem
 from mcpvault.state.tokens import TokenStore
 
@@ -153,13 +153,15 @@ class Refresh(Flight):
             tokens = self.exchange.read(answer, record)
         except McpVaultError as error:
             failure = error
-        if failure is not None and _is_unreadable(answer, failure):
+        if isinstance(failure, RemoteProtocolError) and 200 <= answer.status < 300:
             LOG.warning("%s: the answer to the refresh cannot be read: %s", self.store.server, failure.message)
             # What calls itself JSON came from the endpoint, which has taken the token; a page may be a gateway's.
             taken = "json" in answer.headers.get("content-type", "") and not self._usable(record)
             return self._unknown(record, failure, "unreadable", at_once=taken)
         if failure is not None:
-            raise self._refused(record, failure)
+            if isinstance(failure, RemoteProtocolError | TransportError) or getattr(failure, "error", None) is not None:
+                failure = self._refused(record, failure)
+            raise failure  # any other tells nothing about the answer, which stays to be read
         renewed = record.replaced(
             generation=record.generation + 1,
             status="ok",
@@ -212,12 +214,6 @@ class Refresh(Flight):
         self.store.write(dead)
         LOG.warning("%s: %s", self.store.server, _epitaph(dead))
         return login_needed(self.store, _epitaph(dead))
-
-
-def _is_unreadable(answer: KeptAnswer, failure: McpVaultError) -> bool:
-    """Tell whether an answer says that something was granted, and not what."""
-    told = isinstance(failure, TransportError) or getattr(failure, "error", None) is not None
-    return 200 <= answer.status < 300 and not told
 
 
 def obstacle(store: TokenStore, record: TokenRecord | None) -> McpVaultError | None:

@@ -26,6 +26,7 @@ from mcpvault.state.record import TokenRecord
 
 ACTS = ["grant", "grant", "lose", "lose", "lose", "drop", "unreachable", "hang", "http 503", "html"]
 ACTS += ["error invalid_client", "die", "die granted", "die granted", "garbage", "cut", "gateway"]
+ACTS += ["unsent", "misread", "misread"]
 
 
 class Died(BaseException):
@@ -211,6 +212,21 @@ def test_an_answer_read_late_closes_no_other_token() -> None:
     assert {"refresh-0001-token": 1, "refresh-0002-token": 2} == processes.server.redeemed
     assert {"refresh-0001-token", "refresh-0002-token"} == processes.server.closed
     assert ("ok", 3) == (processes.record().status, processes.record().generation)
+
+
+def test_an_answer_outlives_a_mistake_in_the_entry() -> None:
+    """What a killed process kept is read when the entry is right again, and its token is not redeemed meanwhile."""
+    processes = Processes()
+    processes.somebody_asks(0, ["misread"], rejected=False, insist=True, dies=(1, True))
+    processes.time_passes(40)
+    processes.somebody_asks(1, [], rejected=True, insist=False, dies=None)
+    record = processes.record()
+    assert ("refreshing", 1, True) == (record.status, record.generation, record.answer is not None)
+
+    processes.somebody_asks(2, [], rejected=True, insist=False, dies=None)
+
+    assert {"refresh-0001-token": 1} == processes.server.redeemed
+    assert ("ok", 2) == (processes.record().status, processes.record().generation)
 
 
 @pytest.mark.storm

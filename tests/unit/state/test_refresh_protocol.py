@@ -14,6 +14,7 @@ from mcpvault.errors import (
     ConfigurationError,
     ConnectFailedError,
     McpVaultError,
+    RemoteProtocolError,
     ServerUnavailableError,
 )
 from mcpvault.state.grants import adopt
@@ -81,6 +82,33 @@ def test_the_answer_is_on_disk_before_it_is_read(house: House) -> None:
     assert "access-0002-token" == access(house.current(store=house.again()))
     assert 1 == house.server.asked
     assert house.clock() - 100 + LIFE == house.record().expires_at
+
+
+def test_a_mistake_in_the_entry_leaves_the_answer(house: House) -> None:
+    """What says nothing about the answer leaves it to be read; its token, which is spent, is not redeemed again."""
+    house.clock.move(EXPIRED)
+    house.server.script = ["misread"]
+
+    with pytest.raises(ConfigurationError):
+        house.current()
+
+    assert ("refreshing", True) == (house.record().status, house.record().answer is not None)
+    assert "access-0002-token" == access(house.current(store=house.again()))
+    assert {"refresh-0001-token": 1} == house.server.redeemed
+
+
+def test_what_never_left_is_no_lost_answer(house: House) -> None:
+    """However it is called: nothing is counted, and the grant is as good as before."""
+    house.clock.move(EXPIRED)
+    house.server.script = ["unsent"] * 3
+    before = house.record()
+
+    for asked in range(1, 4):
+        with pytest.raises(RemoteProtocolError):
+            house.current()
+        assert (asked, before) == (house.server.asked, house.record())
+
+    assert "access-0002-token" == access(house.current())
 
 
 def test_an_answer_that_is_found_late_is_refreshed_at_once(house: House) -> None:

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import ConfigurationError, ConnectFailedError, DeadlineExceededError, RequestLostError
+from mcpvault.errors import (
+    ConfigurationError,
+    ConnectFailedError,
+    DeadlineExceededError,
+    RemoteProtocolError,
+    RequestLostError,
+)
 from mcpvault.http.failures import was_sent
 from mcpvault.oauth.token_response import read_token
 from mcpvault.oauth.wire import Answer
@@ -78,7 +84,8 @@ class StrictServer:
     ``script`` says what happens to the next redemptions; after its end all are granted:
     ``grant``; ``lose``, the answer after rotating; ``drop``, the request; ``unreachable``; ``forbidden`` by us;
     ``hang``, for 21 s; ``http <status>``; ``html``; ``error <code>``; ``garbage``; ``keep``, without a new refresh
-    token; ``cut``, half an answer after rotating; ``gateway``, a 504 after rotating; or a callable.
+    token; ``cut``, half an answer after rotating; ``gateway``, a 504 after rotating; ``unsent``, the endpoint is none
+    to ask; ``misread``, the answer is met by an entry that is wrong meanwhile; or a callable.
     """
 
     clock: Clock
@@ -91,6 +98,8 @@ class StrictServer:
     serial: int = 0
     valid: str = ""
     before: str = ""
+    left: bool = False  # whether the last request did
+    misread: bool = False
 
     def login(self) -> TokenSet:
         """Return a new grant."""
@@ -126,9 +135,12 @@ class StrictServer:
         token = record.tokens.refresh_token.reveal()
         self.asked += 1
         act = self.script.pop(0) if self.script else "grant"
+        self.left = act != "unsent"
         if callable(act):
             act()
             act = "grant"
+        if act == "unsent":
+            raise RemoteProtocolError("linear: plain http, which would show secrets to the network")
         if act == "unreachable":
             raise ConnectFailedError("https://as.example: refused")
         if act == "forbidden":
@@ -147,6 +159,7 @@ class StrictServer:
         if act == "garbage":
             return _json(200, {"access_token": "a b", "token_type": "Bearer", "refresh_token": "next-refresh-token"})
         answer = self._redeem(token)
+        self.misread = act == "misread"
         if act == "lose":
             raise RequestLostError("https://as.example: reset")
         if act == "cut" and answer.status == 200:
@@ -164,12 +177,15 @@ class StrictServer:
         """Return what a refresh asks this server through."""
 
         def read(kept: KeptAnswer, record: TokenRecord) -> TokenSet:
+            if self.misread:
+                self.misread = False
+                raise ConfigurationError("linear: private_key_jwt needs a private key")
             answer = Answer(status=kept.status, headers=kept.headers, body=kept.body)
             return read_token(
                 answer, requested_scope=None, now=kept.asked_at, server_name="linear", previous=record.tokens, once=True
             )
 
-        return Exchange(redeem=self.answer, was_sent=was_sent, read=read)
+        return Exchange(redeem=self.answer, was_sent=lambda error: self.left and was_sent(error), read=read)
 
 
 def _json(status: int, told: dict[str, Any]) -> Answer:
