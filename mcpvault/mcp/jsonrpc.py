@@ -1,8 +1,10 @@
 """
-JSON-RPC 2.0: messages to bytes and back.
+JSON-RPC 2.0: messages to bytes and back, and an answer's result.
 
-Decides what is a well-formed message and which error a JSON-RPC error becomes.
-Leaves the meaning of methods to others. Spec: jsonrpc.org/specification §4–5.
+Decides what is a well-formed message, and which message answers a request. Leaves what an error becomes to
+``rpc_errors``, and the meaning of methods to others.
+
+Spec: jsonrpc.org/specification §4–5; MCP 2026-07-28 basic (``resultType``).
 """
 
 from __future__ import annotations
@@ -13,8 +15,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mcpvault.errors import RemoteProtocolError, RpcError, UsageError
-from mcpvault.secret import redact
+from mcpvault.errors import RemoteProtocolError, UsageError
 
 if TYPE_CHECKING:
     from mcpvault.mcp.wire import Json
@@ -24,8 +25,11 @@ INVALID_PARAMS = -32602
 
 _SURROGATE = rb"\\u[dD][89a-fA-F]"
 _SMALL = 64 * 1024  # bytes; beyond them msgspec repays its import
-_LARGEST_DATA = 64 * 1024  # bytes of an error's data that are worth keeping
-_REFUSALS = frozenset({METHOD_NOT_FOUND, -32022})  # unknown method or version: nothing was carried out
+# Which requests may be answered by something else than their result (2026-07-28 MRTR; tasks extension).
+_UNFINISHED = {
+    "input_required": frozenset({"tools/call", "prompts/get", "resources/read"}),
+    "task": frozenset({"tools/call"}),
+}
 _HEAD = {"jsonrpc": "2.0"}
 
 
@@ -94,13 +98,13 @@ def encode(message: Json) -> bytes:
         UsageError: It holds something that JSON cannot say: NaN, an infinity, lone surrogates, other objects.
     """
     try:
-        return _text(message).encode()
+        return text_of(message).encode()
     except (TypeError, ValueError, RecursionError):
         pass
     raise UsageError("the arguments cannot be written as JSON")
 
 
-_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+text_of = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def decode(data: bytes | bytearray | memoryview) -> Any:
@@ -178,31 +182,56 @@ def flaw(message: Json) -> str | None:
     return None if isinstance(message["result"], dict) else "a result that is no object"
 
 
-def rpc_error(error: Json, *, method: str, server: str) -> RpcError:
-    """Return the exception for the ``error`` member of a response; what the server said is redacted."""
-    from mcpvault.quoting import quote
+def messages(data: bytes | bytearray | memoryview, *, batches: bool = False) -> Iterator[Json]:
+    """
+    Yield the messages in a body: one, or those of a batch where the revision has *batches* (2025-03-26).
 
-    code = error["code"]
-    return RpcError(
-        f"{server}: {method}: the server answered error {code}: {quote(error['message'])!r}",
-        code=code,
-        data=_clean(error.get("data")),
-        refused=code in _REFUSALS,
-        server=server,
-    )
-
-
-def _clean(data: object) -> object:
-    """Return an error's data with every live secret masked; None if it is too large to be of use."""
-    try:
-        return _masked(data) if len(_text(data)) <= _LARGEST_DATA else None
-    except (ValueError, RecursionError):
-        return None
+    Raises:
+        RemoteProtocolError: It is no JSON, or something in it is no JSON-RPC message.
+    """
+    value = decode(data)
+    if isinstance(value, RemoteProtocolError):
+        raise value
+    for message in value if batches and isinstance(value, list) else (value,):
+        if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+            raise RemoteProtocolError("the server sent something that is no JSON-RPC 2.0 message")
+        yield message
 
 
-def _masked(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {redact(key): _masked(item) for key, item in value.items()}
-    return [_masked(item) for item in value] if isinstance(value, list) else value
+def read(data: bytes | bytearray | memoryview, *, batches: bool = False) -> list[Json]:
+    """Return the messages in a body; see ``messages``."""
+    return [*messages(data, batches=batches)]
+
+
+def is_answer(message: Json, id_: int) -> bool:
+    """Tell whether *message* answers request *id_*; an error without an id answers the request it came back for."""
+    if not is_response(message):
+        return False
+    # "If there was an error in detecting the id in the Request object, it MUST be Null." -- JSON-RPC 2.0 §5
+    return answers(message, id_) or (message.get("id") is None and message.get("error") is not None)
+
+
+def result_of(message: Json, method: str, params: Json | None, *, server: str) -> Json:
+    """
+    Return the result object of an answer; its ``resultType`` may be one that *method* allows.
+
+    Raises:
+        RpcError: The answer is an error; ``code`` and ``data`` are the server's.
+        UnknownToolError: The error says that there is no such tool.
+        RemoteProtocolError: The answer is misshapen, or of a kind that was not asked for.
+    """
+    if (wrong := flaw(message)) is not None:
+        raise RemoteProtocolError(f"{server}: {method}: the server's answer holds {wrong}", server=server)
+    if message.get("error") is not None:
+        from mcpvault.mcp.rpc_errors import error_of
+
+        raise error_of(message["error"], method, params, server=server)
+    result: Json = message["result"]
+    # Absent means complete (servers before 2026-07-28); an unknown kind is an invalid result.
+    kind = result.get("resultType", "complete")
+    if kind != "complete" and method not in _UNFINISHED.get(str(kind), ()):
+        from mcpvault.quoting import quote
+
+        shown = quote(str(kind)[:40])
+        raise RemoteProtocolError(f"{server}: {method}: the server answered with resultType {shown!r}", server=server)
+    return result

@@ -17,6 +17,7 @@ from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, RemoteProtocolError, RequestLostError, ToolError, TransportError
 from mcpvault.figures import finite
 from mcpvault.mcp import jsonrpc, types
+from mcpvault.mcp.rpc_errors import rpc_error
 from mcpvault.mcp.wire import Json, TaskMemory
 from mcpvault.quoting import quote
 from mcpvault.secret import Secret, stand_in
@@ -193,7 +194,7 @@ class Task:
         if (flaw := jsonrpc.flaw(message)) is not None:
             raise RemoteProtocolError(f"{server}: {method}: the task ended with {flaw}", server=server)
         if "error" in message:
-            raise jsonrpc.rpc_error(message["error"], method=method, server=server)
+            raise rpc_error(message["error"], method=method, server=server)
         return types.call_tool_result(message["result"], server=server)
 
     def _ask(self, method: str, params: Json, deadline: Deadline) -> Json:

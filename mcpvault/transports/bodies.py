@@ -19,7 +19,7 @@ from mcpvault.errors import (
     RemoteProtocolError,
     ServerUnavailableError,
 )
-from mcpvault.mcp import replies
+from mcpvault.mcp import jsonrpc
 
 if TYPE_CHECKING:
     from mcpvault.mcp.sse import SSEDecoder
@@ -52,7 +52,7 @@ def messages_of(
     """
     kind = media_type(answer)
     if kind == "application/json":
-        yield from replies.messages(_whole(answer, largest), batches=batches)
+        yield from jsonrpc.messages(_whole(answer, largest), batches=batches)
     elif kind == "text/event-stream":
         if decoder is None:
             from mcpvault.mcp.sse import SSEDecoder
@@ -67,7 +67,7 @@ def messages_of(
                 if event.data and event.event == "message":
                     data = event.data
                     del event
-                    yield from replies.messages(data, batches=batches)
+                    yield from jsonrpc.messages(data, batches=batches)
                     del data
     else:
         raise RemoteProtocolError(f"the server answered with {kind or 'no content type'!r}, expected JSON or events")

@@ -17,7 +17,7 @@ from typing import Generic, Protocol, TypeVar
 from mcpvault.deadline import Deadline
 from mcpvault.errors import DeadlineExceededError, McpVaultError
 from mcpvault.mcp import era as eras
-from mcpvault.mcp import jsonrpc, replies
+from mcpvault.mcp import jsonrpc
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.wire import Json, Notify
 from mcpvault.transports.mailbox import Mailbox, Waiter
@@ -141,7 +141,7 @@ class Channel(Generic[C]):
             while (message := self._next(waiter, "listening", deadline)) is not None:
                 if jsonrpc.is_response(message):
                     ended = True
-                    replies.result_of(message, "subscriptions/listen", params, server=self._server)
+                    jsonrpc.result_of(message, "subscriptions/listen", params, server=self._server)
                     return True
                 if message["method"] == "notifications/cancelled":
                     ended = True
@@ -176,7 +176,7 @@ class Channel(Generic[C]):
         while (line := self.child.line(deadline, what)) is not None:
             if not line.strip():
                 continue
-            messages = outcome_of(partial(replies.read, line, batches=self.version in eras.BATCHES))
+            messages = outcome_of(partial(jsonrpc.read, line, batches=self.version in eras.BATCHES))
             if not isinstance(messages, McpVaultError):
                 return messages
             strays += 1  # a banner, or a print that was forgotten (S12)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from mcpvault.deadline import Deadline
 from mcpvault.errors import DeadlineExceededError, McpVaultError, RemoteProtocolError, RequestLostError, RpcError
 from mcpvault.mcp import era as eras
-from mcpvault.mcp import jsonrpc, replies
+from mcpvault.mcp import jsonrpc
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.transports.bodies import error_message, media_type, messages_of, problem_of
 from mcpvault.transports.outcomes import outcome_of, raised
@@ -233,8 +233,8 @@ class Endpoint:
             messages = resumable(self, answer, deadline)
         try:
             for message in messages:
-                if replies.is_answer(message, id_):
-                    return replies.result_of(message, method, params, server=self.server)
+                if jsonrpc.is_answer(message, id_):
+                    return jsonrpc.result_of(message, method, params, server=self.server)
                 self.hear(message, on_notification, deadline)
         finally:
             messages.close()
@@ -263,7 +263,7 @@ class Endpoint:
         message = error_message(answer)
         if message is None or message.get("error") is None:
             return Rejected(answer.status)
-        outcome = outcome_of(lambda: replies.result_of(message, method, params, server=self.server))
+        outcome = outcome_of(lambda: jsonrpc.result_of(message, method, params, server=self.server))
         if isinstance(outcome, RpcError):
             outcome.refused = True
         return raised(outcome)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mcpvault.errors import ForbiddenError, ServerError
 from mcpvault.mcp import era as eras
-from mcpvault.mcp import jsonrpc, judgement, replies
+from mcpvault.mcp import jsonrpc, judgement
 from mcpvault.secret import Secret
 from mcpvault.transports.bodies import error_message, messages_of
 from mcpvault.transports.endpoint import ACCEPT, NOTHING, Rejected, Settled
@@ -112,7 +112,7 @@ class Handshake:
             if answer.status != 200:
                 return answer.status, error_message(answer)
             for message in messages_of(answer, largest=endpoint.largest):
-                if replies.is_answer(message, asked.id):
+                if jsonrpc.is_answer(message, asked.id):
                     return 200, message
             return 200, None
         finally:

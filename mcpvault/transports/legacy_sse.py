@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, OriginMismatchError, RemoteProtocolError, RequestLostError
 from mcpvault.mcp import era as eras
-from mcpvault.mcp import jsonrpc, judgement, replies
+from mcpvault.mcp import jsonrpc, judgement
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.wire import HttpAnswer, HttpExchange, Json, Notify
 from mcpvault.quoting import quote
@@ -133,7 +133,7 @@ class LegacySseTransport:
         message = channel.ask(new_id(), method, params, deadline, on_notification)
         if message is None:
             raise self._lost(channel, method)
-        return replies.result_of(message, method, params, server=self._server)
+        return jsonrpc.result_of(message, method, params, server=self._server)
 
     def _opened(self, deadline: Deadline) -> Channel[EventPipe]:
         channel = self._channel
@@ -160,7 +160,7 @@ class LegacySseTransport:
         message = channel.ask(new_id(), "initialize", params, deadline, cancels=False)
         if message is None:
             raise RemoteProtocolError(f"{self._server}: the stream ended during initialize", server=self._server)
-        result = replies.result_of(message, "initialize", params, server=self._server)
+        result = jsonrpc.result_of(message, "initialize", params, server=self._server)
         channel.version = judgement.accepted(result, eras.LEGACY_STDIO, server=self._server)
         channel.notify(jsonrpc.notification("notifications/initialized"), deadline)
         channel.era = "legacy"

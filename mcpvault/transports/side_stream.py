@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, RemoteProtocolError, RequestLostError
 from mcpvault.mcp import era as eras
-from mcpvault.mcp import replies
+from mcpvault.mcp import jsonrpc
 from mcpvault.mcp.sse import SSEDecoder
 from mcpvault.mcp.wire import HttpAnswer, Json, Meanwhile, Notify, Readable
 from mcpvault.transports.outcomes import outcome_of
@@ -170,7 +170,7 @@ class SideStream:
         found: list[Json] = []
         for event in self._decoder.feed(chunk):
             if event.data and event.event == "message":
-                found += replies.messages(event.data, batches=self._endpoint.settled.version in eras.BATCHES)
+                found += jsonrpc.messages(event.data, batches=self._endpoint.settled.version in eras.BATCHES)
         if found or self._decoder.last_event_id != begun:
             self._failures = 0
         return found

@@ -23,7 +23,7 @@ from mcpvault.errors import (
     ServerError,
 )
 from mcpvault.mcp import era as eras
-from mcpvault.mcp import jsonrpc, judgement, replies
+from mcpvault.mcp import jsonrpc, judgement
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.wire import Json, Notify, VerdictStore
 from mcpvault.secret import Secret
@@ -226,7 +226,7 @@ class StdioTransport:
         if message is None:
             raise self._lost(channel, method)
         self._deaths = 0
-        return replies.result_of(message, method, params, server=self._server)
+        return jsonrpc.result_of(message, method, params, server=self._server)
 
     def _lost(self, channel: Channel[Child], method: str) -> RequestLostError:
         ended = channel.child.ended()
@@ -308,7 +308,7 @@ class StdioTransport:
             error = gone(channel.child, self._server)
             self._drop()
             raise error
-        result = replies.result_of(message, "initialize", params, server=self._server)
+        result = jsonrpc.result_of(message, "initialize", params, server=self._server)
         version = judgement.accepted(result, eras.LEGACY_STDIO, server=self._server)
         channel.notify(jsonrpc.notification("notifications/initialized"), deadline)
         self._settle(channel, "legacy", version, result)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError
 from mcpvault.mcp import era as eras
-from mcpvault.mcp import jsonrpc, replies
+from mcpvault.mcp import jsonrpc
 from mcpvault.mcp.wire import HttpAnswer, Json
 from mcpvault.transports.bodies import messages_of
 from mcpvault.transports.endpoint import ACCEPT, Endpoint, Rejected
@@ -34,8 +34,8 @@ def listened(endpoint: Endpoint, params: Json, deadline: Deadline) -> Iterator[J
     id_, answer = _begun(endpoint, params, deadline)
     try:
         for message in messages_of(answer, largest=endpoint.largest):
-            if replies.is_answer(message, id_):
-                replies.result_of(message, _METHOD, params, server=endpoint.server)
+            if jsonrpc.is_answer(message, id_):
+                jsonrpc.result_of(message, _METHOD, params, server=endpoint.server)
                 return
             if isinstance(message.get("method"), str) and "id" not in message:
                 yield message

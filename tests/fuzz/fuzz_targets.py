@@ -14,7 +14,7 @@ from typing import Any
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, MessageTooLargeError, RemoteProtocolError
-from mcpvault.mcp import era, jsonrpc, judgement, prompts, replies, resources, types
+from mcpvault.mcp import era, jsonrpc, judgement, prompts, resources, types
 from mcpvault.mcp.client_side import ClientSide
 from mcpvault.mcp.sse import SSEDecoder
 from mcpvault.oauth import challenge
@@ -118,7 +118,7 @@ def rpc(data: bytes) -> None:
     assert repr(expected) == repr(value_of(data + _BEYOND_SMALL))
     for batches in (False, True):
         try:
-            found = replies.read(data, batches=batches)
+            found = jsonrpc.read(data, batches=batches)
         except RemoteProtocolError:
             continue
         for message in found:
@@ -132,11 +132,11 @@ def _heard(message: dict[str, Any]) -> None:
         if "id" in message and isinstance(message["method"], str):
             json.loads(ClientSide("fuzz").reply(message))
         return
-    replies.is_answer(message, 1)
+    jsonrpc.is_answer(message, 1)
     judgement.judge_discover(200, message)
     for method in _METHODS:
         try:
-            result = replies.result_of(message, method, {"name": "tool"}, server="fuzz")
+            result = jsonrpc.result_of(message, method, {"name": "tool"}, server="fuzz")
         except McpVaultError:
             continue
         for use in (_as_tool_result, _as_list, _as_contents, _as_messages, _as_completion, _as_handshake):

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcpvault.errors import UnsupportedVersionError
-from mcpvault.mcp import era, jsonrpc, judgement
+from mcpvault.mcp import era, judgement
+from mcpvault.mcp.rpc_errors import rpc_error
 
 NEW, OLD = "2026-07-28", "2025-11-25"
 
@@ -85,7 +86,7 @@ def test_what_makes_a_remembered_era_doubtful(code: int, expected: bool) -> None
 )
 def test_what_is_certain_to_come_before_anything_is_carried_out(code: int, expected: bool) -> None:
     """An unknown method or version is; all else may be said after half of the work."""
-    assert expected == jsonrpc.rpc_error(error(code)["error"], method="tools/call", server="x").refused
+    assert expected == rpc_error(error(code)["error"], method="tools/call", server="x").refused
 
 
 def test_the_answer_to_initialize() -> None:

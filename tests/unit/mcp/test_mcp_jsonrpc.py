@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcpvault.errors import RemoteProtocolError, RpcError, UnknownToolError, UsageError
-from mcpvault.mcp import jsonrpc, replies
+from mcpvault.mcp import jsonrpc
+from mcpvault.mcp.rpc_errors import rpc_error
 from mcpvault.secret import Secret
 
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -122,7 +123,7 @@ def test_flaws_are_named(message: dict[str, Any], expected: str | None) -> None:
 )
 def test_an_answer_has_the_id_of_its_request(message: dict[str, Any], expected: bool) -> None:
     """The type of the id counts; an error without an id belongs to the request it came back for."""
-    assert expected == replies.is_answer(message, 1)
+    assert expected == jsonrpc.is_answer(message, 1)
 
 
 def test_requests_of_the_server_are_answered() -> None:
@@ -144,7 +145,7 @@ def test_an_error_becomes_an_exception_with_the_servers_facts() -> None:
     """Code and data are the server's; its words stand in the message as one quoted line."""
     message = {"id": 1, "error": {"code": -32000, "message": "no\x1b[31m\r\nluck" + "!" * 500, "data": {"why": [1]}}}
     with pytest.raises(RpcError) as caught:
-        replies.result_of(message, "tools/list", None, server="linear")
+        jsonrpc.result_of(message, "tools/list", None, server="linear")
 
     assert (-32000, {"why": [1]}, "linear") == (caught.value.code, caught.value.data, caught.value.server)
     assert caught.value.message.startswith("linear: tools/list: the server answered error -32000: 'no [31m luck!")
@@ -156,14 +157,14 @@ def test_what_a_server_says_back_is_masked() -> None:
     secret = Secret("canary-0123456789abcdef")
     for padding in (0, 185, 190, 199):
         said = "x" * padding + secret.reveal()
-        error = jsonrpc.rpc_error({"code": 1, "message": said, "data": {"a": [said], said: 1}}, method="m", server="s")
+        error = rpc_error({"code": 1, "message": said, "data": {"a": [said], said: 1}}, method="m", server="s")
         assert "canary-0" not in f"{error} {error.data}"
 
 
 @pytest.mark.parametrize("data", [["x" * 70_000], None], ids=["large", "none"])
 def test_large_data_of_an_error_is_dropped(data: Any) -> None:
     """An error keeps only data of a size that is of use."""
-    assert jsonrpc.rpc_error({"code": 1, "message": "m", "data": data}, method="m", server="s").data is None
+    assert rpc_error({"code": 1, "message": "m", "data": data}, method="m", server="s").data is None
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_large_data_of_an_error_is_dropped(data: Any) -> None:
 def test_other_kinds_of_result_are_refused(method: str, kind: Any) -> None:
     """What the protocol does not know, or not for this request, is an invalid result."""
     with pytest.raises(RemoteProtocolError):
-        replies.result_of({"id": 1, "result": {"resultType": kind}}, method, None, server="s")
+        jsonrpc.result_of({"id": 1, "result": {"resultType": kind}}, method, None, server="s")
 
 
 @pytest.mark.parametrize(
@@ -189,30 +190,30 @@ def test_other_kinds_of_result_are_refused(method: str, kind: Any) -> None:
 )
 def test_results_that_are_not_the_end_are_handed_on(method: str, kind: str) -> None:
     """A result that wants something more reaches whoever can give it."""
-    assert {"resultType": kind} == replies.result_of({"id": 1, "result": {"resultType": kind}}, method, {}, server="s")
+    assert {"resultType": kind} == jsonrpc.result_of({"id": 1, "result": {"resultType": kind}}, method, {}, server="s")
 
 
 @pytest.mark.parametrize("said", ["Unknown tool: nope", "Tool nope not found", "tool 'nope' does not exist"])
 def test_an_unknown_tool_has_its_own_error(said: str) -> None:
     """A call of a tool that does not exist is told apart from wrong arguments."""
     with pytest.raises(UnknownToolError) as caught:
-        replies.result_of(
+        jsonrpc.result_of(
             {"id": 1, "error": {"code": -32602, "message": said}}, "tools/call", {"name": "nope"}, server="s"
         )
     assert "run: mcpvault tools s" == caught.value.hint
 
     for method, code in (("tools/call", -32603), ("prompts/get", -32602)):
         with pytest.raises(RpcError):
-            replies.result_of({"id": 1, "error": {"code": code, "message": said}}, method, {}, server="s")
+            jsonrpc.result_of({"id": 1, "error": {"code": code, "message": said}}, method, {}, server="s")
 
 
 def test_batches_only_where_the_revision_has_them() -> None:
     """An array of messages is taken apart for 2025-03-26 and refused otherwise."""
     data = b'[{"jsonrpc":"2.0","id":1,"result":{}},{"jsonrpc":"2.0","method":"n"}]'
 
-    assert 2 == len(replies.read(data, batches=True))
+    assert 2 == len(jsonrpc.read(data, batches=True))
     with pytest.raises(RemoteProtocolError):
-        replies.read(data)
+        jsonrpc.read(data)
 
 
 @pytest.mark.parametrize("data", [b"7", b'"x"', b"{}", b'{"jsonrpc":"1.0","id":1}', b"[]", b"[7]"])
@@ -221,4 +222,4 @@ def test_json_that_is_no_message_is_refused(data: bytes) -> None:
     for batches in (False, True):
         if data != b"[]" or not batches:
             with pytest.raises(RemoteProtocolError):
-                replies.read(data, batches=batches)
+                jsonrpc.read(data, batches=batches)
