@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Literal
 from mcpvault.errors import BusyError, RetiredKeyError, VaultError, VaultFormatError
 from mcpvault.secret import Secret
 from mcpvault.state import token_file
-from mcpvault.state.memory import MemoryState
 from mcpvault.state.record import Bound, Facts, TokenRecord
 
 if TYPE_CHECKING:
@@ -73,7 +72,11 @@ class TokenStore:
         self.host = host
         self.host_name = host_name
         self.server = server or credential
-        self._store: StateStore = MemoryState() if persist == "none" else store
+        if persist == "none":
+            from mcpvault.state.memory import MemoryState
+
+            store = MemoryState()
+        self._store = store
         self._seal = seal
         self._unseal = unseal
         self._secretive = persist == "refresh"
@@ -113,6 +116,8 @@ class TokenStore:
     @property
     def inherited(self) -> bool:
         """Whether the record was copied by a fork, out of the memory of a process that may refresh it meanwhile."""
+        from mcpvault.state.memory import MemoryState
+
         return isinstance(self._store, MemoryState) and self._store.inherited(file_of(self.credential))
 
     def room(self) -> AbstractContextManager[Room | None]:
