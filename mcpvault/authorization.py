@@ -27,14 +27,13 @@ if TYPE_CHECKING:
     from mcpvault.login import OAuthProvider
     from mcpvault.login_plan import Plan
     from mcpvault.oauth.challenge import Challenge
-    from mcpvault.oauth.settings import Settings
     from mcpvault.remembered import Remembered
     from mcpvault.secret import Secret
     from mcpvault.state.pending import PendingStore
     from mcpvault.state.record import TokenRecord
     from mcpvault.state.tokens import TokenStore
     from mcpvault.token_source import EntryTokens
-    from mcpvault.tokens import TokenSet
+    from mcpvault.tokens import Settings, TokenSet
 
 JUST_NOW = 60.0  # seconds
 

@@ -26,7 +26,7 @@ from vault_schema.record import Record
 if TYPE_CHECKING:
     from mcpvault.http import AuthBase
     from mcpvault.login import OAuthProvider
-    from mcpvault.oauth.settings import Settings
+    from mcpvault.tokens import Settings
     from mcpvault.vault.references import Resolver
     from mcpvault.vault.vaultfile import VaultFile
 
@@ -230,7 +230,7 @@ _OAUTH_SECRETS = ("client_secret", "private_key", "assertion", "idp_client_secre
 
 
 def _settings(entry: ServerEntry, url: str, opened: Mapping[str, Secret | None]) -> Settings:
-    from mcpvault.oauth.settings import Settings
+    from mcpvault.tokens import Settings
 
     plain = {name: held for name, held in entry.auth.fields().items() if name in Settings.names()}
     named = {"server": entry.name, "credential": entry.credential or entry.name, "url": url}

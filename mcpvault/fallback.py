@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mcpvault.connect import Vault
     from mcpvault.deadline import Deadline
     from mcpvault.entries import Concrete
-    from mcpvault.oauth.settings import Settings
     from mcpvault.stages import Stage
+    from mcpvault.tokens import Settings
 
 LOG = logging.getLogger("mcpvault.rotation")
 PATIENCE = 10.0  # seconds to wait for a secret that is being made

@@ -23,11 +23,10 @@ from mcpvault.oauth.challenge import Challenge
 from mcpvault.oauth.discovery import Discovery
 from mcpvault.oauth.flows import Client
 from mcpvault.oauth.identity_provider import identity_provider
-from mcpvault.oauth.settings import Settings
 from mcpvault.oauth.wire import Answer, Ask, ShowCode, Wait, drive
 from mcpvault.oauth_client import preregistered, proof_of, still_good, with_keys
 from mcpvault.secret import Secret
-from mcpvault.tokens import AuthorizationServer, Registration, TokenSet
+from mcpvault.tokens import AuthorizationServer, Registration, Settings, TokenSet
 
 if TYPE_CHECKING:
     from mcpvault.http.asking import Asker

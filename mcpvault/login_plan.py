@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mcpvault.oauth.scope import covers, permitted
-from mcpvault.oauth.settings import Settings
-from mcpvault.tokens import AuthorizationServer, Registration
+from mcpvault.tokens import AuthorizationServer, Registration, Settings
 from vault_schema.record import Record
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from mcpvault.errors import ConfigurationError
-from mcpvault.oauth.settings import Settings
 from mcpvault.secret import Secret
 from mcpvault.suggestion import did_you_mean
+from mcpvault.tokens import Settings
 from mcpvault.vault.references import Resolver
 from vault_schema import spec_for
 from vault_schema.check import servers as judge

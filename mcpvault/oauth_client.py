@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from mcpvault.oauth import client_authentication, registration
 from mcpvault.oauth.flows import Client
-from mcpvault.oauth.settings import Settings
 from mcpvault.secret import Secret
-from mcpvault.tokens import AuthorizationServer, Registration
+from mcpvault.tokens import AuthorizationServer, Registration, Settings
 
 if TYPE_CHECKING:
     from mcpvault.oauth.dpop import ProofKey

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from mcpvault.entries import Concrete
     from mcpvault.errors import LoginNeededError
     from mcpvault.login import OAuthProvider
-    from mcpvault.oauth.settings import Settings
     from mcpvault.secret import Secret
     from mcpvault.state.store import StateStore
+    from mcpvault.tokens import Settings
     from mcpvault.vault.vaultfile import VaultFile
     from vault_schema import Document, ServerEntry
 

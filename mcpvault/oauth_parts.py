@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from mcpvault.http.asking import Asker
     from mcpvault.login import OAuthProvider
     from mcpvault.oauth.flows import Client
-    from mcpvault.oauth.settings import Settings
     from mcpvault.oauth_entry import Sealing
     from mcpvault.state.pending import PendingStore
     from mcpvault.state.store import StateStore
     from mcpvault.state.tokens import TokenStore
     from mcpvault.token_source import EntryTokens
+    from mcpvault.tokens import Settings
 
 STALE = 30.0  # seconds
 

@@ -19,8 +19,8 @@ from mcpvault.http.browser import open_browser
 from mcpvault.http.loopback import Loopback, stable_port
 from mcpvault.login import Paste, choose_method
 from mcpvault.oauth.challenge import Challenge
-from mcpvault.oauth.settings import Settings
 from mcpvault.oauth.wire import ShowCode
+from mcpvault.tokens import Settings
 
 _ENDS, _ERASES = b"\n\r\x04", b"\x08\x7f"
 DEFAULT_REDIRECT = "http://127.0.0.1:{port}/callback"

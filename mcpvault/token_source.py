@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from mcpvault.authorization import EntryAuthorization
     from mcpvault.deadline import Deadline
     from mcpvault.oauth.challenge import Challenge
-    from mcpvault.oauth.settings import Settings
     from mcpvault.state.record import TokenRecord
     from mcpvault.state.tokens import TokenStore
     from mcpvault.token_refusal import Refusals
+    from mcpvault.tokens import Settings
 
 SKEW = 10.0  # seconds before its end for which a machine's token is still sent
 

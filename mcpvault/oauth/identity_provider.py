@@ -10,9 +10,8 @@ from mcpvault.errors import ConfigurationError
 from mcpvault.oauth import client_authentication
 from mcpvault.oauth.discovery import metadata_of
 from mcpvault.oauth.flows import Client
-from mcpvault.oauth.settings import Settings
 from mcpvault.oauth.wire import Flow
-from mcpvault.tokens import AuthorizationServer, Registration
+from mcpvault.tokens import AuthorizationServer, Registration, Settings
 
 
 def identity_provider(settings: Settings, *, allow_http: bool) -> Flow[Client]:

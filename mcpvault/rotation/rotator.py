@@ -23,8 +23,7 @@ from vault_schema.record import Record
 
 if TYPE_CHECKING:
     from mcpvault.http.asking import Asker
-    from mcpvault.oauth.settings import Settings
-    from mcpvault.tokens import AuthorizationServer
+    from mcpvault.tokens import AuthorizationServer, Settings
     from vault_schema import ServerEntry
 
 GROUP = "mcpvault.rotators"
