@@ -46,14 +46,23 @@ def render(record: TokenRecord, *, vault_id: str, credential: str, seal: Seal) -
     return data + b"#" + b" " * (-(len(data) + 2) % BLOCK) + b"\n"
 
 
-def facts_in(data: bytes, *, place: str) -> Facts:
+def place_of(store: object, name: str) -> str:
+    """Return what messages call the file *name* of *store*: with its folder, where it has one."""
+    folder = getattr(store, "path", None)
+    return f"{folder}/{name}" if folder is not None else name
+
+
+def facts_in(data: bytes, *, place: str, whole: bool = True) -> Facts:
     """
-    Return what a file says in clear.
+    Return what a file says in clear, if it is *whole*.
 
     Raises:
-        VaultFormatError: It is no such file; it stays as it is.
+        VaultFormatError: It is no such file, or not whole; it stays as it is.
     """
-    return _facts(_parsed(data, place), place)
+    clear = _parsed(data, place)
+    if whole and not isinstance(clear.get("sealed"), str):  # it is written last: what was cut short has none
+        raise _damaged(place, "is not whole")
+    return _facts(clear, place)
 
 
 def record_in(data: bytes, *, vault_id: str, credential: str, unseal: Unseal, place: str) -> TokenRecord:
@@ -68,7 +77,7 @@ def record_in(data: bytes, *, vault_id: str, credential: str, unseal: Unseal, pl
     facts = _facts(clear, place)
     sealed = clear.pop("sealed", None)
     if not isinstance(sealed, str) or facts.credential != credential:
-        raise _damaged(place, "is of another credential or not whole")
+        raise _damaged(place, "is of another credential" if isinstance(sealed, str) else "is not whole")
     associated: bytes | None = None
     try:
         associated = _associated(vault_id, credential, clear)
@@ -109,9 +118,9 @@ def _parsed(data: bytes, place: str) -> Tree:
         tree = tomllib.loads(data.decode())
     except (ValueError, RecursionError):
         pass
-    if tree is None:
-        raise _damaged(place, "is damaged")
-    if tree.get("format") != FORMAT:
+    if not tree or "format" not in tree:
+        raise _damaged(place, "is damaged" if data else "is empty")
+    if tree["format"] != FORMAT:
         raise _damaged(place, "was written by another version of mcpvault")
     return tree
 

@@ -100,12 +100,13 @@ class TokenStore:
             return None
         seen = self._seen
         if seen is None or seen[0] != data:
+            place = token_file.place_of(self._store, name)
             try:
                 record = token_file.record_in(
-                    data, vault_id=self.vault_id, credential=self.credential, unseal=self._unseal, place=name
+                    data, vault_id=self.vault_id, credential=self.credential, unseal=self._unseal, place=place
                 )
             except RetiredKeyError:
-                record = self._given_up(data, name)
+                record = self._given_up(data, place)
             except VaultError as error:
                 error.server, error.login_command = self.server, f"mcpvault login {self.server}"
                 error.hint = f"it is kept as it is; to replace it, run: {error.login_command}"
@@ -233,17 +234,16 @@ class TokenStore:
             PermissionsError: It cannot be written.
         """
         name = file_of(self.credential)
-        self._store.replace(f"{name}.damaged", self._store.read(name) or b"")
-        facts = None
+        self._store.replace(f"{name}.damaged", data := self._store.read(name) or b"")
         with suppress(VaultFormatError):
-            facts = peek(self._store, self.credential)
-        return facts.generation if facts else 0
+            return token_file.facts_in(data, place=name, whole=False).generation
+        return 0
 
-    def _given_up(self, data: bytes, name: str) -> TokenRecord:
+    def _given_up(self, data: bytes, place: str) -> TokenRecord:
         """Return the record of a grant that was sealed under a key that others know: it has ended."""
         from mcpvault.state.given_up import dead_for_its_key
 
-        return dead_for_its_key(token_file.facts_in(data, place=name), None)
+        return dead_for_its_key(token_file.facts_in(data, place=place), None)
 
     def difference(self, record: TokenRecord) -> str | None:
         """Return what *record* is for instead of what the entry is now, for a message, or None."""
@@ -281,7 +281,7 @@ def peek(store: StateStore, credential: str) -> Facts | None:
     """
     name = file_of(_checked(credential))
     data = store.read(name)
-    return token_file.facts_in(data, place=name) if data is not None else None
+    return token_file.facts_in(data, place=token_file.place_of(store, name)) if data is not None else None
 
 
 def sealed_in(store: StateStore, credential: str) -> int | None:

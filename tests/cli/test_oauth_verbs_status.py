@@ -440,6 +440,20 @@ def test_who_removes_an_entry_logs_out_of_it(house: OAuthHouse, verb: tuple[str,
     assert [True, True] == ["not revoked" in each["outcome"] for each in told]
 
 
+def test_a_file_that_was_cut_short_is_unreadable(house: OAuthHouse) -> None:
+    """Status and doctor say so as a call does, and where the file is."""
+    house.log_in()
+    whole = house.record.read_bytes()
+    house.record.write_bytes(whole[: whole.index(b"sealed = ")])
+
+    [note] = told_of(house)["demo"]["notes"]
+
+    assert f"{house.record}: is not whole" == note
+    assert "unreadable" == told_of(house)["demo"]["state"]
+    assert f"servers.demo: unreadable; {note}" == told(examined(house, "--offline", code=6), "entry.grant")["message"]
+    assert str(house.record) in house.run(*ECHO, code=6).stderr
+
+
 def test_doctor_knows_grants(house: OAuthHouse) -> None:
     """A missing grant is a failure with the command and code 3, offline too; another host's is at first a warning."""
     broken = told(examined(house, "--offline", code=3), "entry.grant")

@@ -174,6 +174,25 @@ def test_a_damaged_file_is_exit_6(data: bytes) -> None:
     assert (6, None, None) == (caught.value.exit_code, caught.value.__cause__, caught.value.__context__)
 
 
+@pytest.mark.parametrize(
+    ("data", "how"),
+    [
+        (b"", "is empty"),
+        (written()[: written().index(b"sealed = ")], "is not whole"),
+        (written()[:300].rpartition(b"\n")[0], "is not whole"),
+        (written().replace(b"format = 1", b""), "is damaged"),
+        (written().replace(b"format = 1", b"format = 2"), "was written by another version of mcpvault"),
+    ],
+    ids=["empty", "unsealed", "cut", "formless", "newer"],
+)
+def test_what_is_not_whole_tells_no_facts(data: bytes, how: str) -> None:
+    """A file that was cut short would look healthy to who has no key; it is refused as it is to who has one."""
+    for read in (lambda: facts_in(data, place=PLACE), lambda: opened(data)):
+        with pytest.raises(VaultFormatError) as caught:
+            read()
+        assert f"{PLACE}: {how}" == caught.value.message
+
+
 def test_a_payload_of_another_version_is_exit_6() -> None:
     """A sealed line whose content has another shape is refused, and shows nothing of it."""
 
