@@ -18,7 +18,6 @@ from mcpvault import credentials
 from mcpvault.credentials import Credential, check_header
 from mcpvault.errors import BindingMismatchError, ConfigurationError, NotApprovedError, UnknownFieldError
 from mcpvault.secret import Secret
-from mcpvault.stages import Stage, at_stage, field_at
 from vault_schema import ServerEntry, Timeout, Tls, binding_for, is_secret, origin_of, spec_for
 from vault_schema.fields import OAUTH_KINDS
 from vault_schema.record import Record
@@ -26,6 +25,7 @@ from vault_schema.record import Record
 if TYPE_CHECKING:
     from mcpvault.http import AuthBase
     from mcpvault.login import OAuthProvider
+    from mcpvault.stages import Stage
     from mcpvault.tokens import Settings
     from mcpvault.vault.references import Resolver
     from mcpvault.vault.vaultfile import VaultFile
@@ -85,11 +85,16 @@ def resolve(
     if without:
         entry = entry.replaced(auth=entry.auth.replaced(**dict.fromkeys(without)))
     seen = {} if opened is None else opened
+    rotated = entry.rotation.field if entry.rotation is not None else None
+    if stage != "current":
+        from mcpvault.stages import at_stage
+
+        entry = at_stage(entry, stage)
 
     def unseal(path: str) -> Secret:
-        return seen.setdefault(path, vault.secret(name, path, stage=field_at(entry, path, stage)))
+        return seen.setdefault(path, vault.secret(name, path, stage=stage if path == rotated else "current"))
 
-    return concrete(at_stage(entry, stage), resolver, unseal=unseal)
+    return concrete(entry, resolver, unseal=unseal)
 
 
 def resolver_of(

@@ -54,8 +54,3 @@ def at_stage(entry: ServerEntry, stage: Stage) -> ServerEntry:
     }
     changed = {name: value or None for name, value in with_it.items() if value is not None}
     return entry.replaced(auth=entry.auth.replaced(**changed)) if changed else entry
-
-
-def field_at(entry: ServerEntry, path: str, stage: Stage) -> Stage:
-    """Return the stage of the field *path* where the rotated one is at *stage*."""
-    return stage if entry.rotation is not None and entry.rotation.field == path else "current"
