@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from requests import PreparedRequest, Request
+from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from mcpvault.errors import McpVaultError
@@ -127,8 +127,7 @@ class RequestsExchange:
         kept = self._kept.get(method)
         if kept is None:
             # Signed when it is sent, each time: this one is kept, and must not hold a credential.
-            blank = Request(method, self.url, auth=_leave)
-            kept = self._kept[method] = self._session.prepare_request(blank)
+            kept = self._kept[method] = self._session.blank(method, self.url)
         request = kept.copy()
         request.body = body
         request.headers.update(headers)
@@ -187,10 +186,6 @@ class RequestsExchange:
             assert isinstance(raw, GuardedResponse)  # noqa: S101  # the adapter's
             return raw
         return failure
-
-
-def _leave(request: PreparedRequest) -> PreparedRequest:
-    return request
 
 
 def _sign(request: PreparedRequest, auth: AuthBase) -> PreparedRequest:

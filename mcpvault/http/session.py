@@ -167,6 +167,23 @@ class GuardedSession(requests.Session):
                 request.auth = None
         raise failure
 
+    def blank(self, method: str, url: str) -> PreparedRequest:
+        """
+        Return what ``prepare_request`` makes of a request that has nothing but a URL, without its credential.
+
+        requests would merge all that such a request does not have, which takes its time.
+
+        Raises:
+            UsageError: requests cannot make a request of it.
+        """
+        prepared = PreparedRequest()
+        try:
+            prepared.prepare(method, url, self.headers, params="", auth=NoAuth(), hooks=self.hooks)
+            return prepared
+        except requests.exceptions.RequestException as e:
+            kind = type(e).__name__
+        raise UsageError(f"the request cannot be prepared ({kind})", server=self.policy.server)
+
     def merge_environment_settings(  # type: ignore[override]
         self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> dict[str, Any]:

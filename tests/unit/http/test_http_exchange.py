@@ -19,8 +19,9 @@ from http_servers import CANARY, Seen, answer, serve
 from requests.auth import AuthBase, HTTPDigestAuth
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import McpVaultError, OriginMismatchError, RemoteProtocolError, RequestLostError
+from mcpvault.errors import McpVaultError, OriginMismatchError, RemoteProtocolError, RequestLostError, UsageError
 from mcpvault.http import RequestsExchange
+from mcpvault.http.auth import NoAuth
 
 
 @pytest.fixture
@@ -268,3 +269,24 @@ def test_imports_are_light(statement: str, absent: str) -> None:
     got = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "" == got.stdout.strip()
+
+
+@pytest.mark.parametrize("path", ["/mcp", "", "/a b?q=1&r=%20", "/ä?ö", "/mcp#part"])
+@pytest.mark.parametrize("method", ["POST", "get"])
+def test_a_blank_request_is_what_requests_prepares(session_for: Any, method: str, path: str) -> None:
+    """It differs in no part from a request that requests has prepared of nothing but a URL."""
+    session, url = session_for("http://127.0.0.1:1"), f"http://127.0.0.1:1{path}"
+    prepared = session.prepare_request(requests.Request(method, url, auth=NoAuth()))
+
+    blank = session.blank(method, url)
+
+    assert (prepared.method, prepared.url, prepared.body) == (blank.method, blank.url, blank.body)
+    assert (dict(prepared.headers), prepared.hooks) == (dict(blank.headers), blank.hooks)
+
+
+def test_a_url_that_requests_refuses_is_told_in_our_words(session_for: Any) -> None:
+    """No exception of requests leaves the session."""
+    with pytest.raises(UsageError, match="cannot be prepared") as caught:
+        RequestsExchange(session_for("http://127.0.0.1:1"), "http://").send("POST", {}, b"", Deadline(5))
+
+    assert caught.value.__context__ is None
