@@ -20,9 +20,9 @@ from mcpvault.errors import (
     LoginNeededError,
 )
 from vault_schema import origin_of
-from vault_schema.record import Record
 
 if TYPE_CHECKING:
+    from mcpvault.giving_back import Revoked
     from mcpvault.grants import Grants
     from mcpvault.login import OAuthProvider
     from mcpvault.login_plan import Plan
@@ -38,14 +38,6 @@ if TYPE_CHECKING:
 JUST_NOW = 60.0  # seconds
 
 
-class Revoked(Record):
-    """What became of one token at a logout; ``undecided``: its server could not be asked, and may be another time."""
-
-    token: str  # refresh_token, access_token
-    outcome: str
-    undecided: bool = False
-
-
 class EntryAuthorization:
     """
     The authorization of one OAuth entry: ``Session.authenticate`` and its like, and the verbs about grants.
@@ -59,6 +51,7 @@ class EntryAuthorization:
         provider: A caller's own way through a login; with one, a login happens whenever it is needed.
         interactive: ``tty``: a person at a terminal may be asked in the middle of a call.
         remedy: What to do about a missing grant, where it is not a command of ``mcpvault``.
+        former: Where its tokens may be from a time when the entry kept them, or None.
     """
 
     def __init__(
@@ -72,6 +65,7 @@ class EntryAuthorization:
         provider: OAuthProvider | None = None,
         interactive: str | None = None,
         remedy: str | None = None,
+        former: TokenStore | None = None,
     ) -> None:
         self.settings = settings
         self.on_login: Callable[[], None] = lambda: None
@@ -82,6 +76,7 @@ class EntryAuthorization:
         self._provider = provider
         self._interactive = interactive or settings.interactive
         self._remedy = remedy
+        self._stores = [remembered.store, *([former] if former is not None else [])]
 
     @property
     def grants(self) -> Grants:
@@ -217,39 +212,36 @@ class EntryAuthorization:
             return self.remembered.would_refresh(insist=expiring is None, window=expiring, adopt=adopt), held
         return expiring is None or held is None or not held.fresh(self.remembered.now(), skew=expiring), held
 
-    def logout(self, *, timeout: float, dry_run: bool = False) -> list[Revoked]:
-        """Forget the tokens, then revoke them at the authorization server as well as it goes (RFC 7009)."""
-        from mcpvault.state.grants import withdraw
+    def keeps_grant(self) -> bool:
+        """Tell whether there are tokens that ``logout`` would give back, also those that the entry cannot use now."""
+        return any((record := store.kept()) and record.tokens for store in self._stores)
 
-        deadline = Deadline(timeout)
-        lent = self.store.inherited  # the process that forked this one goes on using it
-        record = self.remembered.read() if dry_run else withdraw(self.store, patience=timeout)
-        self.source.hold(None)
-        if record is None or record.tokens is None:
-            return []
+    def unused(self) -> str | None:
+        """Tell what the tokens that are kept are for, where the entry cannot use them as it is now; else None."""
+        for store in self._stores:
+            record = store.kept()
+            if record is not None and record.tokens is not None:
+                return store.difference(record) or ("a process that keeps it" if store is not self.store else None)
+        return None
+
+    def logout(self, *, timeout: float, dry_run: bool = False, regardless: bool = False) -> list[Revoked]:
+        """Forget the tokens, then revoke them as well as it goes; see ``giving_back.logout``."""
+        from mcpvault.giving_back import logout
+
+        told: list[Revoked] = []
+        for store in self._stores:
+            told += logout(
+                self.settings, self.remembered, store, timeout=timeout, dry_run=dry_run, regardless=regardless
+            )
         if not dry_run:
-            self.remembered.tell("logout", gen=record.generation, durable=True)
-        held = [name for name in ("refresh_token", "access_token") if getattr(record.tokens, name)]
-        if dry_run or lent:
-            said = "would be forgotten here" if lent else "would be revoked"
-            return [Revoked(name, said if dry_run else "forgotten here; another process uses it") for name in held]
-        return self.give_back(record, timeout=deadline.remaining())
+            self.source.hold(None)
+        return told
 
     def give_back(self, record: TokenRecord, *, timeout: float) -> list[Revoked]:
-        """Revoke the tokens of *record* at the authorization server as well as it goes (RFC 7009)."""
-        from mcpvault.oauth.revocation import revocations
-        from mcpvault.oauth.wire import drive
+        """Revoke the tokens of *record* at the authorization server that gave them; see ``giving_back``."""
+        from mcpvault.giving_back import give_back
 
-        held = [name for name in ("refresh_token", "access_token") if getattr(record.tokens, name, None)]
-        outcomes: dict[str, Revoked] = {}
-        if record.server is not None and record.tokens is not None:
-            with self.remembered.grants.reach(Deadline(timeout)) as ask:
-                flow = revocations(self.remembered.client_of(record), record.tokens, now=self.remembered.now())
-                for each in drive(flow, ask):
-                    said = "revoked" if each.error is None else f"forgotten here, but not revoked: {each.error.message}"
-                    late = each.error is not None and each.error.exit_code == 4  # try again
-                    outcomes[each.token_type_hint] = Revoked(each.token_type_hint, said, late)
-        return [outcomes.get(name) or Revoked(name, "forgotten here; the server revokes nothing") for name in held]
+        return give_back(self.settings, self.remembered, record, timeout=timeout)
 
     def advise(self, error: LoginNeededError) -> None:
         """Let *error* say what helps this entry: a login, but not without a person or without a vault."""

@@ -80,6 +80,31 @@ def with_keys(
     )
 
 
+def is_own(settings: Settings, server: AuthorizationServer, held: Registration | None) -> bool:
+    """Tell whether the client *held* at *server* is still the one that the entry has, with its secret and its keys."""
+    if settings.issuer not in (None, server.issuer):
+        return False
+    if held is None or settings.client_id == held.client_id:
+        return True
+    return settings.client_id is None and held.source != "preregistered"
+
+
+def granted_to(
+    settings: Settings, server: AuthorizationServer, held: Registration | None, proof_key: ProofKey | None
+) -> Client:
+    """
+    Return the client that tokens were given to, whatever the entry says now: to give them back.
+
+    Secrets and keys of another client, or for another issuer, have no business there.
+
+    Raises:
+        ConfigurationError: The entry's client cannot prove itself as it is set up.
+    """
+    if is_own(settings, server, held):
+        return with_keys(settings, server, preregistered(settings, server) or held, proof_key)
+    return Client(name=settings.server, server=server, registration=held, proof_key=proof_key)
+
+
 def proof_of(settings: Settings, held: Registration | None) -> str:
     """Return the fingerprint of what the client proves itself with; a workload's JWT, which is new each time, apart."""
     from mcpvault.state.journal import fingerprint

@@ -18,6 +18,7 @@ from mcpvault.errors import McpVaultError
 from mcpvault.fallback import changed, moved, other_settings, used
 from mcpvault.oauth_entry import ASK_HERE, settings_of
 from mcpvault.remembered import Remembered
+from mcpvault.state.host import host_id
 
 if TYPE_CHECKING:
     from mcpvault.connect import Vault
@@ -161,6 +162,10 @@ def authorization_of(
         for each in there.others(settings, deadline) if there is not None else ():
             yield Grants(each, reach_of(entry, each, env), allow_http=entry.allow_http)
 
+    former = None
+    if vault is not None and settings.persist == "none":
+        former = store.over(vault.state, host_id(vault.state, sealing.vault_id))
+
     def waiting() -> PendingStore:
         from mcpvault.state.pending import PendingStore
 
@@ -175,6 +180,7 @@ def authorization_of(
         provider=provider,
         interactive=interactive,
         remedy=remedy or (ASK_HERE if settings.persist == "none" and settings.needs_person else None),
+        former=former,
     )
 
 

@@ -23,7 +23,9 @@ def command(server: str, timeout: float | None, dry_run: bool, as_json: bool) ->
     """
     Revoke the tokens of SERVER at its authorization server (RFC 7009), then forget them here.
 
-    The entry and its registration stay. What could not be revoked is reported, and forgotten all the same.
+    A grant from before the entry was changed is given back too. The entry and its registration stay. What could not be
+    revoked is reported, and forgotten all the same; only what can be mended here first, such as a client without its
+    secret, keeps the tokens (exit 8).
     """
     from mcpvault.entries import PRESENTED
 

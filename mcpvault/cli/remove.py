@@ -12,8 +12,9 @@ from mcpvault.errors import McpVaultError
 from vault_schema.fields import OAUTH_KINDS
 
 if TYPE_CHECKING:
-    from mcpvault.authorization import EntryAuthorization, Revoked
+    from mcpvault.authorization import EntryAuthorization
     from mcpvault.connect import Vault
+    from mcpvault.giving_back import Revoked
 
 EXAMPLE = """
 Example:
@@ -70,7 +71,7 @@ def take_out(vault: Vault, names: Collection[str], *, dry_run: bool) -> list[dic
         server = authorization.settings.server
         try:
             outcomes = [
-                *authorization.logout(timeout=_PATIENCE, dry_run=dry_run),
+                *authorization.logout(timeout=_PATIENCE, dry_run=dry_run, regardless=True),
                 *(() if dry_run else _set_aside(authorization)),
             ]
         except McpVaultError as error:
@@ -108,7 +109,7 @@ def _grants(vault: Vault, names: Collection[str]) -> Iterator[EntryAuthorization
         used.add(credential)
         try:
             authorization = vault.authorization(name, without=PRESENTED)
-            if authorization.has_grant():
+            if authorization.keeps_grant():
                 yield authorization
         except McpVaultError as error:
             output.note(f"{name}: whether it has a grant cannot be told: {error.message}")

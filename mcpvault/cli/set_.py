@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mcpvault.cli import app, get, output, secret_input
-from mcpvault.errors import BindingMismatchError, UnknownFieldError, UsageError
+from mcpvault.errors import BindingMismatchError, McpVaultError, UnknownFieldError, UsageError
 from mcpvault.suggestion import did_you_mean
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ Example:
   mcpvault set '*' policy.max_age 90d        # for every entry that does not say it
 """
 EVERY = "*"
+_OF_A_GRANT = ("url", *(f"auth.{name}" for name in ("issuer", "resource", "client_id", "dpop", "persist")))
 _COMMON = {**{f"policy.{name}": name for name in ("max_age", "warn", "grace")}, "owner": "owner", "runbook": "runbook"}
 
 
@@ -102,6 +104,25 @@ def command(
         secret_input.warn_of_arguments(server, change.tree["servers"][server]["args"])
     facts = {"server": server, "field": field, "done": done, "dry_run": dry_run}
     output.say(f"{'would be ' if dry_run else ''}{done} {server}.{field}", as_json=as_json, json=facts)
+    if field in _OF_A_GRANT and not dry_run:
+        _tell_unused(vault, server)
+
+
+def _tell_unused(vault: Vault, server: str) -> None:
+    """Say where the change has left a grant that the entry cannot use any more, and that lives on."""
+    from mcpvault.entries import PRESENTED
+    from vault_schema.fields import OAUTH_KINDS
+
+    with suppress(McpVaultError):  # it is not what was asked for
+        vault.file.reread()
+        if vault.entry(server).auth.kind not in OAUTH_KINDS:
+            return
+        unused = vault.authorization(server, without=PRESENTED).unused()
+        if unused is not None:
+            output.note(
+                f"{server}: its grant is for {unused}, and is not used any more; to give it back, run: "
+                f"mcpvault logout {server}"
+            )
 
 
 def _set_common(field: str, value: str | None, *, unset: bool, dry_run: bool, as_json: bool) -> None:

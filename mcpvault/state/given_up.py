@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from mcpvault.secret import Secret
 from mcpvault.state.brake import Trouble
 from mcpvault.state.record import GIVEN_UP, Facts, TokenRecord
+from mcpvault.state.store import StateStore
+from mcpvault.state.tokens import file_of
 
 
 def dead_for_its_key(facts: Facts, record: TokenRecord | None) -> TokenRecord:
@@ -34,3 +37,14 @@ def dead_for_its_key(facts: Facts, record: TokenRecord | None) -> TokenRecord:
         dpop_key=record.dpop_key if record else None,
         trouble=Trouble(failures=1, since=now, until=now, reason=GIVEN_UP),
     )
+
+
+def sealed_in(store: StateStore, credential: str) -> int | None:
+    """
+    Return the epoch of the vault in which the record of *credential* was sealed, None where that is not to be seen.
+
+    Raises:
+        PermissionsError: It cannot be read.
+    """
+    found = re.search(rb'^sealed = "mv1\.([1-9][0-9]{0,9})\.', store.read(file_of(credential)) or b"", re.MULTILINE)
+    return int(found[1]) if found else None

@@ -74,16 +74,16 @@ def remember_client(
     """
     Keep a registration before anybody has logged in with it, so that an abandoned login need not register again.
 
-    Where there is a grant it stays as it is: an abandoned login must not cost it. Beside it only the successor of a
-    client is kept that the server has forgotten.
+    Where there is a grant it stays as it is, even one that the entry does not fit, which may be changed back: an
+    abandoned login must not cost it. Beside it only the successor of a client is kept that the server has forgotten.
 
     Raises:
         BusyError: A refresh is going on and does not end within *patience* seconds.
         PermissionsError: It cannot be written.
     """
     with store.exclusive(timeout=patience):
-        before = _before(store)
-        if before.tokens is None:
+        before, kept = _before(store), _kept(store)
+        if kept is None or kept.tokens is None:
             known = before.replaced(
                 registration=registration, server=server, issuer=server.issuer, dpop_key=dpop_key or before.dpop_key
             )
@@ -96,16 +96,18 @@ def withdraw(store: TokenStore, *, patience: float = PATIENCE) -> TokenRecord | 
     """
     Forget the tokens, keep the client; return the record as it was, so that its tokens can be revoked.
 
+    What the entry does not fit, because it was changed since, is forgotten and returned as well.
+
     Raises:
         BusyError: A refresh is going on and does not end within *patience* seconds.
         PermissionsError: It cannot be written.
     """
     with store.exclusive(timeout=patience):
-        before = store.read()
+        before, kept = store.read(), store.kept()
         if before is not None:
             store.write(_without_grant(before).replaced(generation=before.generation + 1))
             LOG.info("%s: its tokens are forgotten", store.server)
-    return before
+    return kept
 
 
 def replace_unreadable(store: TokenStore, *, patience: float = PATIENCE) -> None:
@@ -181,6 +183,12 @@ def _before(store: TokenStore) -> TokenRecord:
     except VaultError as error:
         LOG.warning("%s: %s; a copy is kept", store.server, error.message)
     return TokenRecord(generation=store.set_aside(), status="none", host=store.host)
+
+
+def _kept(store: TokenStore) -> TokenRecord | None:
+    with suppress(VaultError):
+        return store.kept()
+    return None
 
 
 def _without_grant(record: TokenRecord) -> TokenRecord:

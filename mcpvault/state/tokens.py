@@ -81,19 +81,28 @@ class TokenStore:
         self._unseal = unseal
         self._secretive = persist == "refresh"
         self._bound = bound
-        self._seen: tuple[bytes, TokenRecord] | None = None
+        self._seen: tuple[bytes, TokenRecord, TokenRecord] | None = None  # as it is kept, and as it may be used
         self._unwritten: tuple[int, Secret] | None = None
         self._inner: dict[int, threading.RLock] = {}
         self._holder: tuple[int, int] | None = None
 
     def read(self) -> TokenRecord | None:
         """
-        Return the record, or None if there is none; never waits.
+        Return the record, or None if there is none; never waits. A grant for something else is left out.
 
         Raises:
             VaultError: It is damaged, or sealed with another key. It stays as it is.
             PermissionsError: It may not be believed, or cannot be read.
         """
+        seen = self._look()
+        return self._with_unwritten(seen[2]) if seen is not None else None
+
+    def kept(self) -> TokenRecord | None:
+        """Return what is kept, whatever it is for: to give it back, or to leave it alone. Raises as ``read``."""
+        seen = self._look()
+        return self._with_unwritten(seen[1]) if seen is not None else None
+
+    def _look(self) -> tuple[bytes, TokenRecord, TokenRecord] | None:
         name = file_of(self.credential)
         data = self._store.read(name)
         if data is None:
@@ -111,8 +120,8 @@ class TokenStore:
                 error.server, error.login_command = self.server, f"mcpvault login {self.server}"
                 error.hint = f"it is kept as it is; to replace it, run: {error.login_command}"
                 raise
-            self._seen = seen = (data, self._fitting(record))
-        return self._with_unwritten(seen[1])
+            self._seen = seen = (data, record, self._fitting(record))
+        return seen
 
     @property
     def inherited(self) -> bool:
@@ -147,7 +156,7 @@ class TokenStore:
             kept = record.replaced(tokens=record.tokens.replaced(access_token=_NOTHING))
         data = token_file.render(kept, vault_id=self.vault_id, credential=self.credential, seal=self._seal)
         self._store.replace(file_of(self.credential), data, room=room)
-        self._seen = (data, kept)
+        self._seen = (data, kept, kept)
         if self._secretive:
             self._unwritten = (record.generation, record.tokens.access_token) if record.tokens else None
 
@@ -207,18 +216,18 @@ class TokenStore:
 
     def named(self, credential: str) -> TokenStore:
         """Return the store of another name, for the same entry."""
+        return self._another(self._store, credential, self.host)
+
+    def over(self, store: StateStore, host: str) -> TokenStore:
+        """Return the same over another folder."""
+        return self._another(store, self.credential, host)
+
+    def _another(self, store: StateStore, credential: str, host: str) -> TokenStore:
         return TokenStore(
-            self._store,
-            credential,
-            vault_id=self.vault_id,
-            seal=self._seal,
-            unseal=self._unseal,
-            host=self.host,
-            host_name=self.host_name,
-            server=self.server,
-            persist="refresh" if self._secretive else "all",
+            store, credential, vault_id=self.vault_id, seal=self._seal, unseal=self._unseal, host=host,
+            host_name=self.host_name, server=self.server, persist="refresh" if self._secretive else "all",
             bound=self._bound,
-        )
+        )  # fmt: skip
 
     def logging_in(self) -> AbstractContextManager[None]:
         """Let ``status`` say, for the time of the block, that somebody logs in."""
@@ -282,17 +291,6 @@ def peek(store: StateStore, credential: str) -> Facts | None:
     name = file_of(_checked(credential))
     data = store.read(name)
     return token_file.facts_in(data, place=token_file.place_of(store, name)) if data is not None else None
-
-
-def sealed_in(store: StateStore, credential: str) -> int | None:
-    """
-    Return the epoch of the vault in which the record of *credential* was sealed, None where that is not to be seen.
-
-    Raises:
-        PermissionsError: It cannot be read.
-    """
-    found = re.search(rb'^sealed = "mv1\.([1-9][0-9]{0,9})\.', store.read(file_of(credential)) or b"", re.MULTILINE)
-    return int(found[1]) if found else None
 
 
 def credentials(store: StateStore) -> tuple[str, ...]:

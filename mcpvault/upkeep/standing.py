@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 from mcpvault.errors import McpVaultError
 from mcpvault.state.brake import HURRIED, Trouble
+from mcpvault.state.given_up import sealed_in
 from mcpvault.state.host import host_name, known_host
 from mcpvault.state.journal import stamp
 from mcpvault.state.logins import in_progress
 from mcpvault.state.pending import LIFETIME, awaiting
 from mcpvault.state.record import NO_CLIENT, Bound, Facts
-from mcpvault.state.tokens import peek, sealed_in
+from mcpvault.state.tokens import peek
 from vault_schema import origin_of
 from vault_schema.fields import OAUTH_KINDS
 from vault_schema.record import Record

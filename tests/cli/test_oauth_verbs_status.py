@@ -412,6 +412,23 @@ def test_logout_gives_the_grant_back(house: OAuthHouse) -> None:
     assert "pending_auth" == told_of(house)["demo"]["state"]
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [("url", "/v2/mcp", "path /mcp"), ("auth.persist", "none", "a process that keeps it")],
+)
+def test_who_changes_an_entry_is_told_of_its_grant(house: OAuthHouse, field: str, value: str, told: str) -> None:
+    """``set`` says that the grant is not used any more, and what gives it back does."""
+    house.log_in()
+    value = house.server.url.replace("/mcp", value) if field == "url" else value
+
+    said = house.run("set", "demo", field, value, "--yes").stderr
+
+    assert f"demo: its grant is for {told}, and is not used any more" in said
+    assert "run: mcpvault logout demo" in said
+    assert "refresh_token: revoked" in house.run("logout", "demo").stdout
+    assert "grant" not in house.run("set", "demo", field, value, "--yes").stderr
+
+
 @pytest.mark.parametrize("verb", [("remove", "--yes"), ("client", "disconnect")])
 def test_who_removes_an_entry_logs_out_of_it(house: OAuthHouse, verb: tuple[str, ...]) -> None:
     """The tokens are revoked and forgotten, unless another entry uses them, or the server cannot be reached."""

@@ -1,0 +1,124 @@
+"""
+Giving a grant back: its tokens are forgotten here, and revoked where they came from (RFC 7009).
+
+Decides what may be given back from here, and as whom: each token goes to the issuer that gave it, with the client that
+it was given to, whatever the entry says now. Leaves the request to ``mcpvault.oauth``, the file to ``mcpvault.state``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcpvault.deadline import Deadline
+from mcpvault.errors import BindingMismatchError, ConfigurationError, McpVaultError
+from mcpvault.oauth.flows import authenticate
+from mcpvault.oauth.revocation import revocations
+from mcpvault.oauth.wire import drive
+from mcpvault.oauth_client import granted_to, is_own
+from mcpvault.state.grants import withdraw
+from vault_schema.record import Record
+
+if TYPE_CHECKING:
+    from mcpvault.oauth.flows import Client
+    from mcpvault.remembered import Remembered
+    from mcpvault.state.record import TokenRecord
+    from mcpvault.state.tokens import TokenStore
+    from mcpvault.tokens import Settings
+
+KINDS = ("refresh_token", "access_token")
+
+
+class Revoked(Record):
+    """What became of one token at a logout; ``undecided``: its server could not be asked, and may be another time."""
+
+    token: str  # refresh_token, access_token
+    outcome: str
+    undecided: bool = False
+
+
+def logout(
+    settings: Settings, remembered: Remembered, store: TokenStore, *, timeout: float, dry_run: bool, regardless: bool
+) -> list[Revoked]:
+    """
+    Forget the tokens in *store*, then revoke them as well as it goes; with *regardless* nothing keeps them here.
+
+    Raises:
+        BindingMismatchError: They are another entry's, which shares the credential.
+        ConfigurationError: They are another host's, or the client cannot prove itself as it is set up.
+        BusyError: A refresh is going on and does not end in time.
+        PermissionsError: The state cannot be written.
+    """
+    deadline = Deadline(timeout)
+    lent = store.inherited  # the process that forked this one goes on using it
+    record = store.kept()
+    if record is not None and record.tokens is not None and not regardless:
+        _check(settings, remembered, store, record)
+    foreign = record is not None and record.host != store.host
+    if not dry_run:
+        record = withdraw(store, patience=deadline.remaining())
+    if record is None or record.tokens is None:
+        return []
+    if not dry_run:
+        remembered.tell("logout", gen=record.generation, durable=True)
+    if dry_run or lent or foreign:
+        where = "another process uses it" if lent else f"{record.host_name or 'another host'} may use it"
+        said = "would be revoked" if not (lent or foreign) else "would be forgotten here" if dry_run else ""
+        return [Revoked(name, said or f"forgotten here; {where}") for name in _held(record)]
+    return give_back(settings, remembered, record, timeout=deadline.remaining())
+
+
+def give_back(settings: Settings, remembered: Remembered, record: TokenRecord, *, timeout: float) -> list[Revoked]:
+    """Revoke the tokens of *record* at the authorization server that gave them, as well as it goes."""
+    outcomes: dict[str, Revoked] = {}
+    where = f"; it can be ended at {record.issuer}" if record.issuer else ""
+    problem: McpVaultError | None = None
+    if record.server is not None and record.tokens is not None:
+        try:
+            client = _client(settings, remembered, record)
+            with remembered.grants.reach(Deadline(timeout)) as ask:
+                for each in drive(revocations(client, record.tokens, now=remembered.now()), ask):
+                    outcomes[each.token_type_hint] = _outcome(each.token_type_hint, each.error, where)
+        except McpVaultError as error:
+            problem = error
+    if problem is not None:
+        return [_outcome(name, problem, where, undecided=True) for name in _held(record)]
+    nothing = "forgotten here; the server revokes nothing"
+    return [outcomes.get(name) or Revoked(name, f"{nothing}{where}") for name in _held(record)]
+
+
+def _held(record: TokenRecord) -> list[str]:
+    return [name for name in KINDS if getattr(record.tokens, name, None)]
+
+
+def _outcome(name: str, error: McpVaultError | None, where: str, *, undecided: bool = False) -> Revoked:
+    if error is None:
+        return Revoked(name, "revoked")
+    late = undecided or error.exit_code == 4  # try again
+    return Revoked(name, f"forgotten here, but not revoked: {error.message}{where}", late)
+
+
+def _client(settings: Settings, remembered: Remembered, record: TokenRecord) -> Client:
+    assert record.server is not None  # noqa: S101  who calls has looked
+    return granted_to(settings, record.server, record.registration, remembered.proof_key(record))
+
+
+def _check(settings: Settings, remembered: Remembered, store: TokenStore, record: TokenRecord) -> None:
+    """Refuse what a person can mend first: tokens that are forgotten cannot be revoked any more."""
+    server, other = settings.server, store.difference(record)
+    if other is not None and record.entries and store.server not in record.entries:
+        raise BindingMismatchError(
+            f"{server}: the grant of its credential {store.credential!r} is that of {record.entries[0]!r}: for {other}",
+            hint=f"to end that one, run: mcpvault logout {record.entries[0]}",
+            server=server,
+        )
+    if record.host != store.host:
+        where = record.host_name or "another host"
+        raise ConfigurationError(
+            f"{server}: its grant belongs to {where}, which would lose it",
+            hint=f"log out there; or, if {where} no longer uses it, run: mcpvault refresh {server} --adopt",
+            server=server,
+        )
+    if record.server is None or record.server.revocation_endpoint is None:
+        return
+    if is_own(settings, record.server, record.registration):
+        authenticate(_client(settings, remembered, record), {}, now=remembered.now())
