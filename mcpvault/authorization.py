@@ -171,11 +171,11 @@ class EntryAuthorization:
 
     def renew(self, *, expiring: float | None, adopt: bool, timeout: float) -> tuple[bool, TokenSet]:
         """
-        Refresh now, or only what expires within *expiring* seconds; tell whether it was done.
+        Refresh now, or only what expires within *expiring* seconds; tell whether that was due, and is done.
 
         Raises:
             AuthorizationRequiredError: There is nothing to refresh with.
-            McpVaultError: The authorization server could not be asked.
+            McpVaultError: The authorization server could not be asked. It was due, and the old token may still work.
         """
         deadline = Deadline(timeout)
         if adopt:

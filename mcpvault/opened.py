@@ -6,13 +6,14 @@ Decides what a name without a field means, and that ``auth.token`` of an OAuth e
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mcpvault import entries
 from mcpvault.deadline import Deadline
-from mcpvault.errors import UnknownFieldError
+from mcpvault.errors import McpVaultError, UnknownFieldError
 from mcpvault.secret import Secret
 from mcpvault.suggestion import did_you_mean
 from vault_schema import is_secret
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mcpvault.connect import Vault
     from mcpvault.entries import Concrete
 
+LOG = logging.getLogger("mcpvault")
 TOKEN = "auth.token"  # noqa: S105  a field
 _CREDENTIAL = {"bearer": TOKEN, "header": "auth.value", "basic": "auth.password", **dict.fromkeys(OAUTH_KINDS, TOKEN)}
 
@@ -31,6 +33,7 @@ class Live(NamedTuple):
 
     value: Secret
     expires_at: float | None = None
+    kept: bool = False  # it ends sooner than was asked for, because no other was to be had
 
 
 def credential_field(vault: Vault, name: str) -> str:
@@ -161,8 +164,16 @@ def _access_token(vault: Vault, entry: Concrete, min_ttl: float | None) -> Live:
     token = authorization.access_token(Deadline(total))
     tokens = authorization.tokens() if authorization.has_grant() else None
     if min_ttl is not None and tokens is not None and not tokens.fresh(time.time(), skew=min_ttl):
-        _, tokens = authorization.renew(expiring=min_ttl, adopt=False, timeout=total)
-        return Live(tokens.access_token, tokens.expires_at)
+        failure: McpVaultError | None = None
+        try:
+            _, tokens = authorization.renew(expiring=min_ttl, adopt=False, timeout=total)
+        except McpVaultError as error:
+            if not tokens.fresh(time.time()):
+                raise
+            failure = error
+        if failure is not None:
+            LOG.warning("%s; the token at hand still works", failure.message)
+        return Live(tokens.access_token, tokens.expires_at, failure is not None)
     return Live(token, tokens.expires_at if tokens is not None and tokens.access_token == token else None)
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mcpvault.cli import app, durations, output, standing
 from mcpvault.errors import McpVaultError, UsageError
 from vault_schema.fields import OAUTH_KINDS
+
+if TYPE_CHECKING:
+    from mcpvault.authorization import EntryAuthorization
+    from mcpvault.connect import Vault
 
 EXAMPLE = """
 Example:
@@ -54,26 +58,27 @@ def command(
     if jitter and not dry_run:
         time.sleep(random.uniform(0, jitter))  # noqa: S311  to spread load, not to hide anything
     facts: list[dict[str, Any]] = []
-    failures: list[McpVaultError] = []
+    failures: dict[str, McpVaultError] = {}
     seen: set[str] = set()
     for name in names:
         credential = vault.entry(name).credential or name
         if everything and credential in seen:
             continue
         seen.add(credential)
+        authorization: EntryAuthorization | None = None
         try:
-            authorization = vault.authorization(name)
-            if everything and not authorization.has_grant():
+            if everything and not has_grant(vault, name):
                 continue
+            authorization = vault.authorization(name)
             if dry_run:
                 done, tokens = authorization.due(expiring=expiring, adopt=adopt)
             else:
                 done, tokens = authorization.renew(expiring=expiring, adopt=adopt, timeout=timeout or 60.0)
         except McpVaultError as error:
-            failures.append(error)
-            facts.append({"server": name, "refreshed": False, "error": error.kind, "message": error.message})
-            if not as_json:
-                output.note(f"{name}: {error.message.removeprefix(f'{name}: ')}")
+            failures[name] = error
+            due = authorization is not None or None
+            said = {"due": due, "dry_run": dry_run, "error": error.kind, "message": error.message}
+            facts.append({"server": name, "refreshed": False, **said})
             continue
         told = standing.granted(tokens, time.time()) if tokens is not None else {}
         facts.append({"server": name, "refreshed": done and not dry_run, "due": done, "dry_run": dry_run, **told})
@@ -85,4 +90,17 @@ def command(
     if as_json:
         output.json(facts)
     if failures:
-        raise standing.worst(failures)
+        worst = standing.worst([*failures.values()])
+        for name, failure in failures.items() if not as_json else ():
+            line = f"{name}: {failure.message.removeprefix(f'{name}: ')}"
+            if (failure, line) != (worst, worst.message):  # that is told as the error
+                output.note(line)
+        raise worst
+
+
+def has_grant(vault: Vault, name: str) -> bool:
+    """Tell whether there are tokens of the entry; without them nothing that it refers to is looked up."""
+    from mcpvault.state.tokens import peek
+
+    held = peek(vault.state, vault.entry(name).credential or name)
+    return held is not None and held.issued_at is not None and vault.authorization(name).has_grant()

@@ -61,7 +61,8 @@ def command(
     for each in meant:
         giving.check_origin(vault, server, each)
     live = opened(vault, server, purpose="token", min_ttl=min_ttl)
-    if live.expires_at is not None and min_ttl is not None and live.expires_at < time.time() + min_ttl:
+    short = live.expires_at is not None and min_ttl is not None and live.expires_at < time.time() + min_ttl
+    if short and not live.kept:
         output.warn(f"{server}: no token of that server lives for {min_ttl:.0f} s")
     if form == "git":
         name = username or vault.entry(server).auth.username or "oauth2"

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import AuthorizationFailedError, McpVaultError, ServerUnavailableError
+from mcpvault.errors import AuthorizationFailedError, McpVaultError, PermissionsError, ServerUnavailableError
 from mcpvault.state import brake
 from mcpvault.state.grants import login_needed
 from mcpvault.state.record import TokenRecord, window_of
@@ -43,7 +43,7 @@ class Flight(ABC):
         deadline: The caller's; a redemption that was sent has a limit of its own.
         clock: Unix seconds.
         rejected: The generation whose token the server has just refused, or None.
-        window: Replace it this many seconds before its end, instead of what fits its life.
+        window: Replace it this many seconds before its end, instead of what fits its life; the old one is no help then.
         insist: A person wants a new token now: however fresh the old one is, whatever failed before.
         patience: Seconds to wait for another process, at most.
         proof: Returns the fingerprint of what the client proves itself with now.
@@ -92,14 +92,20 @@ class Flight(ABC):
             settled = self._settled(record)
             if settled is not None:
                 return settled
-            with self.store.attempt() as held:
-                if held:
-                    return self._held(record)
-            if record is not None and self._need(record) is Need.EARLY:
+            try:
+                with self.store.attempt() as held:
+                    if held:
+                        return self._held(record)
+            except PermissionsError as error:
+                if record is None or not self._makes_do(record):
+                    raise
+                self._tell_of(error)
+                return record
+            if record is not None and self._need(record) is Need.EARLY and self._makes_do(record):
                 LOG.debug("%s: another process refreshes; the token at hand still works", self.store.server)
                 return record
             if waiting.expired():
-                if record is not None and self._usable(record) and not self.insist:
+                if record is not None and self._makes_do(record):
                     return record
                 raise self.store.busy()
             time.sleep(min(poll, waiting.remaining()))
@@ -125,10 +131,10 @@ class Flight(ABC):
             self.deadline.check(f"{self.store.server}: refresh", server=self.store.server, sent=False)
             return self.renew(record)
         except McpVaultError as error:
-            kept = None if self.insist else self.store.read()
-            if kept is None or not self._usable(kept):
+            kept = self.store.read()
+            if kept is None or not self._makes_do(kept):
                 raise
-            LOG.warning("%s: %s; the token at hand still works", self.store.server, error.message)
+            self._tell_of(error)
             return kept
 
     def _settled(self, record: TokenRecord | None) -> TokenRecord | None:
@@ -138,7 +144,7 @@ class Flight(ABC):
         obstacle = self.obstacle(record) or self._brake(record)
         if obstacle is None:
             return None
-        if record is not None and self._usable(record) and not self.insist:
+        if record is not None and self._makes_do(record):
             return record
         raise obstacle
 
@@ -159,6 +165,14 @@ class Flight(ABC):
 
     def _usable(self, record: TokenRecord) -> bool:
         return record.alive(self.clock()) and record.generation != self.rejected
+
+    def _makes_do(self, record: TokenRecord) -> bool:
+        """Tell whether the token at hand is good enough where no other is to be had."""
+        return self._usable(record) and not self.insist and self.window is None
+
+    def _tell_of(self, error: McpVaultError) -> None:
+        what = error.message.removeprefix(f"{self.store.server}: ")
+        LOG.warning("%s: %s; the token at hand still works", self.store.server, what)
 
     def _hurried(self, left: float) -> McpVaultError:
         return ServerUnavailableError(

@@ -24,10 +24,10 @@ Decides exactly this. Leaves one redemption to ``redemption``, and waiting for o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import LoginNeededError, McpVaultError, RemoteProtocolError, TransportError
+from mcpvault.errors import LoginNeededError, McpVaultError, RemoteProtocolError, ServerUnavailableError, TransportError
 from mcpvault.state import brake
 from mcpvault.state.flight import LOG, Flight
 from mcpvault.state.grants import login_needed
@@ -36,6 +36,9 @@ from mcpvault.state.lifetime import refreshed, refused
 from mcpvault.state.record import GIVEN_UP, NO_CLIENT, TokenRecord
 from mcpvault.state.redemption import Exchange, redeem
 from mcpvault.state.tokens import TokenStore
+
+if TYPE_CHECKING:
+    from mcpvault.state.journal import Intent
 
 LOGIN_AFTER_FORK = 'log in after the fork, or keep the tokens on disk: in a vault, with persist "refresh" or "all"'
 _HUNG = 30.0  # seconds; a server that let a redemption time out is left alone for so long
@@ -105,8 +108,25 @@ class Refresh(Flight):
         if settled is None and record and record.status == "ambiguous" and not self.insist:
             young = record.intent is not None and record.intent.young(self.clock())
             if not young and self._usable(record):
+                if self.window is not None:
+                    raise self._pending(record)
                 return record
         return settled
+
+    def _pending(self, record: TokenRecord) -> McpVaultError:
+        """Return what to tell who wants more than the token at hand, of a redemption that nobody knows the end of."""
+        intent = record.intent
+        if intent is None or intent.is_last:
+            return login_needed(self.store, _epitaph(record, "lost"))
+        left = None if record.expires_at is None else record.expires_at - self.clock()
+        when = "is refused" if left is None else f"ends, in {left:.0f} s"
+        return ServerUnavailableError(
+            f"{self.store.server}: nobody knows how the refresh by {intent.story()} ended: its token is tried once "
+            f"more when the access token {when}",
+            hint=f"try again then; or at once, with: mcpvault refresh {self.store.server}",
+            server=self.store.server,
+            retry_after=left,
+        )
 
     def _redeemed(self, record: TokenRecord, *, again: bool, deadline: Deadline | None = None) -> TokenRecord:
         with interrupts_held():
@@ -121,7 +141,7 @@ class Refresh(Flight):
         how: Any = {"again": again, "clock": self.clock, "deadline": deadline}
         redeemed = redeem(self.store, record, self.exchange, **how)
         if redeemed.failure is None:
-            return self._concluded(redeemed.record)
+            return self._concluded(redeemed.record, before=record.intent if again else None)
         if self.exchange.was_sent(redeemed.failure):
             LOG.warning("%s: the answer to the refresh was lost: %s", self.store.server, redeemed.failure.message)
             return self._unknown(redeemed.record, redeemed.failure, "lost", at_once=True)
@@ -143,8 +163,12 @@ class Refresh(Flight):
         self.store.write(record.replaced(trouble=trouble))
         raise failure
 
-    def _concluded(self, record: TokenRecord) -> TokenRecord:
-        """Read the answer that *record* holds, and write down what follows from it."""
+    def _concluded(self, record: TokenRecord, *, before: Intent | None = None) -> TokenRecord:
+        """
+        Read the answer that *record* holds, and write down what follows from it.
+
+        *before* is the redemption before that one, of the same token, whose answer nobody saw; as far as it is known.
+        """
         answer, old = record.answer, record.tokens
         if answer is None or old is None:
             raise TypeError("there is no answer to read")
@@ -160,7 +184,7 @@ class Refresh(Flight):
             return self._unknown(record, failure, "unreadable", at_once=taken)
         if failure is not None:
             if isinstance(failure, RemoteProtocolError | TransportError) or getattr(failure, "error", None) is not None:
-                failure = self._refused(record, failure)
+                failure = self._refused(record, failure, before)
             raise failure  # any other tells nothing about the answer, which stays to be read
         renewed = record.replaced(
             generation=record.generation + 1,
@@ -178,7 +202,7 @@ class Refresh(Flight):
         LOG.info("%s: refreshed: generation %d", self.store.server, renewed.generation)
         return renewed
 
-    def _refused(self, record: TokenRecord, failure: McpVaultError) -> McpVaultError:
+    def _refused(self, record: TokenRecord, failure: McpVaultError, before: Intent | None) -> McpVaultError:
         """Act on an answer that grants nothing: only ``invalid_grant`` ends a grant."""
         if getattr(failure, "error", None) == "invalid_grant":
             LOG.warning("%s", failure.message)
@@ -186,7 +210,7 @@ class Refresh(Flight):
             return self._died(record.replaced(answer=None, lifetime=lifetime), "invalid_grant")
         # The server did not take the token: what was known before still holds.
         intent = record.intent
-        known = intent.replaced(attempts=intent.attempts - 1) if intent and intent.attempts > 1 else None
+        known = before or (intent.replaced(attempts=intent.attempts - 1) if intent and intent.attempts > 1 else None)
         return self._failed(record.replaced(status="ambiguous" if known else "ok", intent=known, answer=None), failure)
 
     def _failed(self, record: TokenRecord, failure: McpVaultError) -> McpVaultError:

@@ -54,6 +54,6 @@ def test_a_code_that_nobody_enters_is_told_by_name(house: OAuthHouse) -> None:
 
 
 def test_a_refresh_that_fails_names_its_entry_once(house: OAuthHouse) -> None:
-    """Messages begin with the entry's name already."""
+    """Messages begin with the entry's name already, and the one that is the error is told once."""
     said = house.run("refresh", "demo", code=3).stderr
-    assert said.startswith("demo: nobody has logged in\n")
+    assert "mcpvault: error: demo: nobody has logged in\nmcpvault: hint: run: mcpvault login demo\n" == said

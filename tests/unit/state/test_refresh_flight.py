@@ -117,6 +117,42 @@ def test_rejections_far_apart_are_no_storm(house: House) -> None:
         house.clock.move(brake.LONGEST)
 
 
+# More than the token at hand
+
+
+def test_who_asks_for_a_wider_window_is_not_given_the_old_token(house: House) -> None:
+    """Where another is not to be had that is told, although the old one works: a timer would never know."""
+    house.server.script = ["http 503"]
+    with pytest.raises(ServerUnavailableError):
+        house.current(window=7200)
+    with pytest.raises(ServerUnavailableError, match="no refresh for another"):
+        house.current(window=7200)
+    assert "access-0001-token" == access(house.current())
+    house.clock.move(60)
+    with held_elsewhere(house.place, "token-linear"), pytest.raises(BusyError):
+        house.current(window=7200, patience=0.2)
+    assert "access-0002-token" == access(house.current(window=7200))
+
+
+@pytest.mark.parametrize("left", [100, 5])
+def test_a_token_that_works_needs_no_lock(house: House, left: int) -> None:
+    """State that cannot be locked (a read-only folder) is told of, and the token is used while it lives."""
+    lock = house.place / "token-linear.lock"
+    lock.unlink()
+    lock.symlink_to(house.place / "nowhere")
+    house.clock.move(LIFE - left)
+
+    assert "access-0001-token" == access(house.current())
+
+    for how in ({"rejected": 1}, {"insist": True}, {"window": 7200}):
+        with pytest.raises(PermissionsError):
+            house.current(**how)
+    house.clock.move(left + 1)
+    with pytest.raises(PermissionsError):
+        house.current()
+    assert 0 == house.server.asked
+
+
 # Waiting
 
 

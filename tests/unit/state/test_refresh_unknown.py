@@ -13,6 +13,7 @@ from mcpvault.errors import (
     RemoteProtocolError,
     ServerUnavailableError,
 )
+from mcpvault.state.journal import Intent, stamp
 
 EXPIRED = LIFE + 1
 
@@ -105,6 +106,29 @@ def test_a_server_that_is_busy_the_second_time_changes_nothing(house: House) -> 
     assert ("ambiguous", 1) == (house.record().status, house.record().intent.attempts)
     house.clock.move(8)
     assert "access-0003-token" == access(house.current())
+
+
+def test_the_journal_goes_on_naming_who_lost_the_answer(house: House) -> None:
+    """Whoever was refused service after that lost nothing: the message about two lost answers does not name it."""
+    first = int(house.clock()) + EXPIRED
+    house.clock.move(EXPIRED)
+    house.server.script = ["hang", "http 429", "hang"]
+    for _ in range(2):
+        with pytest.raises(McpVaultError):
+            house.current()
+        assert (first, "deadline_exceeded", 1) == told_of(house.record().intent)
+        house.clock.move(300)
+
+    with pytest.raises(AuthorizationRequiredError, match="two answers in a row were lost") as caught:
+        house.current()
+
+    assert f"to the refresh by {house.record().intent.lost}" in caught.value.message
+    assert house.record().intent.lost.endswith(stamp(first))
+
+
+def told_of(intent: Intent) -> tuple[int, str, int]:
+    """Return when it began, how it ended, and how many there were."""
+    return intent.started, intent.ended, intent.attempts
 
 
 @pytest.mark.parametrize("act", ["cut", "html", "garbage"])
