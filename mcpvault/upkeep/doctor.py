@@ -119,7 +119,11 @@ def _vault(
 def _servers(
     vault: Vault, names: Sequence[str], waiting: Container[str], *, timeout: float | None
 ) -> Iterator[Finding]:
-    """Try each server, but those that wait for a person; a clock is asked once an origin, metadata once an issuer."""
+    """
+    Try each server; a clock is asked once an origin, metadata once an issuer.
+
+    Those that wait for a person are asked without a credential: a login begins with a connection.
+    """
     asked: set[str] = set()
     issuers: set[str] = set()
     for name in names:
@@ -134,8 +138,10 @@ def _servers(
             looking = issuer_checks.metadata(vault, entry, issuer, record, timeout)
             yield from guarded("issuer.metadata", looking, place=issuer)
         if name in waiting:
-            continue
-        there = yield from guarded("entry.reachable", entry_checks.answers(vault, name, entry, timeout), place=place)
+            trying = entry_checks.connects(vault, entry, timeout)
+        else:
+            trying = entry_checks.answers(vault, name, entry, timeout)
+        there = yield from guarded("entry.reachable", trying, place=place)
         if there and entry.credential.origin not in asked:
             asked.add(entry.credential.origin)
             yield from guarded("clock.skew", entry_checks.clock(vault, entry, timeout), place=place)

@@ -246,6 +246,24 @@ def _accepted(session: Session, deadline: Deadline) -> str:
     return f"answers ({version}); it has nothing to list, so whether it accepts what it is sent was not seen"
 
 
+def connects(vault: Vault, entry: Concrete, timeout: float) -> Check[bool]:
+    """Tell whether anybody is there, by a request that carries no credential: nobody has logged in yet."""
+    from mcpvault.http.auth import NoAuth
+
+    place = f"servers.{entry.name}"
+    try:
+        with carriers.http_session(entry, env=vault.env, auth=NoAuth()) as http:
+            http.request("OPTIONS", entry.url, timeout=timeout, allow_redirects=False)
+    except McpVaultError as error:
+        broken = error
+    else:
+        what = f"{place}: answers; whether it accepts what it is sent is seen after a login"
+        yield ok("entry.reachable", what, server=entry.name)
+        return True
+    yield of_error("entry.reachable", broken, place=place, hint=_UNREACHED.format(name=entry.name))
+    return False
+
+
 def clock(vault: Vault, entry: Concrete, timeout: float) -> Check[None]:
     """Compare the server's clock with ours, by a request that carries no credential."""
     from mcpvault.http.auth import NoAuth

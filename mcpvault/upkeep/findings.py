@@ -67,13 +67,14 @@ def of_error(check: str, error: McpVaultError, *, place: str = "", hint: str | N
         check: The finding's id.
         error: What was raised.
         place: Put before a message that does not name it.
-        hint: Where the error has none.
+        hint: Where the error has none, or sends to the examination that found it.
     """
+    own = error.hint if hint is None or "see: mcpvault doctor" not in (error.hint or "") else None
     return Finding(
         id=check,
         level="fail",
         message=error.message if place in error.message else f"{place}: {error.message}",
-        hint=error.hint or hint,
+        hint=own or hint,
         code=error.exit_code,
         kind=error.kind,
         server=error.server,

@@ -15,9 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mcpvault._version import VERSION
+from mcpvault.errors import PermissionsError
 from mcpvault.state import filesystem
 from mcpvault.state.files import StateDirectory
-from mcpvault.upkeep.findings import Check, fail, ok, warn
+from mcpvault.state.token_file import BLOCK
+from mcpvault.upkeep.findings import Check, Finding, fail, ok, warn
 from mcpvault.vault.primitives import openssl_version
 
 DISTRIBUTION = "mcpvault-sdk"
@@ -119,7 +121,7 @@ def state_folder(state: StateDirectory) -> Check[None]:
     if place != state.path:
         yield ok("state.folder", f"{state.path}: is made when it is needed")
     else:
-        yield ok("state.folder", f"{state.path}: ours, private, writable")
+        yield _room(state)
         filesystem.check_locks(place)
         if not filesystem.lock_excludes(place):
             what = f"{place}: a lock that this process held did not keep a child process out"
@@ -133,6 +135,22 @@ def state_folder(state: StateDirectory) -> Check[None]:
             kept = state.path / name
             what = f"{kept}: the text of an edit that was not taken, perhaps with a secret in clear"
             yield warn("state.edited", what, f"take it over with: mcpvault edit; then run: rm {shlex.quote(str(kept))}")
+
+
+def _room(state: StateDirectory) -> Finding:
+    """Write as much as a grant takes, and take it away again: a full disk looks writable."""
+    problem: str | None = None
+    try:
+        with state.room("doctor", BLOCK) as room:
+            room.fill(bytes(BLOCK))
+    except PermissionsError as error:
+        problem = error.message
+    except OSError as error:
+        problem = f"{state.path}: not written: {error.strerror or 'refused'}"
+    if problem is None:
+        return ok("state.folder", f"{state.path}: ours, private, writable")
+    hint = f"make room there, and let this user write; look: df -h {shlex.quote(str(state.path))}"
+    return fail("state.folder", f"{problem}, so what a refresh brings cannot be kept", hint)
 
 
 def state_home(home: Path) -> Check[None]:

@@ -92,6 +92,11 @@ class Report(Record):
                 return (f"{add} {'--bearer-prompt' if 'bearer' in self.schemes else '--basic USER'}",)
             return (f"{add} --header-stdin X-API-Key   # or the header that it wants; or: --bearer-prompt",)
         server = self.found.server
+        if not (server.authorization_endpoint or server.device_authorization_endpoint):
+            known = f"--client-id ID --client-secret-stdin --issuer {shlex.quote(server.issuer)}"
+            return (f"{add} --client-credentials {known}",)
+        if self.no_login is not None:
+            return ()
         add += " --oauth"
         if server.registration_endpoint is None:
             document = server.client_id_metadata_document_supported
@@ -99,10 +104,22 @@ class Report(Record):
             add += f" --client-metadata-url URL   # or: {known}" if document else f" {known}"
         if "bearer" not in self.schemes and "dpop" in self.schemes:
             add = add.replace(" --oauth", " --oauth --dpop")
-        pkce = (
-            () if _pkce(server) else (f"mcpvault set {name} auth.assume_pkce_s256 true   # if you know that it works",)
-        )
-        return (add, *pkce, f"mcpvault login {name}")
+        login = f"mcpvault login {name}"
+        if _pkce(server) or not server.authorization_endpoint:
+            return (add, login)
+        if server.code_challenge_methods_supported:  # it says that it knows no S256
+            return (add, f"{login} --method device")
+        return (add, f"mcpvault set {name} auth.assume_pkce_s256 true   # if you know that it works", login)
+
+    @property
+    def no_login(self) -> str | None:
+        """Why nobody can log in there as its metadata are, or None."""
+        server = self.found.server if self.found is not None else None
+        if server is None or server.authorization_endpoint is None or server.device_authorization_endpoint is not None:
+            return None
+        if _pkce(server) or not (named := server.code_challenge_methods_supported):
+            return None
+        return f"it offers PKCE by {', '.join(named)} only, and a login here takes S256: ask who runs it"
 
     @property
     def facts(self) -> dict[str, str]:
@@ -175,6 +192,18 @@ def probe(url: str, *, env: Mapping[str, str], timeout: float = 30.0, allow_http
         problem = error.message
     if problem is not None:
         raise ConfigurationError(f"{url!r}: {problem}")
+    try:
+        return _asked(url, env=env, timeout=timeout, allow_http=allow_http)
+    except McpVaultError as error:
+        error.server = None  # no entry names it yet
+        if "see: mcpvault doctor" in (error.hint or ""):
+            error.hint = "is that its address, is it up, and may this host reach it?"
+        elif "allow_http" in (error.hint or "") and not allow_http:
+            error.hint = f"use https, or run: mcpvault probe {shlex.quote(url)} --allow-http"
+        raise
+
+
+def _asked(url: str, *, env: Mapping[str, str], timeout: float, allow_http: bool) -> Report:
     host = urlsplit(url).hostname or ""
     with Asker(
         server=suggested_name(url), deadline=Deadline(timeout), named_hosts={host}, allow_http=allow_http, env=env
@@ -198,7 +227,8 @@ def probe(url: str, *, env: Mapping[str, str], timeout: float = 30.0, allow_http
         try:
             found = drive(discovery.discover(url, challenge=seen, allow_http=allow_http), read)
             if not found.server.assumed:
-                return report.replaced(found=found)
+                report = report.replaced(found=found)
+                return report.replaced(problem=report.no_login)
         except TransportError:
             raise
         except McpVaultError as error:

@@ -65,6 +65,29 @@ def test_a_server_without_registration(house: OAuthHouse) -> None:
     assert "  PKCE: is not declared\n" in house.run("probe", house.server.url).stdout
 
 
+def test_a_server_that_offers_pkce_by_plain_only(house: OAuthHouse) -> None:
+    """Nothing is proposed that would be refused: no login in a browser; one on another device needs no PKCE."""
+    house.issuer.policy.metadata = {
+        "code_challenge_methods_supported": ["plain"], "device_authorization_endpoint": None
+    }  # fmt: skip
+    found = report(house, house.server.url)
+    assert ([], True) == (found["commands"], "ask who runs it" in found["problem"])
+
+    house.issuer.policy.metadata = {"code_challenge_methods_supported": ["plain"]}
+    assert "mcpvault login server --method device" == report(house, house.server.url)["commands"][-1]
+
+
+def test_a_server_for_machines_only(house: OAuthHouse) -> None:
+    """Where nobody can log in, the command is that of a machine's own grant."""
+    house.issuer.policy.metadata = {
+        "grant_types_supported": ["client_credentials"], "authorization_endpoint": None,
+        "device_authorization_endpoint": None,
+    }  # fmt: skip
+    known = f"--client-credentials --client-id ID --client-secret-stdin --issuer {house.issuer.issuer}"
+
+    assert [f"mcpvault add server {house.server.url} {known}"] == report(house, house.server.url)["commands"]
+
+
 def test_a_server_that_wants_dpop(house: OAuthHouse) -> None:
     """A server that takes bound tokens only is added with --dpop."""
     house.issuer.policy.dpop = "required"
@@ -101,5 +124,9 @@ def test_what_cannot_be_probed(house: OAuthHouse) -> None:
     """Nobody there is exit 4; what is no URL of a server is exit 8."""
     house.server.close()
 
-    house.refused("probe", house.server.url, code=4)
+    refusal = house.refused("probe", house.server.url, code=4)
+    assert ("is it up" in refusal, "mcpvault doctor" in refusal) == (True, False)
     house.refused("probe", "mcp.example.com", code=8)
+    assert "run: mcpvault probe http://192.0.2.1/mcp --allow-http" in house.refused(
+        "probe", "http://192.0.2.1/mcp", code=8
+    )

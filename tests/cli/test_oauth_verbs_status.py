@@ -471,6 +471,16 @@ def test_a_file_that_was_cut_short_is_unreadable(house: OAuthHouse) -> None:
     assert str(house.record) in house.run(*ECHO, code=6).stderr
 
 
+def test_doctor_finds_why_nobody_can_log_in(house: OAuthHouse) -> None:
+    """A login sends to doctor when it cannot connect: the connection is tried, and the hint does not lead back."""
+    house.server.close()
+
+    broken = told(examined(house, code=3), "entry.reachable")
+
+    assert ("connect_failed", "demo") == (broken["kind"], broken["server"])
+    assert broken["hint"].startswith("is it up")
+
+
 def test_doctor_knows_grants(house: OAuthHouse) -> None:
     """A missing grant is a failure with the command and code 3, offline too; another host's is at first a warning."""
     broken = told(examined(house, "--offline", code=3), "entry.grant")
@@ -478,7 +488,8 @@ def test_doctor_knows_grants(house: OAuthHouse) -> None:
         broken[key] for key in ("level", "code", "server", "hint")
     )
     assert "servers.demo: pending_auth; nobody has logged in" == broken["message"]
-    assert "entry.reachable" not in {finding["id"] for finding in examined(house, code=3)}
+    reached = next(each for each in examined(house, code=3) if each["id"] == "entry.reachable")
+    assert ("ok", True) == (reached["level"], "seen after a login" in reached["message"])
 
     house.log_in()
     found = examined(house)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Mapping
 from itertools import permutations
@@ -12,6 +13,8 @@ import pytest
 
 from mcpvault import Secret, Vault
 from mcpvault.errors import EXIT_DONE, EXIT_INTERRUPTED, McpVaultError, PermissionsError
+from mcpvault.state.files import StateDirectory
+from mcpvault.state.token_file import BLOCK
 from mcpvault.upkeep import host_checks
 from mcpvault.upkeep.doctor import examine
 from mcpvault.upkeep.due import due
@@ -142,6 +145,24 @@ def test_doctor_and_due_speak_of_age_alike(home: Path, days: int, policy: dict[s
 
     assert (item.state != "ok") == bool(found) == (days > (82 if policy else 75))
     assert {"run: mcpvault rotate s auth.token"} >= {each.hint for each in found}
+
+
+def test_a_full_disk_does_not_look_writable(tmp_path: Path) -> None:
+    """What a refresh would write is written and taken away again; permissions alone say nothing of room."""
+    state = StateDirectory(tmp_path / "state")
+    state.ensure()
+    assert ["ok"] == [each.level for each in host_checks.state_folder(state) if each.id == "state.folder"]
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (BLOCK - 1, limits[1]))  # as on a full disk
+    try:
+        [found] = [each for each in host_checks.state_folder(state) if each.id == "state.folder"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert ("fail", 8, True) == (found.level, found.code, found.message.startswith(str(state.path)))
+    assert f"look: df -h {state.path}" in (found.hint or "")
+    assert [] == state.leftovers()
 
 
 def test_an_examination_changes_nothing(home: Path) -> None:
