@@ -25,7 +25,7 @@ from mcpvault.interop.bridge_eras import Facts
 from mcpvault.interop.bridge_questions import Questions
 from mcpvault.interop.interruptible import CalledOff, Interruptible
 from mcpvault.mcp import era, jsonrpc, judgement
-from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.callbacks import ClientSide
 from mcpvault.mcp.rounds import carried_on
 from mcpvault.mcp.wire import Json, Transport
 

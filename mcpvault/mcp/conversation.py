@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mcpvault.errors import LoginNeededError, McpVaultError, RemoteProtocolError, RpcError, UsageError
 from mcpvault.mcp import types
-from mcpvault.mcp.callbacks import NOBODY, Callbacks, LogMessage
-from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.callbacks import NOBODY, Callbacks, ClientSide, LogMessage
 from mcpvault.mcp.era import own_meta
 from mcpvault.mcp.forks import renew_in_children
 from mcpvault.mcp.standing import AuthState, Standing

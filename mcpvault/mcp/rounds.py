@@ -13,7 +13,7 @@ from typing import Any
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import RemoteProtocolError
-from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.callbacks import ClientSide
 from mcpvault.mcp.wire import Json
 
 MOST_ROUNDS = 10

@@ -15,7 +15,7 @@ from vault_schema.record import Record
 if TYPE_CHECKING:
     from mcpvault.deadline import Deadline
     from mcpvault.errors import LoginNeededError
-    from mcpvault.mcp.client_side import ClientSide
+    from mcpvault.mcp.callbacks import ClientSide
     from mcpvault.secret import Secret
 
 Json = dict[str, Any]

@@ -18,7 +18,7 @@ from mcpvault.deadline import Deadline
 from mcpvault.errors import DeadlineExceededError, McpVaultError
 from mcpvault.mcp import era as eras
 from mcpvault.mcp import jsonrpc
-from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.callbacks import ClientSide
 from mcpvault.mcp.wire import Json, Notify
 from mcpvault.transports.mailbox import Mailbox, Waiter
 from mcpvault.transports.outcomes import outcome_of

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import RemoteProtocolError, ServerError
-from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.callbacks import ClientSide
 from mcpvault.mcp.wire import Json, Notify, VerdictStore
 from mcpvault.transports.legacy_sse import LegacySseTransport
 from mcpvault.transports.outcomes import outcome_of, raised

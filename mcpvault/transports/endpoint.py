@@ -18,7 +18,7 @@ from mcpvault.deadline import Deadline
 from mcpvault.errors import DeadlineExceededError, McpVaultError, RemoteProtocolError, RequestLostError, RpcError
 from mcpvault.mcp import era as eras
 from mcpvault.mcp import jsonrpc
-from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.callbacks import ClientSide
 from mcpvault.transports.bodies import error_message, media_type, messages_of, problem_of
 from mcpvault.transports.outcomes import outcome_of, raised
 from vault_schema.record import Record

@@ -16,7 +16,7 @@ from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, OriginMismatchError, RemoteProtocolError, RequestLostError
 from mcpvault.mcp import era as eras
 from mcpvault.mcp import jsonrpc, judgement
-from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.callbacks import ClientSide
 from mcpvault.mcp.wire import HttpAnswer, HttpExchange, Json, Notify
 from mcpvault.quoting import quote
 from mcpvault.transports.bodies import LARGEST, media_type, problem_of

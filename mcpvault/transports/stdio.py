@@ -24,7 +24,7 @@ from mcpvault.errors import (
 )
 from mcpvault.mcp import era as eras
 from mcpvault.mcp import jsonrpc, judgement
-from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.callbacks import ClientSide
 from mcpvault.mcp.wire import Json, Notify, VerdictStore
 from mcpvault.secret import Secret
 from mcpvault.transports.bodies import LARGEST

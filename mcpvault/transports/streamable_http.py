@@ -22,7 +22,7 @@ from mcpvault.transports.outcomes import outcome_of, raised
 
 if TYPE_CHECKING:
     from mcpvault.deadline import Deadline
-    from mcpvault.mcp.client_side import ClientSide
+    from mcpvault.mcp.callbacks import ClientSide
     from mcpvault.mcp.wire import HttpExchange, Json, Notify, VerdictStore
     from mcpvault.transports.handshake import Handshake
     from mcpvault.transports.mirroring import Mirrors

@@ -15,7 +15,7 @@ from typing import Any
 from mcpvault.deadline import Deadline
 from mcpvault.errors import McpVaultError, MessageTooLargeError, RemoteProtocolError
 from mcpvault.mcp import era, jsonrpc, judgement, prompts, resources, types
-from mcpvault.mcp.client_side import ClientSide
+from mcpvault.mcp.callbacks import ClientSide
 from mcpvault.mcp.sse import SSEDecoder
 from mcpvault.oauth import challenge
 from mcpvault.transports.mailbox import Mailbox, Waiter
