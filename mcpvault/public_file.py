@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mcpvault.errors import PermissionsError
-from mcpvault.open_flags import AS_IS, NO_LINK
+from mcpvault.open_files import AS_IS, NO_LINK
 
 
 def replace(path: Path, data: bytes, *, what: str) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mcpvault.errors import BusyError, McpVaultError, PermissionsError
-from mcpvault.open_flags import AS_IS, NO_LINK
+from mcpvault.open_files import AS_IS, HAS_FLOCK, NO_LINK, wait_for
 from mcpvault.state.audit_lines import (
     END,
     HEAD,
@@ -36,7 +36,6 @@ from mcpvault.state.audit_lines import (
     joined,
     proved,
 )
-from mcpvault.state.locking import HAS_FLOCK, wait_for
 
 if TYPE_CHECKING:
     from mcpvault.state.audit_signing import Keys

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mcpvault.errors import BusyError, PermissionsError
-from mcpvault.open_flags import AS_IS
+from mcpvault.open_files import AS_IS
 from mcpvault.state import locking
 
 _LEFTOVER_AGE = 3600  # seconds; a younger temporary file may belong to a writer at work

@@ -1,7 +1,7 @@
 """
 Kernel locks of the state: ``flock`` on files that are never unlinked and never replaced.
 
-Decides how a lock is waited for, and what becomes of it in a forked child: the child lets go, for otherwise the lock
+Decides when a lock is had, and what becomes of it in a forked child: the child lets go, for otherwise the lock
 would outlive the process that took it. ``filelock`` does the same on systems without ``flock``; here its import
 would be a tenth of a cron job that refreshes (DECISIONS).
 """
@@ -15,17 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mcpvault.open_files import HAS_FLOCK, wait_for
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-try:
+if HAS_FLOCK:
     import fcntl
-except ImportError:  # Windows
-    HAS_FLOCK = False
-else:
-    HAS_FLOCK = True
 
-_LONGEST_PAUSE = 0.05  # seconds between two looks
 _held: set[int] = set()  # descriptors of locks that this process holds or waits for
 _held_guard = threading.Lock()
 
@@ -77,22 +74,6 @@ def _taken(path: Path, ends: float) -> int | None:
                 _close(descriptor)
         if kept or not taken:
             return descriptor if kept else None
-
-
-def wait_for(descriptor: int, ends: float) -> bool:
-    """Lock an open file, waiting until *ends* (``time.monotonic``); tell whether it was had. Raises ``OSError``."""
-    pause = 0.001
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            pass
-        left = ends - time.monotonic()
-        if left <= 0:
-            return False
-        time.sleep(min(pause, left))
-        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import BusyError, DeadlineExceededError, McpVaultError, PermissionsError
-from mcpvault.open_flags import AS_IS
+from mcpvault.open_files import AS_IS
 from mcpvault.state.files import StateDirectory
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

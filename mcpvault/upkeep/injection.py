@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from mcpvault.connect import Vault
 from mcpvault.errors import ConfigurationError, McpVaultError
-from mcpvault.open_flags import AS_IS, NO_LINK
+from mcpvault.open_files import AS_IS, NO_LINK
 from mcpvault.opened import opened
 from mcpvault.secret import Secret
 

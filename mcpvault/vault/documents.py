@@ -24,7 +24,7 @@ from mcpvault.errors import (
     VaultFormatError,
     VaultNotFoundError,
 )
-from mcpvault.open_flags import AS_IS, NO_WAIT
+from mcpvault.open_files import AS_IS, NO_WAIT
 from vault_schema import Document, SchemaError, ServerEntry, judge, parse
 from vault_schema.parse import conflict_line
 

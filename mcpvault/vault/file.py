@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mcpvault.errors import ConfigurationError, PermissionsError, VaultBusyError, VaultError
-from mcpvault.open_flags import AS_IS, NO_LINK
+from mcpvault.open_files import AS_IS, NO_LINK
 from mcpvault.vault.documents import LARGEST as LARGEST
 from mcpvault.vault.documents import read as read
 from mcpvault.vault.documents import writable_by_others as writable_by_others

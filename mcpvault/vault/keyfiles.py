@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcpvault.errors import ConfigurationError, PermissionsError
-from mcpvault.open_flags import AS_IS
+from mcpvault.open_files import AS_IS
 from mcpvault.secret import Secret
 
 

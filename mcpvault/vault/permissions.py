@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 
 from mcpvault.errors import PermissionsError
-from mcpvault.open_flags import AS_IS, NO_WAIT
+from mcpvault.open_files import AS_IS, NO_WAIT
 from mcpvault.secret import Secret
 
 LARGEST = 64 * 1024  # bytes

@@ -12,7 +12,7 @@ RANK = {
     "vault_schema": 0,
     "mcpvault._version": 0,
     "mcpvault.errors": 0,
-    "mcpvault.open_flags": 0,
+    "mcpvault.open_files": 0,
     "mcpvault.secret": 0,
     "mcpvault.startup": 0,
     "mcpvault.suggestion": 0,
