@@ -84,7 +84,16 @@ class GuardedAdapter(HTTPAdapter):
             RequestLostError: It may have been carried out; look before repeating it.
             RemoteProtocolError: What came back is not HTTP.
         """
-        outcome = self.perform(request, self.policy.allowance(timeout), safe=request.method in SAFE_METHODS)
+        return self.send_signing(request, self.policy.allowance(timeout), None)
+
+    def send_signing(
+        self,
+        request: PreparedRequest,
+        allowance: Allowance,
+        sign: Callable[[PreparedRequest, Deadline], McpVaultError | None] | None,
+    ) -> Response:
+        """Send as ``send`` does; *sign* is that of ``perform``."""
+        outcome = self.perform(request, allowance, safe=request.method in SAFE_METHODS, sign=sign)
         if isinstance(outcome, McpVaultError):
             raise outcome
         return self.build_response(request, outcome)
@@ -96,30 +105,31 @@ class GuardedAdapter(HTTPAdapter):
         *,
         safe: bool,
         renew: Callable[[], bytes] | None = None,
+        sign: Callable[[PreparedRequest, Deadline], McpVaultError | None] | None = None,
     ) -> GuardedResponse | McpVaultError:
         """
         Send *request*, again where that cannot do harm, and return the answer or the error.
 
         Args:
-            request: Complete, its credential included.
+            request: Complete; its credential is included, or *sign* adds it.
             allowance: For everything, pauses included.
             safe: Carrying it out twice is the same as once.
             renew: Gives the body of each further try.
+            sign: Signs every try when its turn has come, since a DPoP proof is good once and not for long
+                (RFC 9449 §11.1); what it returns ends the request.
         """
-        refusal, headers = self._inspect(request)
-        if refusal is not None:
-            return refusal
-        target = request.path_url
-        if self._forwarding is not None:
-            target = f"{self.policy.origin}{target}"
-            if self._forwarding.authorization is not None:
-                headers["Proxy-Authorization"] = self._forwarding.authorization.reveal()
+        target = request.path_url if self._forwarding is None else f"{self.policy.origin}{request.path_url}"
         body = request.body.encode() if isinstance(request.body, str) else request.body
         tries = 1 + (self.policy.retries if body is None or isinstance(body, bytes) else 0)
         method = request.method or "GET"
         for number in range(1, tries + 1):
             if self._pace is not None and (late := self._pace(allowance.deadline)) is not None:
                 return late
+            if sign is not None and (unsigned := sign(request, allowance.deadline)) is not None:
+                return unsigned
+            refusal, headers = self._inspect(request)
+            if refusal is not None:
+                return refusal
             outcome = self._pool.exchange(method, target, headers, body, allowance)
             pause = _pause(outcome, number, safe)
             if number == tries or pause is None or pause >= allowance.deadline.remaining():
@@ -132,7 +142,7 @@ class GuardedAdapter(HTTPAdapter):
                 return e.with_traceback(None)
             if renew is not None:
                 body = request.body = renew()
-                headers["Content-Length"] = request.headers["Content-Length"] = str(len(body))
+                request.headers["Content-Length"] = str(len(body))
         return outcome.error if isinstance(outcome, Failure) else outcome
 
     def _inspect(self, request: PreparedRequest) -> tuple[McpVaultError | None, dict[str, Any]]:
@@ -149,6 +159,8 @@ class GuardedAdapter(HTTPAdapter):
             if name.lower() == "host":
                 return self._refusal(name, "is the origin's and cannot be set"), headers
             headers[name] = text
+        if self._forwarding is not None and self._forwarding.authorization is not None:
+            headers["Proxy-Authorization"] = self._forwarding.authorization.reveal()
         return None, headers
 
     def _refusal(self, name: str, reason: str) -> McpVaultError:

@@ -96,33 +96,39 @@ class TokenAuth(AuthBase):
             OriginMismatchError: The request is for another origin.
             McpVaultError: There is no token; the source says why.
         """
-        return self.sign(r, self._policy.allowance().deadline)
+        failure = self.sign(r, self._policy.allowance().deadline)
+        if failure is not None:
+            raise failure
+        return r
 
-    def sign(self, request: PreparedRequest, deadline: Deadline) -> PreparedRequest:
-        """Add the headers, within *deadline*; raises as a call does."""
+    def sign(self, request: PreparedRequest, deadline: Deadline) -> McpVaultError | None:
+        """Add the headers, in the place of those of an earlier signature; return the error where that is not to be."""
         url = request.url or ""
-        check_origin(url, self._policy)
+        try:
+            check_origin(url, self._policy)
+            told = self._source.headers(request.method or "GET", url, deadline)
+        except McpVaultError as e:
+            return e.with_traceback(None)
         for name, value in self._headers:
             request.headers[name] = value.reveal()
-        told = self._source.headers(request.method or "GET", url, deadline)
         for name in OWN_HEADERS:
-            request.headers.pop(name, None)  # of an earlier signature
+            request.headers.pop(name, None)
         for name, value in told.items():
             request.headers[name] = value.reveal()
         self._sent[request] = told
-        return request
+        return None
 
-    def signed_again(
+    def judge(
         self, request: PreparedRequest, status: int, headers: Mapping[str, str], repeats: int, deadline: Deadline
     ) -> PreparedRequest | McpVaultError | None:
         """
-        Look at an answer; return the request to send in its place, the error that ends it, or None: it stands.
+        Look at an answer; return the request to sign and send again, the error that ends it, or None: it stands.
 
         Args:
             request: What was sent.
             status: What came back.
             headers: The answer's.
-            repeats: How often it was signed again before.
+            repeats: How often it was sent again before.
             deadline: Of the whole call.
         """
         if "DPoP-Nonce" in headers:
@@ -133,9 +139,7 @@ class TokenAuth(AuthBase):
         if not isinstance(request.body, (bytes, str, type(None))):
             return None  # an upload that cannot be read again
         try:
-            if not self._source.rejected(sent, status, headers, deadline):
-                return None
-            return self.sign(request, deadline)
+            return request if self._source.rejected(sent, status, headers, deadline) else None
         except McpVaultError as e:
             return e.with_traceback(None)
 

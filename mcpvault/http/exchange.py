@@ -147,20 +147,23 @@ class RequestsExchange:
         auth: Any = session.auth
         tokens = auth if isinstance(auth, TokenAuth) else None
         allowance = session.policy.until(deadline, meanwhile)
-        request = _sign(request, auth) if tokens is None else tokens.sign(request, deadline)
+        if tokens is None:
+            request = _sign(request, auth)
         hops = repeats = 0
         while True:
-            outcome = self._once(request, allowance, safe, renew)
+            outcome = self._once(request, allowance, safe, renew, tokens)
             if isinstance(outcome, McpVaultError):
                 return outcome
             following: PreparedRequest | McpVaultError | None = None
             if tokens is not None:
-                following = tokens.signed_again(request, outcome.status, outcome.headers, repeats, deadline)
+                following = tokens.judge(request, outcome.status, outcome.headers, repeats, deadline)
                 repeats += following is not None
             if following is None and outcome.get_redirect_location():
                 from mcpvault.http.redirects import next_hop
 
-                following = next_hop(request, outcome.status, outcome.headers, hops, policy=session.policy, auth=auth)
+                following = next_hop(
+                    request, outcome.status, outcome.headers, hops, policy=session.policy, auth=None if tokens else auth
+                )
                 hops += 1
             if following is None:
                 return outcome
@@ -170,15 +173,22 @@ class RequestsExchange:
             request = following
 
     def _once(
-        self, request: PreparedRequest, allowance: Allowance, safe: bool, renew: Callable[[], bytes] | None
+        self,
+        request: PreparedRequest,
+        allowance: Allowance,
+        safe: bool,
+        renew: Callable[[], bytes] | None,
+        tokens: TokenAuth | None,
     ) -> GuardedResponse | McpVaultError:
         adapter = self._session.get_adapter(request.url or "")
         if isinstance(adapter, GuardedAdapter) and not request.hooks["response"]:
-            return adapter.perform(request, allowance, safe=safe, renew=renew)
+            return adapter.perform(
+                request, allowance, safe=safe, renew=renew, sign=tokens.sign if tokens is not None else None
+            )
         # A caller's own authentication may want to see the answer (HTTP Digest does).
         failure: McpVaultError
         try:
-            response = self._session.send_signed(request, allowance)
+            response = self._session.send_once(request, allowance, tokens)
         except McpVaultError as e:
             failure = e.with_traceback(None)
         else:

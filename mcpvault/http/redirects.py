@@ -40,7 +40,7 @@ def next_hop(
         headers: The answer's; ``Location`` may hold what must not be shown.
         hops: How many redirects were followed already.
         policy: The origin that must not be left.
-        auth: Signs the new request, whose URL is another; None leaves the headers as they are.
+        auth: Signs the new request, whose URL is another; None leaves the headers as they are, for tokens to replace.
 
     Returns:
         The next request; None if the answer is final; the error if it leads elsewhere or in circles.
@@ -64,4 +64,9 @@ def next_hop(
         return RemoteProtocolError(f"{policy.origin}: more than {MOST_HOPS} redirects", server=policy.server)
     following = request.copy()
     following.url = url
-    return following if auth is None else auth(following)
+    if auth is None:
+        return following
+    try:
+        return auth(following)
+    except McpVaultError as e:
+        return e.with_traceback(None)

@@ -213,44 +213,52 @@ class GuardedSession(requests.Session):
         """
         if isinstance(request, Request):
             raise ValueError("you can only send a PreparedRequest")
+        try:
+            return self._send(request, kwargs)
+        except McpVaultError as e:
+            failure = e.with_traceback(None)
+        del request  # as in ``request``
+        kwargs.clear()
+        raise failure
+
+    def _send(self, request: PreparedRequest, kwargs: dict[str, Any]) -> Response:
         follow = kwargs.pop("allow_redirects", True)
         stream = kwargs.pop("stream", None)
         allowance = self.policy.allowance(kwargs.pop("timeout", None))
         self._refuse_overrides(kwargs)
         if request not in self._signed:
-            request = self._sign(request.copy(), allowance)
+            request = self._sign(request.copy())
         began = time.perf_counter()
         response = self._follow(request, allowance, follow)
         response.elapsed = timedelta(seconds=time.perf_counter() - began)
         if not (self.stream if stream is None else stream):
-            failure: McpVaultError | None = None
-            try:
-                response.content  # noqa: B018  # reads the body
-            except McpVaultError as e:
-                failure = e.with_traceback(None)
-            if failure is not None:
-                raise failure
+            response.content  # noqa: B018  # reads the body
         return response
 
-    def send_signed(self, request: PreparedRequest, allowance: Allowance) -> Response:
-        """Send one request that carries its credential, run its response hooks, follow nothing."""
+    def send_once(self, request: PreparedRequest, allowance: Allowance, tokens: TokenAuth | None) -> Response:
+        """Send one request, which *tokens* sign or which is signed, run its response hooks, follow nothing."""
         options: dict[str, Any] = {"stream": True, "timeout": allowance, "verify": True, "cert": None, "proxies": {}}
-        response = self.get_adapter(request.url or "").send(request, **options)
+        adapter = self.get_adapter(request.url or "")
+        if tokens is not None and isinstance(adapter, GuardedAdapter):
+            response = adapter.send_signing(request, allowance, tokens.sign)
+        else:
+            response = adapter.send(request, **options)
         hooked: Response = dispatch_hook("response", request.hooks, response, **options)  # type: ignore[no-untyped-call]
         return hooked
 
     def _follow(self, request: PreparedRequest, allowance: Allowance, follow: bool) -> Response:
         history: list[Response] = []
         signer = self._signed.get(request)
+        tokens = signer if isinstance(signer, TokenAuth) else None
         repeats = 0
         while True:
-            response = self.send_signed(request, allowance)
+            response = self.send_once(request, allowance, tokens)
             following: PreparedRequest | McpVaultError | None = None
-            if isinstance(signer, TokenAuth):
-                following = self._again(request, response, signer, repeats, allowance)
+            if tokens is not None:
+                following = self._again(request, response, tokens, repeats, allowance)
                 repeats += following is not None
             if following is None and follow:
-                following = self._hop(request, response, len(history), signer)
+                following = self._hop(request, response, len(history), signer if tokens is None else None)
                 if following is not None:
                     history.append(response)
             if following is None:
@@ -262,9 +270,9 @@ class GuardedSession(requests.Session):
             request = following
 
     def _again(
-        self, request: PreparedRequest, response: Response, signer: TokenAuth, repeats: int, allowance: Allowance
+        self, request: PreparedRequest, response: Response, tokens: TokenAuth, repeats: int, allowance: Allowance
     ) -> PreparedRequest | McpVaultError | None:
-        again = signer.signed_again(request, response.status_code, response.headers, repeats, allowance.deadline)
+        again = tokens.judge(request, response.status_code, response.headers, repeats, allowance.deadline)
         if again is not None and isinstance(response.raw, GuardedResponse):
             response.raw.finish()  # the connection is used again
         return again
@@ -278,12 +286,11 @@ class GuardedSession(requests.Session):
 
         return next_hop(request, response.status_code, response.headers, hops, policy=self.policy, auth=signer)
 
-    def _sign(self, request: PreparedRequest, allowance: Allowance) -> PreparedRequest:
+    def _sign(self, request: PreparedRequest) -> PreparedRequest:
+        """Sign *request*; with a token that changes that is left to the moment of sending."""
         if not isinstance(self.auth, AuthBase):
             raise TypeError("session.auth: expected a requests.auth.AuthBase")
-        if isinstance(self.auth, TokenAuth):
-            request = self.auth.sign(request, allowance.deadline)
-        else:
+        if not isinstance(self.auth, TokenAuth):
             request = self.auth(request)
             request.prepare_content_length(request.body)
         self._signed[request] = self.auth

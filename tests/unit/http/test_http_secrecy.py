@@ -54,6 +54,7 @@ def assert_clean(error: BaseException) -> None:
         for place, local in _frames(one.__traceback__):
             if not place.startswith(("test_", "session_for.")):
                 texts += [f"{place}: {name}={value!r}" for name, value in local.items()]
+                texts += [f"{place}: {v.headers}" for v in local.values() if isinstance(v, requests.PreparedRequest)]
         for text in texts:
             assert not any(window in text for window in secrets), text[:300]
 
@@ -96,7 +97,7 @@ def _away(connection: socket.socket, seen: Seen) -> None:
     [_broken, _half, _silent, _rubbish, _echo_in_status, _echo_in_chunk_size, _away],
     ids=lambda f: f.__name__.strip("_"),
 )
-@pytest.mark.parametrize("through", ["get", "post", "prepared", "stream", "exchange", "safe exchange"])
+@pytest.mark.parametrize("through", ["get", "post", "prepared", "unsigned", "stream", "exchange", "safe exchange"])
 def test_no_failure_shows_the_credential(
     session_for: Any, caplog: pytest.LogCaptureFixture, handle: Any, through: str
 ) -> None:
@@ -115,6 +116,7 @@ def test_no_failure_shows_the_credential(
             "get": lambda: session.get(server.url),
             "post": lambda: session.post(server.url, json={}),
             "prepared": lambda: session.send(session.prepare_request(requests.Request("GET", server.url))),
+            "unsigned": lambda: session.send(requests.Request("GET", server.url).prepare()),
             "stream": lambda: list(session.get(server.url, stream=True).iter_content(5)),
             "exchange": lambda: read(False),
             "safe exchange": lambda: read(True),
