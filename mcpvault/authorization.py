@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING
 
 from mcpvault.deadline import Deadline
 from mcpvault.errors import (
-    AuthorizationFailedError,
     AuthorizationRequiredError,
+    BusyError,
     ConfigurationError,
     CredentialRejectedError,
     LoginNeededError,
+    McpVaultError,
+    PermissionsError,
 )
-from vault_schema import origin_of
 
 if TYPE_CHECKING:
     from mcpvault.giving_back import Revoked
-    from mcpvault.grants import Grants
+    from mcpvault.grants import Grant, Grants
     from mcpvault.login import OAuthProvider
     from mcpvault.login_plan import Plan
     from mcpvault.oauth.challenge import Challenge
+    from mcpvault.own_page import OwnPage
     from mcpvault.remembered import Remembered
     from mcpvault.secret import Secret
     from mcpvault.state.pending import PendingStore
@@ -100,44 +102,15 @@ class EntryAuthorization:
 
     def authorization_url(self, *, redirect_uri: str | None, scope: str | None, deadline: Deadline) -> str:
         """Begin a login that ``complete`` ends, perhaps in another process; see ``Session.authorization_url``."""
-        from mcpvault.begun import as_begun
-        from mcpvault.state.grants import remember_client
-
-        target = redirect_uri or self.settings.redirect_uri
-        if target is None:
-            raise ConfigurationError(
-                f"{self.settings.server}: a login on a page of yours needs its address",
-                hint=f"pass redirect_uri=…, or run: mcpvault set {self.settings.server} auth.redirect_uri https://…",
-                server=self.settings.server,
-            )
-        found = self.remembered.grants.discover(self.source.seen, deadline)
-        client = self.remembered.grants.client(found, self.remembered.known(), (target,), deadline, scope)
-        url, pending = self.remembered.grants.begin(found, client, target, scope)
-        assert client.registration is not None  # noqa: S101  a person's client is registered
-        key = client.proof_key.jwk() if client.proof_key else None
-        registered = client.registration.kept
-        left = deadline.remaining()
-        remember_client(self.store, server=client.server, registration=registered, dpop_key=key, patience=left)
-        told = as_begun(origin_of(self.settings.url), pending, client, registered, key)
-        self._waiting().keep(pending.state, told, patience=left)
-        return url
+        self._check_person()
+        self._check_keepable(deadline)
+        return self._own_page().begin(redirect_uri, self.source.seen, scope, deadline)
 
     def complete(self, redirected: Secret, *, deadline: Deadline) -> None:
         """End a login that ``authorization_url`` began; see ``Session.complete_authorization``."""
-        from mcpvault.login import state_of
-
-        state = state_of(redirected)
-        told = self._waiting().take(state, patience=deadline.remaining()) if state else None
-        begun = self.remembered.begun(told, origin=origin_of(self.settings.url)) if told is not None else None
-        if begun is None:
-            raise AuthorizationFailedError(
-                f"{self.settings.server}: no login waits for this address: it was used before, or is too old",
-                hint="begin again",
-                server=self.settings.server,
-            )
-        pending, client = begun
-        grant = self.remembered.grants.complete(client, pending, redirected, deadline)
-        self.source.hold(self.remembered.keep(grant, deadline))
+        self._check_person()
+        grant = self._own_page().end(redirected, deadline)
+        self.source.hold(self._keep(grant, deadline))
 
     def has_grant(self) -> bool:
         """Tell whether there are tokens at all, good or not."""
@@ -256,6 +229,35 @@ class EntryAuthorization:
             error.hint = f"run: mcpvault refresh {server}; if that does not help, ask who runs the server"
             error.login_command = None
 
+    def _check_person(self) -> None:
+        if not self.settings.needs_person:
+            raise ConfigurationError(
+                f"{self.settings.server}: its kind is {self.settings.kind}: it takes no person's login",
+                hint="call session.authenticate(), which obtains its own token",
+                server=self.settings.server,
+            )
+
+    def _check_keepable(self, deadline: Deadline) -> None:
+        from mcpvault.state.grants import check_keepable
+
+        check_keepable(self.store, patience=deadline.remaining())
+
+    def _own_page(self) -> OwnPage:
+        from mcpvault.own_page import OwnPage
+
+        return OwnPage(self.settings, self.remembered, self._waiting)
+
+    def _keep(self, grant: Grant, deadline: Deadline) -> TokenRecord:
+        """Keep what a person has consented to; what cannot be kept is not left to live on at the server."""
+        from mcpvault.giving_back import not_kept
+
+        failure: McpVaultError | None = None
+        try:
+            return self.remembered.keep(grant, deadline)
+        except (BusyError, PermissionsError) as error:
+            failure = error
+        raise not_kept(self.settings, self.remembered, grant, failure)
+
     def _tokens_of(self, record: TokenRecord | None) -> TokenSet:
         if record is None or record.tokens is None:
             from mcpvault.login import login_needed
@@ -287,6 +289,7 @@ class EntryAuthorization:
 
     def _log_in(self, seen: Challenge | None, scope: str | None, deadline: Deadline, method: str | None) -> TokenRecord:
         self.on_login()
+        self._check_keepable(deadline)
         known = self.remembered.known()
         provider = self._provider
         if method is not None:
@@ -305,4 +308,4 @@ class EntryAuthorization:
                 self.remembered.grants, self.settings, known=known, seen=seen, scope=scope, deadline=deadline,
                 method=method, env=self._env, announced=self.store.logging_in(),
             )  # fmt: skip
-        return self.remembered.keep(grant, deadline)
+        return self._keep(grant, deadline)

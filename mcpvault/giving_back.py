@@ -7,6 +7,7 @@ it was given to, whatever the entry says now. Leaves the request to ``mcpvault.o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mcpvault.deadline import Deadline
@@ -16,16 +17,18 @@ from mcpvault.oauth.revocation import revocations
 from mcpvault.oauth.wire import drive
 from mcpvault.oauth_client import granted_to, is_own
 from mcpvault.state.grants import withdraw
+from mcpvault.state.record import TokenRecord
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
+    from mcpvault.grants import Grant
     from mcpvault.oauth.flows import Client
     from mcpvault.remembered import Remembered
-    from mcpvault.state.record import TokenRecord
     from mcpvault.state.tokens import TokenStore
     from mcpvault.tokens import Settings
 
 KINDS = ("refresh_token", "access_token")
+_PATIENCE = 15.0  # seconds
 
 
 class Revoked(Record):
@@ -84,6 +87,28 @@ def give_back(settings: Settings, remembered: Remembered, record: TokenRecord, *
         return [_outcome(name, problem, where, undecided=True) for name in _held(record)]
     nothing = "forgotten here; the server revokes nothing"
     return [outcomes.get(name) or Revoked(name, f"{nothing}{where}") for name in _held(record)]
+
+
+def not_kept(settings: Settings, remembered: Remembered, grant: Grant, failure: McpVaultError) -> McpVaultError:
+    """
+    Return *failure*, to keep *grant*, with what became of that: it is given back unless there is an older one.
+
+    Some issuers end all grants of a client and a person together, and the older one may be good.
+    """
+    older: TokenRecord | None = None
+    with suppress(McpVaultError):
+        older = remembered.store.kept()
+    said = f"the new grant is left alone, as there is an older one; it can be ended at {grant.server.issuer}"
+    if older is None or older.tokens is None:
+        record = TokenRecord(
+            generation=0, status="none", host="", issuer=grant.server.issuer, resource=grant.resource,
+            tokens=grant.tokens, registration=grant.registration, server=grant.server,
+        )  # fmt: skip
+        told = give_back(settings, remembered, record, timeout=_PATIENCE)
+        said = "; ".join(f"{each.token}: {each.outcome}" for each in told)
+    failure.message = f"{failure.message}; {said}"
+    failure.args = (failure.message,)
+    return failure
 
 
 def _held(record: TokenRecord) -> list[str]:

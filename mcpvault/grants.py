@@ -225,6 +225,8 @@ class Grants:
                 if isinstance(step, Ask):
                     return ask(step)
                 if isinstance(step, ShowCode):
+                    for url in filter(None, (step.verification_uri, step.verification_uri_complete)):
+                        ask.check_visit(url, purpose="verification address")
                     show(step)
                 else:
                     what = f"{client.name}: nobody has entered the code"

@@ -178,7 +178,7 @@ class Loopback:
             return  # it is gone again
         connection.setblocking(False)
         if len(self._visits) >= _MOST_VISITS:
-            self._end(self._visits[0])
+            self._end(next(visit for visit in self._visits if visit.url is None))  # never the answer
         visit = _Visit(connection)
         self._visits.append(visit)
         self._selector.register(connection, selectors.EVENT_READ, visit)

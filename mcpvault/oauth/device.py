@@ -15,6 +15,7 @@ from mcpvault.errors import (
     AuthorizationFailedError,
     ConfigurationError,
     ConnectFailedError,
+    DeadlineExceededError,
     McpVaultError,
     RemoteProtocolError,
     RequestLostError,
@@ -77,7 +78,11 @@ def device_flow(client: Client, *, scope: str | None, resource: str | None, cloc
             )
         try:
             answer = yield from token_request(client, grants.device_code(code, resource=resource), now=now)
-        except (ConnectFailedError, RequestLostError):
+        except (
+            ConnectFailedError,
+            DeadlineExceededError,
+            RequestLostError,
+        ):
             # "On encountering a connection timeout, clients MUST unilaterally reduce their polling frequency before
             # retrying. The use of an exponential backoff algorithm to achieve this, such as doubling the polling
             # interval on each such connection timeout, is RECOMMENDED." -- RFC 8628 §3.5

@@ -140,7 +140,7 @@ def locked(path: Path, timeout: float) -> Iterator[None]:
         except (OSError, NotImplementedError) as error:
             problem = str(getattr(error, "strerror", None) or error)
         if problem is not None:
-            raise PermissionsError(f"{path}: cannot be locked: {problem}", hint="set MCPVAULT_STATE_DIR")
+            raise PermissionsError(f"{path}: cannot be locked: {problem}", hint=f"make {path.parent} writable")
         if not had:
             raise BusyError(f"{path}: locked for {timeout:g} s by another process", hint="try again")
         yield

@@ -63,6 +63,18 @@ def grant(
     return record
 
 
+def check_keepable(store: TokenStore, *, patience: float = PATIENCE) -> None:
+    """
+    See that a grant could be kept now, before anybody registers or consents for one.
+
+    Raises:
+        BusyError: A refresh is going on and does not end within *patience* seconds.
+        PermissionsError: It could not be written, or there is no room for it.
+    """
+    with store.exclusive(timeout=patience), store.room():
+        pass
+
+
 def remember_client(
     store: TokenStore,
     *,

@@ -92,6 +92,10 @@ class PendingStore:
             self._store.replace(self._file, dump_plain({"pending": others}).encode())
         return self._opened(found[0])
 
+    def look(self, state: Secret) -> Secret | None:
+        """Return what ``take`` would, without forgetting it."""
+        return next((self._opened(entry) for entry in self._fresh() if entry["key"] == _key(state)), None)
+
     def known(self, state: Secret) -> bool:
         """Tell whether something is kept for *state*; it stays."""
         return any(entry["key"] == _key(state) for entry in self._fresh())

@@ -131,6 +131,20 @@ def test_a_persons_browser_is_not_sent_inside(
     assert [] == person.visited
 
 
+@pytest.mark.parametrize("member", ["verification_uri", "verification_uri_complete"])
+def test_a_device_is_not_sent_inside(
+    victim: Victim, good: Fake, server: FakeMcpServer, public: str, member: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A public issuer has no person visit a router either: the address of the code is not shown."""
+    published(victim, good, server, public)
+    good.misbehave("members", on="device", **{member: "https://192.168.1.1/reboot?now=1"})
+
+    with pytest.raises(PrivateAddressError, match="a private address"):
+        victim.session().authenticate("device", timeout=5)
+
+    assert "192.168.1.1" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("endpoint", ["token_endpoint", "revocation_endpoint"])
 def test_endpoints_do_not_lead_inside_later(
     victim: Victim, good: Fake, server: FakeMcpServer, public: str, inner: Fake, endpoint: str

@@ -274,6 +274,31 @@ def test_many_connections_do_not_keep_the_answer_out(waiting: Any) -> None:
         one.close()
 
 
+def test_the_answer_is_not_closed_in_favour_of_the_newest(waiting: Any) -> None:
+    """An answer that was judged good stays when one connection too many comes in the same turn."""
+    crowd: list[socket.socket] = []
+
+    def judge(url: str) -> bool:
+        if "state=ours" in url:
+            return True
+        crowd[0].sendall(request("ours"))  # while the listener is at another request: both are in its next turn
+        crowd.append(here.connect())
+        return False
+
+    here = waiting(judge)
+
+    def request(state: str) -> bytes:
+        return f"GET /callback?state={state} HTTP/1.1\r\nHost: localhost:{here.loop.port}\r\n\r\n".encode()
+
+    crowd += [here.connect() for _ in range(64)]
+    crowd[-1].sendall(request("wrong"))
+
+    assert 200 == here.read(crowd[0])[0]
+    assert f"{here.loop.redirect_uri}?state=ours" == here.ended()
+    for one in crowd:
+        one.close()
+
+
 def test_an_answer_whose_sender_is_gone_still_counts(waiting: Any) -> None:
     """The page cannot be delivered; the code has arrived."""
     here = waiting()

@@ -158,11 +158,12 @@ def test_the_interval_is_the_servers(interval: object, expected: float) -> None:
     [
         ConnectFailedError("no route"),
         RequestLostError("gone"),
+        DeadlineExceededError("no answer within 1 s"),
         answer({}, 503),
         refusal("temporarily_unavailable"),
         Answer(200, {}, b"<html>"),
     ],
-    ids=["no connection", "lost", "503", "busy", "captive portal"],
+    ids=["no connection", "lost", "silent", "503", "busy", "captive portal"],
 )
 def test_trouble_on_the_way_only_slows_us_down(trouble: Answer | Exception) -> None:
     """§3.5: the interval doubles with every one, up to a minute; the person goes on typing."""
@@ -184,9 +185,17 @@ def test_a_server_says_when_to_come_back() -> None:
 
 def test_a_deadline_ends_it() -> None:
     """The time for the whole login is over: that is nothing to be patient about."""
-    room = Room(answer(EXAMPLE), DeadlineExceededError("over"))
-    with pytest.raises(DeadlineExceededError):
+
+    class Short(Room):
+        def __call__(self, step: Any) -> Any:
+            if isinstance(step, Wait) and self.waits:
+                raise DeadlineExceededError("over")
+            return super().__call__(step)
+
+    room = Short(answer(EXAMPLE), DeadlineExceededError("no answer"))
+    with pytest.raises(DeadlineExceededError, match="over"):
         run(room)
+    assert 2 == len(room.asked)
 
 
 @pytest.mark.parametrize("error", ["access_denied", "expired_token", "invalid_grant", "invalid_client"])
