@@ -193,7 +193,7 @@ class Grants:
         Raises:
             McpVaultError: See ``code_from`` and ``exchange_code_flow``.
         """
-        code = code_from(pending, redirected, now=self._now())
+        code = code_from(pending, redirected, now=self._now(), server=self._settings.server)
         with self.reach(deadline) as ask:
             tokens = drive(flows.exchange_code_flow(client, pending, code, now=self._now()), ask)
         return Grant(tokens, client.server, client.registration, pending.resource, client.proof_key)

@@ -87,7 +87,10 @@ class Paste:
                 raise AuthorizationRequiredError("nothing was pasted, so nobody is logged in", hint="try again")
             if ours(pasted):
                 return pasted
-            self._tell("That address does not belong to this login; it begins with " + self.redirect_uri)
+            if pasted.lower().strip("\"'`<").startswith(self.redirect_uri.lower()):
+                self._tell("That address answers another login: open the URL above, and paste what comes of that.")
+            else:
+                self._tell("That address does not belong to this login; it begins with " + self.redirect_uri)
 
 
 def choose_method(
@@ -136,7 +139,9 @@ def in_shell(text: str) -> str:
 
 def state_of(redirected: Secret) -> Secret | None:
     """Return the ``state`` parameter of a redirected URL, or None if it has none, or several."""
-    query = redirected.reveal().partition("#")[0].partition("?")[2]
+    from mcpvault.oauth.urls import pasted
+
+    query = pasted(redirected.reveal()).partition("#")[0].partition("?")[2]
     try:
         found = [value for name, value in parse_qsl(query, max_num_fields=_MOST_PARAMETERS) if name == "state"]
     except ValueError:

@@ -55,7 +55,7 @@ def log_in(
     )
     with announced:
         if chosen == "device":
-            return grants.by_device(_show, known, seen, scope, deadline)
+            return grants.by_device(lambda code: _show(code, deadline), known, seen, scope, deadline)
         by_hand = returns_by_hand(settings)
         if chosen == "paste":
             way = Paste(returns_to(settings, known), tell=tell, read=_read)
@@ -175,13 +175,14 @@ def _typed(terminal: int, prompt: str, deadline: Deadline) -> str:
         tell("")
 
 
-def _show(code: ShowCode) -> None:
+def _show(code: ShowCode, deadline: Deadline) -> None:
     if code.verification_uri_complete is not None:
         tell(f"Visit this address on any device:\n\n  {code.verification_uri_complete}\n")
         tell(f"Check that it shows the code {code.user_code}")
     else:
         tell(f"Visit {code.verification_uri} on any device and enter the code:\n\n  {code.user_code}\n")
-    tell(f"Waiting for you, for up to {max(1, round(code.expires_in / 60))} minutes.")
+    left = min(code.expires_in, deadline.remaining())
+    tell(f"Waiting for you, for up to {f'{left / 60:.0f} minutes' if left >= 120 else f'{left:.0f} seconds'}.")
 
 
 def _registered(known: Known) -> str | None:

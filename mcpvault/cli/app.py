@@ -81,7 +81,10 @@ def complete_server(_: click.Context, __: click.Parameter, incomplete: str) -> l
 def timeout_option(function: Decorated) -> Decorated:
     """Add ``--timeout``."""
     option = click.option(
-        "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For the whole call."
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="For the whole call; a refresh that has been sent is awaited all the same, for 20 s at most.",
     )
     return option(function)
 

@@ -63,7 +63,7 @@ def _row(item: Item) -> tuple[str, ...]:
     age = "" if item.age_days is None else f"{item.age_days}d"
     rule = "" if item.max_age_days is None else f" of {item.max_age_days}d"
     until = f" until {item.journal_until}" if item.journal_until and item.journal == "grace" else ""
-    needed = f"this host fell back {item.fallbacks} times" if item.fallbacks else None
+    needed = f"this host fell back {item.fallbacks} time{'s' * (item.fallbacks != 1)}" if item.fallbacks else None
     notes = (
         item.reason,
         needed,

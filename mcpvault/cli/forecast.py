@@ -10,7 +10,7 @@ import click
 from mcpvault.cli import app, output
 from mcpvault.errors import UsageError
 
-WORDS = {"login": "logins", "refresh": "refreshes", "rotate": "rotations"}
+WORDS = {"login": ("login", "logins"), "refresh": ("refresh", "refreshes"), "rotate": ("rotation", "rotations")}
 EXAMPLE = """
 Example:
 
@@ -57,5 +57,6 @@ def command(days: int, calendar: str | None, as_json: bool) -> None:
         (stamp(each.at)[:10], each.server, each.what, each.reason, each.command, each.owner or "") for each in duties
     ]
     output.table(rows, headings=("when", "server", "what", "why", "command", "owner"))
-    counted = (f"{sum(each.what == what for each in duties)} {told}" for what, told in WORDS.items())
-    output.note(f"in {days} days: {', '.join(counted)}")
+    counted = {what: sum(each.what == what for each in duties) for what in WORDS}
+    told = (f"{count} {WORDS[what][count != 1]}" for what, count in counted.items())
+    output.note(f"in {days} days: {', '.join(told)}")

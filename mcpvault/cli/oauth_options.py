@@ -128,7 +128,8 @@ def _check(kind: str | None, given: list[str]) -> None:
         )
     for needed in ("client_id", "issuer") if proof else ("issuer",) if kind == "jwt_bearer" else ():
         if needed not in given:
-            raise UsageError(f"what proves who we are goes to one issuer only: {flag(needed)} is missing")
+            hint = "the server names it: mcpvault probe URL" if needed == "issuer" else "its operator has given you one"
+            raise UsageError(f"what proves who we are goes to one issuer only: {flag(needed)} is missing", hint=hint)
     if kind == "jwt_bearer" and not {*given} & {*_ASSERTIONS}:
         raise UsageError("--jwt-bearer: needs the workload's JWT", hint=f"one of {', '.join(map(flag, _ASSERTIONS))}")
 

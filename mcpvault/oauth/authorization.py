@@ -164,7 +164,7 @@ def answers(pending: Pending, redirected: str | Secret) -> Literal["", "answer",
     return "refusal" if "error" in found and _issuer_flaw(pending, found.get("iss")) is None else "answer"
 
 
-def code_from(pending: Pending, redirected: str | Secret, *, now: float) -> Secret:
+def code_from(pending: Pending, redirected: str | Secret, *, now: float, server: str | None = None) -> Secret:
     """
     Return the authorization code of a response that stands every check; the code is good for one exchange.
 
@@ -172,6 +172,7 @@ def code_from(pending: Pending, redirected: str | Secret, *, now: float) -> Secr
         pending: The request; the caller sees to it that no other response is judged by it afterwards.
         redirected: The URL that the browser was sent to, or its query alone.
         now: Unix seconds.
+        server: The entry, for messages.
 
     Raises:
         UsageError: It is not this request's response: another page, or another ``state``. Ask for the right one.
@@ -180,8 +181,10 @@ def code_from(pending: Pending, redirected: str | Secret, *, now: float) -> Secr
     """
     # From here on no frame of ours holds the URL in clear: an exception carries its frames along.
     redirected = redirected if isinstance(redirected, Secret) else Secret(redirected)
-    verdict = _judge(pending, redirected, now)
-    if isinstance(verdict, McpVaultError):
+    if isinstance(verdict := _judge(pending, redirected, now), McpVaultError):
+        if server is not None:
+            verdict.server, verdict.message = server, f"{server}: {verdict.message}"
+            verdict.args = (verdict.message,)
         raise verdict
     return verdict
 
@@ -212,7 +215,7 @@ def _judge(pending: Pending, redirected: Secret, now: float) -> Secret | McpVaul
 
 def _parameters(redirected: Secret, pending: Pending) -> dict[str, str] | McpVaultError:
     """Return all parameters of the response (A84), or what is wrong; the error is not raised, our locals are secret."""
-    text = redirected.reveal().strip()
+    text = urls.pasted(redirected.reveal())
     stranger = UsageError(
         "that is not the URL that the browser was sent to after consent",
         hint=f"copy the whole address; it begins with {pending.redirect_uri}",

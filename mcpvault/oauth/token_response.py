@@ -38,7 +38,8 @@ _HINTS: Mapping[str, str] = MappingProxyType(
     {
         "access_denied": "consent was refused; log in again to be asked once more",
         "expired_token": "the code was not entered in time; log in again",
-        "invalid_client": "check client_id, its secret or key, and token_endpoint_auth_method",
+        "invalid_client": "check client_id, its secret or key, and token_endpoint_auth_method; where the entry names "
+        "a client: mcpvault set NAME auth.client_secret --stdin",
         "invalid_client_metadata": "the authorization server does not like what the client says about itself",
         "invalid_dpop_proof": "is this host's clock right?",
         "invalid_grant": "it has expired, was used before, or was made for another client; begin again",
@@ -191,7 +192,7 @@ def refused(
     return AuthorizationFailedError(
         f"{place}: the authorization server answered {code!r}{said}",
         error=code,
-        hint=hint or _HINTS.get(error),
+        hint=hint or _HINTS.get(error, "").replace(" NAME ", f" {server_name or 'NAME'} ") or None,
         server=server_name,
     )
 

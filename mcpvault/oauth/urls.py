@@ -23,6 +23,12 @@ def split(url: str) -> tuple[str, str, str]:
     return (found[1], found[2], found[3] or "") if found is not None else ("", url, "")
 
 
+def pasted(text: str) -> str:
+    """Return what was copied, without the space or the pair of quotes around it: no address ends with one."""
+    text = text.strip()
+    return text[1:-1].strip() if len(text) > 1 and f"{text[0]}{text[-1]}" in ('""', "''", "``", "<>") else text
+
+
 def shown(url: str) -> str:
     """Return *url* fit for a message: quoted, and without its query, which may hold a credential."""
     base, path, query = split(url)

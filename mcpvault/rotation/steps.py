@@ -115,7 +115,7 @@ def revoke(on: Ground, journal: Rotation) -> bool:
     if stamp(on.now()) < (journal.until or ""):
         return False
     times, last, _ = counted(on.vault.state, on.name, journal.id)
-    on.remark(f"this host fell back {times} times, last at {stamp(last or 0)}" if times else None)
+    on.remark(f"this host fell back {times} time{'s' * (times != 1)}, last at {stamp(last or 0)}" if times else None)
     journal = on.write(journal, "grace", attempt=journal.attempt + 1)
     case = on.case(journal, "previous").replaced(attempt=journal.attempt)
     if _in_use(case, "previous", journal.previous_client_id):

@@ -208,9 +208,10 @@ class Flight(ABC):
             if record.trouble.reason == brake.HURRIED:
                 return None if self.deadline.remaining() >= ENOUGH else self._hurried(left)
             if not record.trouble.refused:
+                often = f"{record.trouble.failures} time{'s' * (record.trouble.failures != 1)}"
                 return ServerUnavailableError(
-                    f"{self.store.server}: no refresh for another {left:.0f} s: it failed "
-                    f"{record.trouble.failures} times, last with {record.trouble.reason}",
+                    f"{self.store.server}: no refresh for another {left:.0f} s: it failed {often}, last with "
+                    f"{record.trouble.reason}",
                     hint="try again later",
                     server=self.store.server,
                     retry_after=left,

@@ -260,7 +260,7 @@ def obstacle(store: TokenStore, record: TokenRecord | None) -> McpVaultError | N
         error.hint = f"{error.hint}; or, if {where} no longer uses it, run: mcpvault refresh {store.server} --adopt"
         return error
     if not record.refreshable:
-        return login_needed(store, "its access token has ended or is refused, and there is no refresh token")
+        return login_needed(store, "there is no refresh token, so another access token takes a login")
     return None
 
 

@@ -130,7 +130,12 @@ def _standing(document: Document, name: str, state: StateDirectory, now: float) 
     over = _over(entry, facts, now) if login is not None else None
     made = _of_grant(base, facts, login, known_host(state, document.header.id), now, over)
     begun = _begun(state, credential, now)
-    return made.replaced(notes=(*made.notes, begun)) if begun else made
+    own = (
+        "the process that gets an access token keeps it: each run refreshes"
+        if entry.auth.persist == "refresh"
+        else None
+    )
+    return made.replaced(notes=(*made.notes, *filter(None, (own, begun))))
 
 
 def _unused(base: Standing, trouble: Trouble | None, now: float) -> Standing:

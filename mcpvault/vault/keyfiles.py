@@ -41,7 +41,8 @@ def write(path: Path, key: Secret) -> None:
     if exists:
         raise ConfigurationError(f"{path}: there is a file already", hint="name another, or move it away")
     if problem:
-        raise PermissionsError(f"{path}: cannot be written: {problem}", hint=f"run: ls -ld {path.parent}")
+        there = next(folder for folder in path.parents if os.path.lexists(folder))
+        raise PermissionsError(f"{path}: cannot be written: {problem}", hint=f"run: ls -ld {there}")
 
 
 def check_apart(key: Path, vault: Path) -> None:

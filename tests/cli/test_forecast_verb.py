@@ -66,7 +66,7 @@ def test_an_end_that_a_refresh_moves_is_a_refresh(house: OAuthHouse) -> None:
     assert (None, duty["at"]) == (told["human_by"], told["refresh_by"])
     lines = house.run("status", "--prometheus", "-").stdout.splitlines()
     assert f'mcpvault_credential_refresh_by_timestamp_seconds{{server="demo"}} {duty["at"]}' in lines
-    assert "in 90 days: 0 logins, 1 refreshes, 0 rotations" in house.run("forecast").stderr
+    assert "in 90 days: 0 logins, 1 refresh, 0 rotations" in house.run("forecast").stderr
 
 
 def test_a_login_that_is_owed_soon_is_warned_of(house: OAuthHouse) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,8 +42,12 @@ def test_addresses_come_through_a_pipe(house: OAuthHouse) -> None:
         assert process.stderr is not None
         assert process.stdin is not None
         shown = "".join(iter(process.stderr.readline, f"{PROMPT}\n"))
-        process.stdin.write(f"https://example.com/?code=a&state=b\n{house.issuer.follow(address_in(shown))}\n")
-        assert "does not belong to this login" in process.stderr.read()
+        right = house.issuer.follow(address_in(shown))
+        other = f"{right.partition('?')[0]}?code=a&state=b"
+        process.stdin.write(f"https://example.com/?code=a&state=b\n{other}\n'{right}'\n")
+        said = process.stderr.read()
+        assert "does not belong to this login" in said
+        assert "answers another login" in said
         assert 0 == process.wait(LONGEST)
 
 
@@ -51,6 +56,7 @@ def test_a_code_that_nobody_enters_is_told_by_name(house: OAuthHouse) -> None:
     house.issuer.policy.device_interval = 1
     done = house.run("login", "demo", "--method", "device", "--timeout", "1.5", code=4)
     assert "demo: nobody has entered the code: no answer within 1.5 s" in done.stderr
+    assert re.search(r"Waiting for you, for up to [12] seconds\.\n", done.stderr)
 
 
 def test_a_refresh_that_fails_names_its_entry_once(house: OAuthHouse) -> None:

@@ -457,6 +457,13 @@ def test_who_removes_an_entry_logs_out_of_it(house: OAuthHouse, verb: tuple[str,
     assert [True, True] == ["not revoked" in each["outcome"] for each in told]
 
 
+def test_a_token_that_no_file_keeps_is_told_as_that(house: OAuthHouse) -> None:
+    """With ``persist = "refresh"`` the access token that is good for an hour is nobody's any more."""
+    house.run("set", "demo", "auth.persist", "refresh")
+    house.log_in()
+    assert "the process that gets an access token keeps it: each run refreshes" in told_of(house)["demo"]["notes"]
+
+
 def test_a_file_that_was_cut_short_is_unreadable(house: OAuthHouse) -> None:
     """Status and doctor say so as a call does, and where the file is."""
     house.log_in()

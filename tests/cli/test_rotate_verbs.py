@@ -237,7 +237,7 @@ def test_forecast_names_what_people_owe(house: House) -> None:
     [duty] = json.loads(house.run("forecast", "--days", "40", "--json").stdout)["duties"]
     assert ("demo", "rotate", "mcpvault rotate demo auth.token") == (duty["server"], duty["what"], duty["command"])
     assert [] == json.loads(house.run("forecast", "--days", "20", "--json").stdout)["duties"]
-    assert "0 logins, 0 refreshes, 1 rotations" in house.run("forecast").stderr
+    assert "0 logins, 0 refreshes, 1 rotation" in house.run("forecast").stderr
 
 
 def test_a_program_behind_the_dashes_makes_the_token(house: House) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from token_peers import CALLBACK, CODE, ISSUER, NOW, leaks, pending
 
 from mcpvault.errors import AuthorizationFailedError, IssuerMismatchError, McpVaultError, UsageError
+from mcpvault.login import state_of
 from mcpvault.oauth import authorization
 from mcpvault.oauth.authorization import Pending
 from mcpvault.secret import Secret
@@ -119,6 +120,17 @@ def test_a_refusal_is_told_with_its_code() -> None:
     assert "consent was refused" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("members", [{"code": None, "error": "access_denied"}, {"iss": "https://evil.example"}])
+def test_an_error_names_the_entry(members: dict[str, str | None]) -> None:
+    """Somebody who logs in to several servers is told which of them it was."""
+    request = pending()
+    with pytest.raises(McpVaultError) as caught:
+        authorization.code_from(request, response(request, **members), now=NOW, server="linear")
+
+    assert ("linear", caught.value.message) == (caught.value.server, str(caught.value))
+    assert caught.value.message.startswith(f"linear: {ISSUER}: ")
+
+
 def test_an_error_beats_a_code() -> None:
     """A response with both is a refusal: the code may be anybody's."""
     request = pending()
@@ -173,6 +185,9 @@ def test_a_response_without_a_code_is_no_success(code: str | None) -> None:
     [
         lambda url: url,
         lambda url: f"  {url}\n",
+        lambda url: f'"{url}"',
+        lambda url: f" '{url}'\n",
+        lambda url: f"<{url}>",
         lambda url: f"{url}#_=_",
         lambda url: url.replace("http://127.0.0.1", "HTTP://127.0.0.1"),
         lambda url: url.partition("?")[2],
@@ -180,7 +195,19 @@ def test_a_response_without_a_code_is_no_success(code: str | None) -> None:
         lambda url: f"{url}&iss=https://as.example",
         lambda url: f"{url.partition('?')[2]}&iss=https://as.example",
     ],
-    ids=["url", "space", "fragment", "case", "query", "mark", "plain iss", "query with plain iss"],
+    ids=[
+        "url",
+        "space",
+        "quoted",
+        "single quotes",
+        "angled",
+        "fragment",
+        "case",
+        "query",
+        "mark",
+        "plain iss",
+        "query with plain iss",
+    ],
 )
 def test_a_pasted_response_is_read_in_any_form(form: Callable[[str], str]) -> None:
     """S47: the whole address or its query, as it comes out of an address bar."""
@@ -189,6 +216,7 @@ def test_a_pasted_response_is_read_in_any_form(form: Callable[[str], str]) -> No
 
     assert Secret(CODE) == authorization.code_from(request, pasted, now=NOW)
     assert authorization.answers(request, Secret(pasted))
+    assert state_of(Secret(f'"{CALLBACK}?state=last"')) == Secret("last")
 
 
 @pytest.mark.parametrize(

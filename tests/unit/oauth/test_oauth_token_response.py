@@ -223,6 +223,7 @@ def test_a_refusal_says_what_the_server_said() -> None:
         ("invalid_target", "resource"),
         ("invalid_scope", "scope"),
         ("invalid_client", "client_id"),
+        ("invalid_client", "mcpvault set linear auth.client_secret --stdin"),
         ("unauthorized_client", "registration"),
         ("unsupported_grant_type", "grant"),
         ("access_denied", "consent"),
@@ -230,7 +231,7 @@ def test_a_refusal_says_what_the_server_said() -> None:
 )
 def test_the_hint_names_the_knob(error: str, word: str) -> None:
     """Who reads the hint knows what to change; an unknown code gets no guess."""
-    assert word in str(token_response.refused("x", error).hint)
+    assert word in str(token_response.refused("x", error, server_name="linear").hint)
     assert token_response.refused("x", "made_up").hint is None
 
 

@@ -62,7 +62,7 @@ def test_the_breaker_says_what_went_wrong(house: House) -> None:
     house.server.script = ["unreachable"]
     with pytest.raises(ConnectFailedError):
         house.current()
-    with pytest.raises(ServerUnavailableError, match="it failed 1 times, last with connect_failed") as caught:
+    with pytest.raises(ServerUnavailableError, match="it failed 1 time, last with connect_failed") as caught:
         house.current()
     assert 1 == caught.value.retry_after
 

@@ -61,9 +61,9 @@ def test_a_folder_that_refuses_is_exit_8(ground: Path) -> None:
         ground.chmod(0o555)
 
     with not_root(), pytest.raises(PermissionsError, match="cannot be written: Permission denied") as caught:
-        keyfiles.write(ground / "key", Secret("mvk1-new"))
+        keyfiles.write(ground / "new" / "deep" / "key", Secret("mvk1-new"))
 
-    assert f"run: ls -ld {ground}" == caught.value.hint
+    assert f"run: ls -ld {ground}" == caught.value.hint  # the others are not there
 
 
 def test_a_key_beside_the_vault_is_refused(tmp_path: Path) -> None:
