@@ -317,4 +317,4 @@ def first_request(url: str) -> Ask:
         **era.modern_headers("server/discover", params),
     }
     body = jsonrpc.request(1, "server/discover", params)
-    return Ask(method="POST", url=url, purpose="first request", headers=headers, body=body, discovered=False)
+    return Ask(method="POST", url=url, purpose="first request", headers=headers, body=body, discovered=False, safe=True)

@@ -106,11 +106,15 @@ def granted_to(
 
 
 def proof_of(settings: Settings, held: Registration | None) -> str:
-    """Return the fingerprint of what the client proves itself with; a workload's JWT, which is new each time, apart."""
+    """
+    Return the fingerprint of what is shown to an authorization server, and what it may refuse: the client, what it
+    proves itself with, scope and resource; a workload's JWT, which is new each time, apart.
+    """
     from mcpvault.state.journal import fingerprint
 
     own = held.client_secret if held is not None else None
-    method = settings.token_endpoint_auth_method
     proofs = (settings.client_secret, settings.private_key, settings.idp_client_secret, own)
-    texts = (each.reveal() if each is not None else "" for each in proofs)
-    return fingerprint(Secret("\0".join((settings.client_id or "", settings.key_id or "", method or "", *texts))))
+    texts = (each.reveal() if each is not None else None for each in proofs)
+    told = (settings.issuer, settings.client_id, settings.key_id, settings.signing_alg)
+    asked = (settings.token_endpoint_auth_method, settings.assertion_audience, settings.scope, settings.resource)
+    return fingerprint(Secret("\0".join(each or "" for each in (*told, *asked, *texts))))

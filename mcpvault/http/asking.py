@@ -21,6 +21,8 @@ from mcpvault.errors import (
     MessageTooLargeError,
     OriginMismatchError,
     RemoteProtocolError,
+    RequestLostError,
+    ServerUnavailableError,
 )
 from mcpvault.http.policy import OriginPolicy, Timeouts, is_loopback, origin_of
 from mcpvault.http.redirects import next_hop
@@ -91,7 +93,7 @@ class Asker:
             PrivateAddressError: A discovered URL leads into a private network; nothing was sent.
             ConfigurationError: The entry's own URL must not be asked; nothing was sent.
             TransportError: See ``GuardedAdapter.send``.
-            RequestLostError: It may have been carried out; look before repeating it.
+            RequestLostError: It may have been carried out; look before that is repeated. Not of a safe request.
             RemoteProtocolError: The URL is none to ask, or what came back is not HTTP, or too large.
         """
         outcome = self._outcome(ask)
@@ -195,6 +197,10 @@ class Asker:
                 response.close()
                 request = hop
                 hops += 1
+        except RequestLostError as e:
+            if ask.safe or ask.method == "GET":
+                return ServerUnavailableError(e.message, hint="try again later", server=self._server)
+            return e.with_traceback(None)
         except McpVaultError as e:
             return e.with_traceback(None)
         finally:

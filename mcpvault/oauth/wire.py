@@ -30,7 +30,8 @@ class Ask(Record):
     An HTTP request that a flow wants sent: without cookies, redirects or any credential but its own.
 
     ``purpose`` says what for in the words of a message (``protected resource metadata``, ``token request``);
-    ``discovered`` tells that the URL came out of somebody's answer and not from the entry (A141, A145).
+    ``discovered`` tells that the URL came out of somebody's answer and not from the entry (A141, A145), ``safe``
+    that carrying it out twice is the same as once, which is said of every ``GET`` already.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Ask(Record):
     headers: Mapping[str, str] = MappingProxyType({})
     body: bytes | None = None
     discovered: bool = True
+    safe: bool = False
 
     _unprinted = frozenset({"headers", "body"})
 

@@ -46,7 +46,7 @@ class Flight(ABC):
         window: Replace it this many seconds before its end, instead of what fits its life; the old one is no help then.
         insist: A person wants a new token now: however fresh the old one is, whatever failed before.
         patience: Seconds to wait for another process, at most.
-        proof: Returns the fingerprint of what the client proves itself with now.
+        proof: Returns the fingerprint of what a server may refuse, as it is now: the client, its proof, the scope.
         refusal: Returns the error for what a message begins with and the code by which a server has refused.
     """
 
@@ -209,13 +209,14 @@ class Flight(ABC):
                 return None if self.deadline.remaining() >= ENOUGH else self._hurried(left)
             if not record.trouble.refused:
                 often = f"{record.trouble.failures} time{'s' * (record.trouble.failures != 1)}"
-                return ServerUnavailableError(
+                trouble = ServerUnavailableError(
                     f"{self.store.server}: no refresh for another {left:.0f} s: it failed {often}, last with "
                     f"{record.trouble.reason}",
                     hint="try again later",
                     server=self.store.server,
                     retry_after=left,
                 )
+                return self._advised(record, trouble)
             if record.shown == self.proof(record):  # else somebody has mended it
                 place = f"{self.store.server}: no token request for another {left:.0f} s"
                 refusal = self.refusal(place, record.trouble.reason)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mcpvault.state.journal import Intent
 
 LOGIN_AFTER_FORK = 'log in after the fork, or keep the tokens on disk: in a vault, with persist "refresh" or "all"'
+_MANY = 5  # failures in a row; fewer are an outage
 _HUNG = 30.0  # seconds; a server that let a redemption time out is left alone for so long
 
 
@@ -227,6 +228,9 @@ class Refresh(Flight):
             refusal.hint = f"the server has forgotten its client; to register another, run: {command}"
         elif isinstance(refusal, LoginNeededError) and getattr(refusal, "error", None) not in NO_CLIENT:
             refusal.hint, refusal.login_command = refusal.hint or f"run: {command}", command
+        elif isinstance(refusal, TransportError) and record.trouble and record.trouble.failures >= _MANY:
+            gone = f"if {record.issuer or 'the authorization server'} is gone for good, run: {command}"
+            refusal.hint = f"{refusal.hint}; {gone}" if refusal.hint else gone
         return refusal
 
     def _died(self, record: TokenRecord, reason: str) -> McpVaultError:

@@ -9,15 +9,17 @@ Spec: MCP 2026-07-28 "Backward Compatibility"; 2025-11-25 "Lifecycle"; D1-D8.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from mcpvault.errors import ForbiddenError, ServerError
+from mcpvault.errors import ForbiddenError, McpVaultError, RequestLostError, ServerError, ServerUnavailableError
 from mcpvault.mcp import era as eras
 from mcpvault.mcp import jsonrpc, judgement
 from mcpvault.secret import Secret
 from mcpvault.transports.bodies import error_message, messages_of
 from mcpvault.transports.endpoint import ACCEPT, NOTHING, Rejected, Settled
 from mcpvault.transports.outcomes import outcome_of, raised
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from mcpvault.deadline import Deadline
@@ -53,7 +55,7 @@ class Handshake:
         if isinstance(failure, ServerError) and self._memory.unconfirmed:
             self.probe_again(deadline)
         else:
-            raised(failure)
+            raised(_harmless(failure))
 
     def probe_again(self, deadline: Deadline) -> None:
         """What was remembered has just failed: forget it, and find it out."""
@@ -90,7 +92,7 @@ class Handshake:
             if outcome_of(lambda: self.initialize(deadline)) is not None:
                 raise outcome
             return
-        verdict = judgement.judge_discover(*raised(outcome))
+        verdict = judgement.judge_discover(*raised(_harmless(outcome)))
         if verdict.era == "modern":
             self._endpoint.settle(Settled("modern", eras.MODERN))
             self._learn(verdict.discovered or {})
@@ -139,3 +141,10 @@ class Handshake:
         endpoint = self._endpoint
         self._memory.unconfirmed = False
         endpoint.server_info, endpoint.capabilities, endpoint.instructions = judgement.facts_of(facts)
+
+
+def _harmless(outcome: T | McpVaultError) -> T | McpVaultError:
+    """Return *outcome*; where it is a lost answer, what that is at a beginning, which does nothing at the server."""
+    if isinstance(outcome, RequestLostError):
+        return ServerUnavailableError(outcome.message, hint="try again later", server=outcome.server)
+    return outcome

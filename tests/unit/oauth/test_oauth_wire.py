@@ -64,7 +64,10 @@ def test_neither_request_nor_answer_shows_what_it_carries() -> None:
     ask = Ask("POST", "https://as.example/token", "token request", {"Authorization": "Basic eDp5"}, b"code=abc")
     answer = Answer(200, {"set-cookie": "abc"}, b"abc")
 
-    assert "Ask(method='POST', url='https://as.example/token', purpose='token request', discovered=True)" == repr(ask)
+    assert (
+        "Ask(method='POST', url='https://as.example/token', purpose='token request', discovered=True, safe=False)"
+        == repr(ask)
+    )
     assert "Answer(status=200)" == repr(answer)
 
 

@@ -14,6 +14,7 @@ from mcpvault.errors import (
     ConnectFailedError,
     McpVaultError,
     ServerUnavailableError,
+    TransportError,
 )
 from mcpvault.oauth.token_response import refused
 from mcpvault.state import brake
@@ -65,6 +66,23 @@ def test_the_breaker_says_what_went_wrong(house: House) -> None:
     with pytest.raises(ServerUnavailableError, match="it failed 1 time, last with connect_failed") as caught:
         house.current()
     assert 1 == caught.value.retry_after
+
+
+def test_an_issuer_that_stays_away_may_be_gone(house: House) -> None:
+    """After five failures in a row the hint names it, and the login that helps then; an outage needs none."""
+    house.clock.move(LIFE + 1)
+    house.server.script = ["unreachable"] * 9
+    hints = []
+    for _ in range(5):
+        for _ in range(2):  # by who asks, and in the pause after that
+            with pytest.raises(TransportError) as caught:
+                house.current()
+            hints.append("as.example is gone for good, run: mcpvault login linear" in (caught.value.hint or ""))
+        house.clock.move(100)
+
+    assert [False] * 8 + [True] * 2 == hints
+    house.server.script = []
+    assert "access-0002-token" == access(house.current())
 
 
 @pytest.mark.parametrize("code", ["invalid_client", "unsupported_grant_type", "bad_refresh_token"])
