@@ -9,8 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mcpvault.errors import AuthorizationFailedError, AuthorizationRequiredError, InsufficientScopeError
+from mcpvault.errors import (
+    AuthorizationFailedError,
+    AuthorizationRequiredError,
+    InsufficientScopeError,
+    ServerError,
+)
 from mcpvault.oauth import scope as scopes
+from mcpvault.quoting import quote
 
 if TYPE_CHECKING:
     from mcpvault.authorization import EntryAuthorization
@@ -19,6 +25,8 @@ if TYPE_CHECKING:
     from mcpvault.state.record import TokenRecord
     from mcpvault.token_source import EntryTokens
     from mcpvault.tokens import Registration
+
+PROOF_ERRORS = frozenset({"use_dpop_nonce", "invalid_dpop_proof"})  # RFC 9449 §7.1, §9: no other token would help
 
 
 class Refusals:
@@ -113,3 +121,14 @@ class Refusals:
             hint="ask who runs the authorization server, or register a client there by hand, for auth.client_id",
             server=self._settings.server,
         )
+
+
+def proof_refused(challenge: Challenge, server: str) -> ServerError:
+    """Return the error for a proof that was made for this request, and is not taken."""
+    told = challenge.error_description
+    return ServerError(
+        f"{server}: the server does not take the DPoP proof (401, {challenge.error})"
+        + (f": {quote(told)}" if told else ""),
+        hint=f"compare the clocks: mcpvault doctor {server}",
+        server=server,
+    )

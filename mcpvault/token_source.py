@@ -94,15 +94,20 @@ class EntryTokens:
         Raises:
             AuthorizationRequiredError: Only a person's login helps.
             InsufficientScopeError: The grant is good, and not enough.
+            ServerError: The token is good, and the proof of its key is not taken.
             McpVaultError: What getting another token raised.
         """
         from mcpvault.oauth import challenge as challenges
-        from mcpvault.token_refusal import Refusals
+        from mcpvault.token_refusal import PROOF_ERRORS, Refusals, proof_refused
 
         signed = sent if isinstance(sent, Signed) else Signed()
-        if "DPoP" in signed and self._nonce != signed.nonce:
-            return True
-        challenge = challenges.oauth(headers.get("WWW-Authenticate", ""))
+        field = headers.get("WWW-Authenticate", "")
+        challenge = challenges.oauth(field, "DPoP" if "DPoP" in signed else "Bearer" if signed else "")
+        if "DPoP" in signed and challenge is not None and challenge.error in PROOF_ERRORS:
+            # Any answer may bring another nonce (RFC 9449 §8.2): only this error says that it was missed.
+            if challenge.error == "use_dpop_nonce" and self._nonce != signed.nonce:
+                return True
+            raise proof_refused(challenge, self._settings.server)
         with self._slowly(deadline):
             self._refusals = self._refusals or Refusals(self, self._authorization())
             if status == 403:

@@ -106,9 +106,27 @@ def dpop(header: str) -> Challenge | None:
     return _of("dpop", header)
 
 
-def oauth(header: str) -> Challenge | None:
-    """Return the challenge in a ``WWW-Authenticate`` value that a token answers: ``Bearer``, else ``DPoP``, or None."""
-    return bearer(header) or dpop(header)
+def oauth(header: str, signed_with: str = "") -> Challenge | None:
+    """
+    Return the challenge in a ``WWW-Authenticate`` value that a token answers, ``Bearer`` or ``DPoP``, or None.
+
+    Where both stand (RFC 9449 §7.2), it is the one that says more: an error, above all to the scheme that the request
+    was *signed_with*. The metadata is the resource's, whichever of them leads to it.
+    """
+    found = [challenge for challenge in parse(header) if challenge.scheme.lower() in ("bearer", "dpop")]
+    if not found:
+        return None
+
+    def weight(one: Challenge) -> tuple[bool, ...]:
+        scheme = one.scheme.lower()
+        ours = scheme == signed_with.lower()
+        return (one.error is not None, ours, bool(one.resource_metadata), bool(one.scope), scheme == "bearer")
+
+    best = max(found, key=weight)
+    place = best.resource_metadata or next((one.resource_metadata for one in found if one.resource_metadata), None)
+    if place != best.resource_metadata:
+        best = best.replaced(parameters={**best.parameters, "resource_metadata": place})
+    return best
 
 
 def _of(scheme: str, header: str) -> Challenge | None:

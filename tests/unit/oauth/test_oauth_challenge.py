@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcpvault.oauth.challenge import Challenge, bearer, dpop, parse
+from mcpvault.oauth.challenge import Challenge, bearer, dpop, oauth, parse
 
 Plain = tuple[str, dict[str, str], str | None]
 TOKEN = st.text("!#$%&'*+.^_`|~0123456789abcXYZ-", min_size=1, max_size=12)
@@ -157,6 +157,29 @@ def test_of_two_bearer_challenges_the_one_with_metadata_counts() -> None:
 
     assert challenge is not None
     assert challenge.resource_metadata == "https://mcp.example/m"
+
+
+@pytest.mark.parametrize(
+    ("header", "signed_with", "expected"),
+    [
+        ("Basic", "", None),
+        ("DPoP, Bearer", "", ("Bearer", None, None)),
+        ("Bearer, DPoP", "DPoP", ("DPoP", None, None)),
+        ("Bearer, DPoP scope=b", "", ("DPoP", None, "b")),
+        ("Bearer scope=a, DPoP resource_metadata=m", "", ("DPoP", "m", None)),
+        ("Bearer, DPoP error=e, scope=b", "Bearer", ("DPoP", None, "b")),
+        ("Bearer error=e, scope=a, DPoP error=e, scope=b", "DPoP", ("DPoP", None, "b")),
+        ("DPoP error=e, scope=b, Bearer error=e, scope=a", "bearer", ("Bearer", None, "a")),
+        ("Bearer resource_metadata=m, DPoP error=e, scope=b", "DPoP", ("DPoP", "m", "b")),
+    ],
+)
+def test_of_two_schemes_the_one_that_says_more_counts(
+    header: str, signed_with: str, expected: tuple[str, str | None, str | None] | None
+) -> None:
+    """An error first, to the scheme that was used above all; the metadata of either are the resource's."""
+    found = oauth(header, signed_with)
+
+    assert expected == (found and (found.scheme, found.resource_metadata, found.scope))
 
 
 def quoted(text: str) -> str:
