@@ -87,6 +87,7 @@ class Facts(Record):
 
     Times are whole Unix seconds, None where unknown. ``client_ends``: when the secret of a client that registered
     itself ends; None: never. ``answered``: there is an answer that nobody has read; True or None.
+    ``dpop``: whether the tokens are bound to a key; None: nobody has written that down, as older versions did not.
     """
 
     credential: str
@@ -110,6 +111,7 @@ class Facts(Record):
     trouble: Trouble | None = None
     lifetime: Lifetime | None = None
     answered: bool | None = None
+    dpop: bool | None = None
 
     def exhausted(self, host_name: str, now: float) -> bool:
         """Tell whether the refresh token was redeemed as often as it may be, and nobody has an answer or awaits one."""
@@ -147,6 +149,8 @@ class Bound(Record):
             held["dpop"] = record.dpop_key is not None if record.tokens else None
         for name, said in self.fields().items():
             if said is not None and held.get(name) not in (said, None):
+                if name == "dpop":
+                    return f"token type {'DPoP' if held[name] else 'Bearer'}"
                 return f"{name} {held[name]}"
         return None
 
@@ -244,6 +248,7 @@ class TokenRecord(Record):
             trouble=self.trouble,
             lifetime=self.lifetime,
             answered=(self.answer is not None and self.status == "refreshing") or None,
+            dpop=self.dpop_key is not None if tokens else None,
         )
 
 

@@ -191,6 +191,7 @@ def _made_for(entry: ServerEntry, facts: Facts | None) -> str | None:
         issuer=entry.auth.issuer,
         resource=entry.auth.resource,
         client_id=entry.auth.client_id,
+        dpop=bool(entry.auth.dpop),
     )
     return now.difference(facts)
 

@@ -464,6 +464,21 @@ def test_a_token_that_no_file_keeps_is_told_as_that(house: OAuthHouse) -> None:
     assert "the process that gets an access token keeps it: each run refreshes" in told_of(house)["demo"]["notes"]
 
 
+def test_a_grant_of_the_other_type_of_token_is_not_used(house: OAuthHouse) -> None:
+    """Status says so as a call does, once the entry asks for tokens that are bound to a key, or no longer does."""
+    house.log_in()
+    house.run("set", "demo", "auth.dpop", "true")
+    found = told_of(house)["demo"]
+    assert ("pending_auth", ["its grant is for the token type Bearer"]) == (found["state"], found["notes"])
+    assert "mcpvault login demo" in house.run(*ECHO, code=3).stderr
+
+    house.issuer.policy.dpop = "accepted"
+    house.log_in()
+    assert "ready" == told_of(house)["demo"]["state"]
+    house.run("set", "demo", "auth.dpop", "--unset")
+    assert ["its grant is for the token type DPoP"] == told_of(house)["demo"]["notes"]
+
+
 def test_a_file_that_was_cut_short_is_unreadable(house: OAuthHouse) -> None:
     """Status and doctor say so as a call does, and where the file is."""
     house.log_in()

@@ -14,7 +14,7 @@ from mcpvault.errors import TamperedError, VaultFormatError
 from mcpvault.secret import Secret
 from mcpvault.state.brake import Trouble
 from mcpvault.state.journal import Intent
-from mcpvault.state.record import STATUSES, KeptAnswer, Lifetime, TokenRecord
+from mcpvault.state.record import STATUSES, Bound, KeptAnswer, Lifetime, TokenRecord
 from mcpvault.state.token_file import BLOCK, facts_in, record_in, render
 from mcpvault.tokens import AuthorizationServer, Registration, TokenSet, as_json
 from mcpvault.vault.state_sealing import unseal_state
@@ -72,6 +72,14 @@ def test_a_registration_of_an_older_version_is_read() -> None:
 
     assert "granted_scope" not in as_json(older.registration)  # type: ignore[arg-type]
     assert older == opened(written(older))
+
+
+def test_a_file_that_does_not_say_whether_its_tokens_are_bound() -> None:
+    """Older versions did not; nobody knows then, and the record opens as it did."""
+    text = written().decode()
+    assert "\ndpop = true\n" in text
+    assert facts_in(text.replace("\ndpop = true\n", "\n").encode(), place=PLACE).dpop is None
+    assert Bound(origin="https://h.example", dpop=False).difference(FULL.facts("linear").replaced(dpop=None)) is None
 
 
 def test_no_secret_stands_in_clear() -> None:
