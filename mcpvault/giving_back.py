@@ -145,5 +145,16 @@ def _check(settings: Settings, remembered: Remembered, store: TokenStore, record
         )
     if record.server is None or record.server.revocation_endpoint is None:
         return
-    if is_own(settings, record.server, record.registration):
+    if not is_own(settings, record.server, record.registration):
+        return
+    problem: ConfigurationError | None = None
+    try:
         authenticate(_client(settings, remembered, record), {}, now=remembered.now())
+    except ConfigurationError as error:
+        problem = error
+    if problem is not None:
+        raise ConfigurationError(
+            f"{server}: nothing was forgotten: its tokens cannot be revoked as the entry is: {problem.message}",
+            hint=f"mend it with mcpvault set {server} …, and log out then; mcpvault remove {server} forgets regardless",
+            server=server,
+        )

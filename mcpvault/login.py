@@ -141,7 +141,8 @@ def state_of(redirected: Secret) -> Secret | None:
     """Return the ``state`` parameter of a redirected URL, or None if it has none, or several."""
     from mcpvault.oauth.urls import pasted
 
-    query = pasted(redirected.reveal()).partition("#")[0].partition("?")[2]
+    head, mark, query = pasted(redirected.reveal()).partition("#")[0].partition("?")
+    query = query if mark else head  # the query alone
     try:
         found = [value for name, value in parse_qsl(query, max_num_fields=_MOST_PARAMETERS) if name == "state"]
     except ValueError:

@@ -30,6 +30,7 @@ Example:
   mcpvault set '*' policy.max_age 90d        # for every entry that does not say it
 """
 EVERY = "*"
+_WHOSE_GRANT = ("auth.kind", "credential")
 _OF_A_GRANT = ("url", *(f"auth.{name}" for name in ("issuer", "resource", "client_id", "dpop", "persist")))
 _COMMON = {**{f"policy.{name}": name for name in ("max_age", "warn", "grace")}, "owner": "owner", "runbook": "runbook"}
 
@@ -79,6 +80,7 @@ def command(
 
     vault = app.open_for_change()
     held = get.flat(vault.file.table(server))
+    leaves = field in _WHOSE_GRANT and not dry_run and _keeps_own_grant(vault, server)
     act: Callable[[Change], None]
     if unset:
         done, act = "removed", partial(_unset, server=server, field=field, held=held)
@@ -106,6 +108,25 @@ def command(
     output.say(f"{'would be ' if dry_run else ''}{done} {server}.{field}", as_json=as_json, json=facts)
     if field in _OF_A_GRANT and not dry_run:
         _tell_unused(vault, server)
+    if leaves and held.get(field) != get.flat(vault.file.table(server)).get(field):
+        output.note(
+            f"{server}: the grant that it had is not used any more, and lives on at its issuer; to give it back, set "
+            f"{field} to {held.get(field, server)!r} again, and run: mcpvault logout {server}"
+        )
+
+
+def _keeps_own_grant(vault: Vault, server: str) -> bool:
+    """Tell whether there is a grant that no other entry uses."""
+    from mcpvault.entries import PRESENTED
+    from vault_schema.fields import OAUTH_KINDS
+
+    entry = vault.entry(server)
+    others = {vault.entry(name).credential or name for name in vault.names() if name != server}
+    if entry.auth.kind not in OAUTH_KINDS or (entry.credential or server) in others:
+        return False
+    with suppress(McpVaultError):  # it is not what was asked for
+        return vault.authorization(server, without=PRESENTED).keeps_grant()
+    return False
 
 
 def _tell_unused(vault: Vault, server: str) -> None:

@@ -429,6 +429,19 @@ def test_who_changes_an_entry_is_told_of_its_grant(house: OAuthHouse, field: str
     assert "grant" not in house.run("set", "demo", field, value, "--yes").stderr
 
 
+def test_who_gives_an_entry_another_credential_is_told_of_its_grant(house: OAuthHouse) -> None:
+    """The grant stays under the former name: ``set`` says how it is given back, and that does."""
+    house.log_in()
+
+    said = house.run("set", "demo", "credential", "team").stderr
+    assert "demo: the grant that it had is not used any more" in said
+    assert "set credential to 'demo' again, and run: mcpvault logout demo" in said
+    house.run("set", "demo", "credential", "demo")
+
+    assert "refresh_token: revoked" in house.run("logout", "demo").stdout
+    assert "grant" not in house.run("set", "demo", "credential", "team").stderr
+
+
 @pytest.mark.parametrize("verb", [("remove", "--yes"), ("client", "disconnect")])
 def test_who_removes_an_entry_logs_out_of_it(house: OAuthHouse, verb: tuple[str, ...]) -> None:
     """The tokens are revoked and forgotten, unless another entry uses them, or the server cannot be reached."""

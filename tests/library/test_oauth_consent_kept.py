@@ -102,6 +102,17 @@ def test_another_address_leaves_the_login_waiting(house: House) -> None:
     assert 6 == len(session.list_tools())
 
 
+@pytest.mark.parametrize("part", ["{query}", "?{query}", PAGE + "?{query}"])
+def test_the_query_of_the_address_will_do(house: House, part: str) -> None:
+    """Frameworks hand out the query alone, with its mark or without."""
+    session = house.session()
+    query = house.issuer.follow(session.authorization_url(PAGE)).partition("?")[2]
+
+    session.complete_authorization(part.format(query=query))
+
+    assert 6 == len(session.list_tools())
+
+
 def test_an_outage_leaves_the_login_waiting(house: House) -> None:
     """A token endpoint that answers 502 has not looked at the code: the same address ends the login afterwards."""
     session = house.session()
