@@ -48,7 +48,7 @@ def command(
     Refresh the tokens of NAME, whether or not they are due.
 
     Scripts refresh by themselves; this is for timers that keep a grant alive, and after a host was moved. The exit
-    code is the worst of all entries'.
+    code is the worst of all entries': what is due and cannot be refreshed is an error, also while the old token works.
     """
     if everything == bool(servers):
         raise UsageError("name servers, or give --all", hint="mcpvault refresh --all")

@@ -131,10 +131,17 @@ class Processes(RuleBasedStateMachine):
         acts=st.lists(st.sampled_from(ACTS), max_size=3),
         rejected=st.booleans(),
         insist=st.booleans(),
+        window=st.sampled_from([None, None, 600]),
         dies=st.none() | st.tuples(st.integers(0, 4), st.booleans()),
     )
     def somebody_asks(
-        self, which: int, acts: list[str], rejected: bool, insist: bool, dies: tuple[int, bool] | None
+        self,
+        which: int,
+        acts: list[str],
+        rejected: bool,
+        insist: bool,
+        dies: tuple[int, bool] | None,
+        window: float | None = None,
     ) -> None:
         """Ask for a token; perhaps die."""
         before = self.record()
@@ -142,7 +149,7 @@ class Processes(RuleBasedStateMachine):
         self.disk.left, self.disk.late = dies or (None, False)
         refused = before.generation if rejected else None
         try:
-            record = self.house.current(store=self.stores[which], rejected=refused, insist=insist)
+            record = self.house.current(store=self.stores[which], rejected=refused, insist=insist, window=window)
         except Died:
             self.disk.dead = False
             self.stores[which] = store_of(self.disk)
@@ -157,6 +164,8 @@ class Processes(RuleBasedStateMachine):
             assert access(record) in self.server.issued
             assert record.alive(self.clock())
             assert record.generation != refused
+            assert record.expires_at is not None
+            assert window is None or record.expires_at - self.clock() > window
             assert access(self.record()) == access(record)
         finally:
             self.disk.left = None
