@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mcpvault.oauth.challenge import Challenge
     from mcpvault.state.record import TokenRecord
     from mcpvault.token_source import EntryTokens
-    from mcpvault.tokens import Registration
+    from mcpvault.tokens import Registration, TokenSet
 
 PROOF_ERRORS = frozenset({"use_dpop_nonce", "invalid_dpop_proof"})  # RFC 9449 §7.1, §9: no other token would help
 
@@ -103,14 +103,26 @@ class Refusals:
             if settings.needs_person and (asked := ask(challenge, wanted, deadline)) is not None:
                 self._source.hold(asked)
                 return True
+        told = f"asks for {wanted!r}" if useful else f"knows {wanted!r}, and does not say what it wants"
+        raise self._not_enough(told, wanted, tokens if {*wanted.split()} <= {*(before or "").split()} else None)
+
+    def _not_enough(self, told: str, wanted: str, tokens: TokenSet | None) -> InsufficientScopeError:
+        """Return the error for a server that *told* what it wants, which was asked for already where *tokens* are."""
         from mcpvault.login import in_shell, login_command
 
-        command = login_command(settings.server, wanted) if settings.needs_person else None
-        raise InsufficientScopeError(
-            f"{settings.server}: the token's scope is not enough (403): the server "
-            + (f"asks for {wanted!r}" if useful else f"knows {wanted!r}, and does not say what it wants"),
-            hint=f"run: {command}" if command else f"run: mcpvault set {settings.server} auth.scope {in_shell(wanted)}",
-            server=settings.server,
+        name, person = self._settings.server, self._settings.needs_person
+        command = login_command(name, wanted) if person else None
+        hint = f"run: {command}" if command else f"run: mcpvault set {name} auth.scope {in_shell(wanted)}"
+        if tokens is not None and {*wanted.split()} <= {*(tokens.scope or "").split()}:
+            told, command = f"{told}; the token has all of that", None
+            hint = "ask who runs the server what it wants"
+        elif tokens is not None:
+            told = f"{told}; the authorization server was asked, and granted {quote(tokens.scope or '')!r}"
+            hint = "ask who runs it" + (f"; if you left some out when you consented, {hint}" if person else "")
+        return InsufficientScopeError(
+            f"{name}: the token's scope is not enough (403): the server {told}",
+            hint=hint,
+            server=name,
             login_command=command,
         )
 

@@ -39,7 +39,10 @@ from vault_schema.record import Record
 _ABSENT = (404, 410)
 _RESOURCE_METADATA = "protected resource metadata"
 _SERVER_METADATA = "authorization server metadata"
+# Where the resource names an issuer, a pin of another one is refused (A62).
 _PIN = "if you know the server's authorization server, set auth.issuer of this server"
+_TELL = "tell who runs the server, whose metadata name this authorization server"
+_CHECK = "see whether the entry has the right issuer, or tell who runs the authorization server"
 
 
 class Discovery(Record):
@@ -153,7 +156,7 @@ def _resource(
         absent = absent and gone
     if absent:
         return None
-    raise _none(_RESOURCE_METADATA, problems)
+    raise _none(_RESOURCE_METADATA, problems, _PIN)
 
 
 def _choose(found: ProtectedResource | None, pinned: str | None, allow_http: bool) -> str:
@@ -172,7 +175,7 @@ def _choose(found: ProtectedResource | None, pinned: str | None, allow_http: boo
     if not listed:
         raise RemoteProtocolError(f"the {_RESOURCE_METADATA} names no authorization server", hint=_PIN)
     if wrong := _issuer_flaw(listed[0], allow_http):
-        raise RemoteProtocolError(f"authorization server {quote(listed[0])!r}: {wrong}", hint=_PIN)
+        raise RemoteProtocolError(f"authorization server {quote(listed[0])!r}: {wrong}", hint=_TELL)
     return listed[0]
 
 
@@ -204,7 +207,7 @@ def _server(
         undeclared = undeclared or server
     if undeclared is not None:
         return undeclared
-    raise _none(_SERVER_METADATA, problems)
+    raise _none(_SERVER_METADATA, problems, _TELL if discovered else _CHECK)
 
 
 def _server_of_2025_03_26(server_url: str, headers: Mapping[str, str], allow_http: bool) -> Flow[AuthorizationServer]:
@@ -251,10 +254,10 @@ def _body(answer: Answer, url: str) -> bytes:
     return answer.body
 
 
-def _none(what: str, problems: Sequence[McpVaultError]) -> McpVaultError:
+def _none(what: str, problems: Sequence[McpVaultError], hint: str) -> McpVaultError:
     """Return the error for a search that ended without a document."""
     for kind in (ServerUnavailableError, IssuerMismatchError):
         for error in problems:
             if isinstance(error, kind):
                 return error
-    return RemoteProtocolError(f"no usable {what}: {'; '.join(error.message for error in problems)}", hint=_PIN)
+    return RemoteProtocolError(f"no usable {what}: {'; '.join(error.message for error in problems)}", hint=hint)

@@ -43,7 +43,7 @@ _HINTS: Mapping[str, str] = MappingProxyType(
         "invalid_client_metadata": "the authorization server does not like what the client says about itself",
         "invalid_dpop_proof": "is this host's clock right?",
         "invalid_grant": "it has expired, was used before, or was made for another client; begin again",
-        "invalid_scope": "set the entry's scope to what the authorization server knows",
+        "invalid_scope": "ask for what the authorization server knows: with --scope, or as auth.scope of the entry",
         "invalid_target": "set the entry's resource to the identifier that the authorization server knows",
         "login_required": "log in again",
         "server_error": "try again later",

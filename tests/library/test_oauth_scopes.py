@@ -81,6 +81,29 @@ def test_what_was_requested_outlives_the_process(house: House) -> None:
     assert 'mcpvault login x --scope "read profile write"' == caught.value.login_command
 
 
+def test_what_was_asked_for_in_vain_is_not_advised_again(house: House) -> None:
+    """Who grants less than was asked for is named, with what was granted; a login helps only who left something out."""
+    house.issuer.policy.granted_scope = "read"
+    house.log_in(scope="read write")
+
+    with pytest.raises(InsufficientScopeError, match="was asked, and granted 'read'") as caught:
+        house.session().call_tool("echo", {"message": "a"})
+
+    again = 'run: mcpvault login x --scope "read write"'
+    assert f"ask who runs it; if you left some out when you consented, {again}" == caught.value.hint
+
+
+def test_a_server_that_wants_what_the_token_has_is_to_blame(house: House) -> None:
+    """No login is advised: there is nothing that it could bring."""
+    house.log_in(scope="read write")
+    house.server.misbehave("forbidden", challenge='Bearer error="insufficient_scope", scope="write"')
+
+    with pytest.raises(InsufficientScopeError, match="the token has all of that") as caught:
+        house.session().call_tool("echo", {"message": "a"})
+
+    assert (None, "ask who runs the server what it wants") == (caught.value.login_command, caught.value.hint)
+
+
 def test_asking_comes_to_an_end(house: House) -> None:
     """A server that grants less than it was asked for is asked once; one that always wants more, three times."""
     house.issuer.policy.granted_scope = "read"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from oauth_answers import (
     AS,
@@ -97,6 +99,18 @@ def test_no_metadata_is_told_with_what_each_place_said() -> None:
         f"no usable authorization server metadata: {RFC8414}: the server answered 404; "
         f"{OPENID}: the authorization server metadata is not a JSON object"
     ) == error.message
+
+
+@pytest.mark.parametrize(
+    "resource", [resource_document(), resource_document(authorization_servers=["javascript:alert(1)"])]
+)
+def test_no_pin_is_advised_where_the_resource_names_an_issuer(resource: dict[str, Any]) -> None:
+    """A pin of another one would be refused (A62): the hint is for those who can mend it."""
+    error = refused(RemoteProtocolError, Answers({AT_PATH: json_answer(resource)}))
+
+    assert "tell who runs the server, whose metadata name this authorization server" == error.hint
+    pinned = refused(RemoteProtocolError, Answers({AT_PATH: RESOURCE}), issuer=AS)
+    assert "see whether the entry has the right issuer" in (pinned.hint or "")
 
 
 def test_a_document_that_declares_pkce_is_preferred() -> None:

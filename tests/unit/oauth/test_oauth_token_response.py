@@ -221,7 +221,7 @@ def test_a_refusal_says_what_the_server_said() -> None:
     ("error", "word"),
     [
         ("invalid_target", "resource"),
-        ("invalid_scope", "scope"),
+        ("invalid_scope", "--scope"),
         ("invalid_client", "client_id"),
         ("invalid_client", "mcpvault set linear auth.client_secret --stdin"),
         ("unauthorized_client", "registration"),
