@@ -11,12 +11,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mcpvault.deadline import Deadline
-from mcpvault.errors import BindingMismatchError, ConfigurationError, McpVaultError
+from mcpvault.errors import ConfigurationError, McpVaultError
 from mcpvault.oauth.flows import authenticate
 from mcpvault.oauth.revocation import revocations
 from mcpvault.oauth.wire import drive
 from mcpvault.oauth_client import granted_to, is_own
-from mcpvault.state.grants import withdraw
+from mcpvault.state.grants import check_own, withdraw
 from mcpvault.state.record import TokenRecord
 from vault_schema.record import Record
 
@@ -129,13 +129,8 @@ def _client(settings: Settings, remembered: Remembered, record: TokenRecord) -> 
 
 def _check(settings: Settings, remembered: Remembered, store: TokenStore, record: TokenRecord) -> None:
     """Refuse what a person can mend first: tokens that are forgotten cannot be revoked any more."""
-    server, other = settings.server, store.difference(record)
-    if other is not None and record.entries and store.server not in record.entries:
-        raise BindingMismatchError(
-            f"{server}: the grant of its credential {store.credential!r} is that of {record.entries[0]!r}: for {other}",
-            hint=f"to end that one, run: mcpvault logout {record.entries[0]}",
-            server=server,
-        )
+    server = settings.server
+    check_own(store, record)
     if record.host != store.host:
         where = record.host_name or "another host"
         raise ConfigurationError(

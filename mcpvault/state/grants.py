@@ -10,7 +10,7 @@ import logging
 import time
 from contextlib import suppress
 
-from mcpvault.errors import AuthorizationRequiredError, VaultError
+from mcpvault.errors import AuthorizationRequiredError, BindingMismatchError, VaultError
 from mcpvault.secret import Secret
 from mcpvault.state.lifetime import begun
 from mcpvault.state.record import TokenRecord
@@ -70,9 +70,28 @@ def check_keepable(store: TokenStore, *, patience: float = PATIENCE) -> None:
     Raises:
         BusyError: A refresh is going on and does not end within *patience* seconds.
         PermissionsError: It could not be written, or there is no room for it.
+        BindingMismatchError: It would take the place of another entry's.
     """
     with store.exclusive(timeout=patience), store.room():
-        pass
+        if (kept := _kept(store)) is not None and kept.tokens is not None:
+            check_own(store, kept)
+
+
+def check_own(store: TokenStore, record: TokenRecord) -> None:
+    """
+    Refuse to end the living grant of another entry, which shares the credential and is for something else.
+
+    Raises:
+        BindingMismatchError: *record* is such a grant.
+    """
+    other = store.difference(record)
+    if other is not None and record.entries and store.server not in record.entries and record.status != "dead":
+        whose = record.entries[0]
+        raise BindingMismatchError(
+            f"{store.server}: the grant of its credential {store.credential!r} is that of {whose!r}: for {other}",
+            hint=f"run: mcpvault set {store.server} credential {store.server}; or: mcpvault logout {whose}",
+            server=store.server,
+        )
 
 
 def remember_client(

@@ -68,12 +68,14 @@ def test_a_token_goes_back_to_the_issuer_that_gave_it(
 
 
 def test_the_grant_of_another_entry_stays(house: House) -> None:
-    """Entries with different paths may share a name for their credential: the one without a grant leaves it alone."""
+    """Entries with different paths may share a credential: whose grant it is not can neither end nor replace it."""
     house.add("y", credential="x", url=house.server.url.replace("/mcp", "/other/mcp"))
     house.log_in("x")
 
     with pytest.raises(BindingMismatchError, match="'x'"):
         logged_out(house, "y")
+    with pytest.raises(BindingMismatchError, match="'x'"):
+        house.session("y", auth=Consenting()).authenticate()
 
     assert (1, 6) == (living(house), len(house.session("x").list_tools()))
 
