@@ -171,8 +171,11 @@ class Flight(ABC):
         return self._usable(record) and not self.insist and self.window is None
 
     def _tell_of(self, error: McpVaultError) -> None:
-        what = error.message.removeprefix(f"{self.store.server}: ")
-        LOG.warning("%s: %s; the token at hand still works", self.store.server, what)
+        LOG.warning("%s: %s; the token at hand still works", self.store.server, self._said(error))
+
+    def _said(self, error: McpVaultError) -> str:
+        """Return what *error* says, for a line that begins with the entry's name already."""
+        return error.message.removeprefix(f"{self.store.server}: ")
 
     def _hurried(self, left: float) -> McpVaultError:
         return ServerUnavailableError(

@@ -144,7 +144,7 @@ class Refresh(Flight):
         if redeemed.failure is None:
             return self._concluded(redeemed.record, before=record.intent if again else None)
         if self.exchange.was_sent(redeemed.failure):
-            LOG.warning("%s: the answer to the refresh was lost: %s", self.store.server, redeemed.failure.message)
+            LOG.warning("%s: the answer to the refresh was lost: %s", self.store.server, self._said(redeemed.failure))
             return self._unknown(redeemed.record, redeemed.failure, "lost", at_once=True)
         if isinstance(redeemed.failure, TransportError) and not deadline.expired():
             raise self._failed(record, redeemed.failure)
@@ -179,7 +179,7 @@ class Refresh(Flight):
         except McpVaultError as error:
             failure = error
         if isinstance(failure, RemoteProtocolError) and 200 <= answer.status < 300:
-            LOG.warning("%s: the answer to the refresh cannot be read: %s", self.store.server, failure.message)
+            LOG.warning("%s: the answer to the refresh cannot be read: %s", self.store.server, self._said(failure))
             # What calls itself JSON came from the endpoint, which has taken the token; a page may be a gateway's.
             taken = "json" in answer.headers.get("content-type", "") and not self._usable(record)
             return self._unknown(record, failure, "unreadable", at_once=taken)

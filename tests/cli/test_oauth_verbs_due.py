@@ -82,7 +82,8 @@ def test_what_is_not_due_needs_nothing(house: OAuthHouse) -> None:
 def test_an_unknown_end_is_told_and_not_hurried(house: OAuthHouse) -> None:
     """Nobody knows how the last refresh ended: the living token is not due for another try, which is said (exit 4)."""
     house.issuer.misbehave("html", on="refresh_token", times=1)
-    house.run("refresh", "demo", "--expiring", "2h", code=5)
+    done = house.run("refresh", "demo", "--expiring", "2h", code=5)
+    assert "demo: the answer to the refresh cannot be read: token request: " in done.stderr
     change(house, trouble=None)
 
     record = house.open().authorization("demo").store.read()
