@@ -108,6 +108,16 @@ class McpVaultError(Exception):
         self.server = server
         self.retry_after = retry_after
         self.login_command = login_command
+        self._added: list[str] = []
+
+    @property
+    def __notes__(self) -> list[str]:  # type: ignore[override]
+        """What a traceback shows below the message (PEP 678): the hint as it is by then, and notes of others."""
+        return [*([f"hint: {self.hint}"] if self.hint else []), *self._added]
+
+    def add_note(self, note: str, /) -> None:
+        """Add a note of the caller's."""
+        self._added.append(note)
 
 
 class UsageError(McpVaultError):
@@ -195,11 +205,7 @@ class RequestLostError(ServerError):
 
 
 class RpcError(ServerError):
-    """
-    A well-formed JSON-RPC error: ``code`` and ``data`` are the server's.
-
-    ``refused`` tells whether it is certain that nothing was carried out.
-    """
+    """A JSON-RPC error: ``code`` and ``data`` are the server's; ``refused``: certainly nothing was carried out."""
 
     def __init__(self, message: str, *, code: int, data: object = None, refused: bool = False, **facts: Any) -> None:
         super().__init__(message, **facts)

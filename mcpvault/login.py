@@ -57,7 +57,11 @@ class Provided:
 
     def visit(self, url: str, ours: Callable[[str], bool | str], deadline: Deadline) -> str:
         """Let the provider do all of it."""
-        return self._provider.redirect(url)
+        redirected = self._provider.redirect(url)
+        if not isinstance(redirected, str):
+            where, got = type(self._provider).__name__, type(redirected).__name__
+            raise TypeError(f"{where}.redirect: expected the URL that the browser was sent to, got {got}")
+        return redirected
 
 
 class Paste:

@@ -58,13 +58,17 @@ class Standing:
         Let a person log in: the one call that may open a browser or ask on the terminal.
 
         Args:
-            method: ``loopback``, ``paste`` or ``device``; by default what fits the surroundings.
+            method: ``loopback``, ``paste``, ``device``, or the name of an installed provider (entry point group
+                ``mcpvault.auth``); by default what fits the surroundings.
             scope: Scopes to ask for, separated by spaces, instead of what the server suggests.
             timeout: Seconds that it may take altogether.
 
         Raises:
             LoginNeededError: It did not come about; the message says why.
+            UsageError: There is no such method.
             ConfigurationError: The entry has no authorization to obtain, or the client cannot be registered.
+            PermissionsError: What is granted could not be kept; nobody was asked.
+            BusyError: Another process holds the tokens.
             TransportError: A server could not be reached.
         """
         authorization = self._authorizable()
@@ -82,7 +86,9 @@ class Standing:
         another process may end it.
 
         Raises:
-            ConfigurationError, TransportError, RemoteProtocolError: As ``authenticate``.
+            AuthorizationFailedError: The authorization server refused to register the client.
+            ConfigurationError, PermissionsError, BusyError, TransportError: As ``authenticate``.
+            RemoteProtocolError: What the authorization server says of itself cannot be used.
         """
         authorization = self._authorizable()
         with self._judging(AuthState.AUTHENTICATING):

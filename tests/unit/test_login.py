@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mcpvault.deadline import Deadline
 from mcpvault.errors import AuthorizationRequiredError, UsageError
-from mcpvault.login import METHODS, choose_method
+from mcpvault.login import METHODS, Provided, choose_method
 
 SSH = {"SSH_CONNECTION": "192.0.2.1 50000 192.0.2.2 22"}
 
@@ -49,3 +50,19 @@ def test_without_a_terminal_nothing_is_chosen() -> None:
 
     with pytest.raises(UsageError, match="expected one of loopback, paste, device"):
         choose_method("carrier pigeon", env={}, terminal=True, device_offered=True, server="x", scope=None)
+
+
+class Forgetful:
+    """A provider whose ``redirect`` forgets to return."""
+
+    redirect_uri = "http://127.0.0.1:8765/callback"
+
+    def redirect(self, url: str) -> str:
+        """Return nothing."""
+        return None  # type: ignore[return-value]
+
+
+def test_a_provider_that_returns_no_text_is_named() -> None:
+    """The slip is the caller's, and is told as that."""
+    with pytest.raises(TypeError, match=r"^Forgetful\.redirect: expected the URL .*, got NoneType$"):
+        Provided(Forgetful()).visit("https://as.example/authorize", lambda _: True, Deadline(None))
