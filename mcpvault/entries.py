@@ -239,7 +239,12 @@ def _settings(entry: ServerEntry, url: str, opened: Mapping[str, Secret | None])
 
     plain = {name: held for name, held in entry.auth.fields().items() if name in Settings.names()}
     named = {"server": entry.name, "credential": entry.credential or entry.name, "url": url}
-    return Settings(**{**plain, **opened, **named})
+    clients: dict[str, tuple[str, ...]] = {}
+    if entry.rotation is not None:
+        from mcpvault.stages import other_clients
+
+        clients["other_clients"] = other_clients(entry)
+    return Settings(**{**plain, **opened, **named, **clients})
 
 
 def _credential(entry: ServerEntry, secret: Secret | None, username: str | None, origin: str) -> Credential:

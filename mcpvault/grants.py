@@ -80,7 +80,7 @@ class Grants:
         registered: Callable[[Client, Deadline], None] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._latest = latest or (lambda: settings)
         self.reach = reach
         self._allow_http = allow_http
@@ -94,7 +94,7 @@ class Grants:
         Raises:
             McpVaultError: See ``mcpvault.oauth.discovery.discover``.
         """
-        settings = self._settings
+        settings = self.settings
         with self.reach(deadline) as ask:
             if seen is None:
                 answer = ask(first_request(settings.url))
@@ -133,7 +133,7 @@ class Grants:
             PrivateAddressError: Its token endpoint is in a private network.
             McpVaultError: See ``mcpvault.oauth.registration.register``.
         """
-        settings, server = self._settings, found.server
+        settings, server = self.settings, found.server
         if redirect_uris:
             check_pkce(server, assume=settings.assume_pkce_s256, name=settings.server)
         with self.reach(deadline) as ask:  # nobody registers, or consents, for a code that cannot be spent
@@ -179,7 +179,7 @@ class Grants:
             scope=self.asked(found, wanted),
             redirect_uri=redirect_uri,
             now=self._now(),
-            assume_pkce_s256=self._settings.assume_pkce_s256,
+            assume_pkce_s256=self.settings.assume_pkce_s256,
             dpop_jkt=client.proof_key.thumbprint if client.proof_key else None,
         )
         with self.reach(Deadline(None)) as ask:
@@ -193,7 +193,7 @@ class Grants:
         Raises:
             McpVaultError: See ``code_from`` and ``exchange_code_flow``.
         """
-        code = code_from(pending, redirected, now=self._now(), server=self._settings.server)
+        code = code_from(pending, redirected, now=self._now(), server=self.settings.server)
         with self.reach(deadline) as ask:
             tokens = drive(flows.exchange_code_flow(client, pending, code, now=self._now()), ask)
         return Grant(tokens, client.server, client.registration, pending.resource, client.proof_key)
@@ -239,7 +239,7 @@ class Grants:
     def by_machine(self, known: Known, seen: Challenge | None, wanted: str | None, deadline: Deadline) -> Grant:
         """Get a token in the entry's own name: client credentials, a workload's JWT, or an identity provider's word."""
         with deadline.governing():  # a reference may be a command
-            settings = self._settings = self._latest()
+            settings = self.settings = self._latest()
         settings.check_issuer()
         server, resource, default = known.server, known.resource, settings.scope or known.requested_scope
         if server is None or seen is not None:
@@ -264,7 +264,7 @@ class Grants:
         return Grant(tokens, client.server, client.registration, resource, client.proof_key)
 
     def _machines_tokens(self, client: Client, ask: Callable[[Ask], Answer], asked: Mapping[str, Any]) -> TokenSet:
-        settings = self._settings
+        settings = self.settings
         if settings.kind == "client_credentials":
             return drive(flows.client_credentials_flow(client, **asked), ask)
         if settings.kind == "jwt_bearer":
@@ -282,17 +282,17 @@ class Grants:
 
     def elsewhere(self, server: AuthorizationServer, deadline: Deadline) -> AuthorizationServer | None:
         """Return what the issuer of *server* says now, where its token endpoint has moved; else None."""
-        discovered = server.issuer != self._settings.issuer
+        discovered = server.issuer != self.settings.issuer
         with self.reach(deadline) as ask:
             return elsewhere(server, ask, allow_http=self._allow_http, discovered=discovered)
 
     def as_client(self, server: AuthorizationServer, held: Registration | None, proof_key: ProofKey | None) -> Client:
         """Return the client of an earlier grant, to refresh or to revoke with."""
-        return with_keys(self._settings, server, preregistered(self._settings, server) or held, proof_key)
+        return with_keys(self.settings, server, preregistered(self.settings, server) or held, proof_key)
 
     def proof(self, held: Registration | None) -> str:
         """Return the fingerprint of what the client, or the one that is *held*, proves itself with."""
-        return proof_of(self._settings, held)
+        return proof_of(self.settings, held)
 
     def asked(self, found: Discovery, wanted: str | None) -> str | None:
         """Return the scopes that are asked for first: *wanted*, else what entry, challenge or metadata say."""
@@ -300,7 +300,7 @@ class Grants:
 
     def _first_scope(self, found: Discovery, *, refresh: bool = True) -> str | None:
         return scope.initial(
-            configured=self._settings.scope,
+            configured=self.settings.scope,
             challenge_scope=found.challenge_scope,
             resource_scopes=found.scopes_supported,
             server=found.server,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mcpvault.errors import BindingMismatchError, ConfigurationError, RetiredKeyError, TamperedError
@@ -204,8 +204,8 @@ def entry_of(
             path=urlsplit(settings.url).path,
             issuer=settings.issuer,
             resource=settings.resource,
-            client_id=settings.client_id,
             dpop=settings.dpop,
+            **who_asks(settings),
         ),
     )
 
@@ -247,8 +247,24 @@ def check_sharing(document: Document, name: str) -> None:
 def _shared(entry: ServerEntry) -> dict[str, object]:
     """Return what entries that share a credential must have in common."""
     said = entry.auth.fields()
-    common = ("kind", "issuer", "resource", "client_id", "dpop", "persist")
+    common = ("kind", "issuer", "resource", "client_id", "idp_issuer", "dpop", "persist")
     return {"origin": origin_of(entry.url) if entry.url else None, **{name: said[name] for name in common}}
+
+
+def who_asks(settings: Settings) -> dict[str, Any]:
+    """Return as whom a grant is asked for, as ``Bound`` has it."""
+    subject = None
+    if settings.word is not None:
+        from mcpvault.oauth.subject import subject_of
+
+        subject = subject_of(settings.word)
+    return {
+        "kind": settings.kind,
+        "client_id": settings.client_id,
+        "other_clients": () if settings.needs_person else settings.other_clients,
+        "idp_issuer": settings.idp_issuer,
+        "subject": subject,
+    }
 
 
 def settings_of(entry: Concrete) -> Settings:

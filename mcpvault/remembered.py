@@ -188,6 +188,7 @@ class Remembered:
             scope: What to ask for instead of the usual.
             insist: A person wants a new one now.
         """
+        from mcpvault.obtained import machines
         from mcpvault.state.obtain import obtain
 
         asked: list[int] = []
@@ -195,14 +196,7 @@ class Remembered:
         def fetch(record: TokenRecord | None, within: Deadline) -> TokenRecord:
             asked.append(record.generation if record else 0)
             grant = self._believed(lambda ways: ways.by_machine(self.known(), seen, scope, within), within)
-            known = record or TokenRecord(generation=0, status="none", host=self.store.host)
-            return known.replaced(
-                issuer=grant.server.issuer,
-                resource=grant.resource,
-                tokens=grant.tokens,
-                server=grant.server,
-                dpop_key=grant.proof_key.jwk() if grant.proof_key else None,
-            )
+            return machines(self.store, record, grant, self.grants.settings)
 
         insist = insist or scope is not None
         how = {**self._how(deadline), "rejected": outdated, "insist": insist}

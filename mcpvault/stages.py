@@ -41,6 +41,13 @@ def version_of(entry: ServerEntry, field: str, stage: str) -> Any:
     return None
 
 
+def other_clients(entry: ServerEntry) -> tuple[str, ...]:
+    """Return the clients whose tokens are good for *entry* besides its own: those of a rotation that is open."""
+    journal = entry.rotation
+    found = (journal.pending_client_id, journal.previous_client_id) if journal is not None else ()
+    return tuple(each for each in found if each)
+
+
 def at_stage(entry: ServerEntry, stage: Stage) -> ServerEntry:
     """Return *entry* with the client_id and key_id that belong to the secret of *stage*."""
     journal = entry.rotation

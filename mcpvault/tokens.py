@@ -23,6 +23,7 @@ class Settings(Record):
     The ``auth`` table of an OAuth entry (SPEC §10.3), made concrete.
 
     ``server`` is the entry's name, ``credential`` the name of the token state, which entries may share.
+    ``other_clients`` are those of a rotation that is open.
     """
 
     server: str
@@ -34,6 +35,7 @@ class Settings(Record):
     strict_resource: bool = False
     scope: str | None = None
     client_id: str | None = None
+    other_clients: tuple[str, ...] = ()
     client_secret: Secret | None = None
     private_key: Secret | None = None
     key_id: str | None = None
@@ -59,6 +61,11 @@ class Settings(Record):
     def needs_person(self) -> bool:
         """Whether only a human can make the first grant."""
         return self.kind == "oauth"
+
+    @property
+    def word(self) -> Secret | None:
+        """What a machine presents for a grant besides its client's proof: whose it is, the token will be; or None."""
+        return {"jwt_bearer": self.assertion, "id_jag": self.subject_token}.get(self.kind)
 
     def check_issuer(self, server: AuthorizationServer | None = None) -> None:
         """

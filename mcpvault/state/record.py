@@ -96,6 +96,7 @@ class Facts(Record):
     host: str
     host_name: str = ""
     origin: str | None = None
+    kind: str | None = None
     issuer: str | None = None
     resource: str | None = None
     client_id: str | None = None
@@ -131,28 +132,46 @@ class Bound(Record):
     """
     What the tokens of an entry are for, as the entry says it now; None: it does not say.
 
-    ``path`` is that of the entry's URL: one origin may have many MCP servers, of different people.
+    ``path`` is that of the entry's URL: one origin may have many MCP servers, of different people. The tokens of
+    ``other_clients``, those of a rotation that is open, are as good as the entry's own client's.
     """
 
     origin: str
     path: str | None = None
+    kind: str | None = None
     issuer: str | None = None
     resource: str | None = None
     client_id: str | None = None
+    other_clients: tuple[str, ...] = ()
+    idp_issuer: str | None = None
+    subject: str | None = None
     dpop: bool | None = None
 
     def difference(self, record: TokenRecord | Facts) -> str | None:
         """Return what *record* was made for instead, for a message; None where its tokens may be used."""
         held = {**record.fields(), "path": self.path if self.resource else _path_above(record.resource, self.path)}
         if isinstance(record, TokenRecord):
-            held["client_id"] = record.registration.client_id if record.registration else None
+            held["client_id"] = record.registration.client_id if record.registration else record.client_id
             held["dpop"] = record.dpop_key is not None if record.tokens else None
+        held["kind"] = record.kind or _kind_untold(record, held["client_id"])
+        whole = self.kind is not None and record.kind is not None  # where no client is named, there was none
         for name, said in self.fields().items():
-            if said is not None and held.get(name) not in (said, None):
+            there = held.get(name)
+            if name == "client_id" and there in self.other_clients:
+                continue
+            if there != said and ((said is not None and there is not None) or (whole and name == "client_id")):
                 if name == "dpop":
-                    return f"token type {'DPoP' if held[name] else 'Bearer'}"
-                return f"{name} {held[name]}"
+                    return f"token type {'DPoP' if there else 'Bearer'}"
+                return name if name == "subject" else f"{name} {there}"
         return None
+
+
+def _kind_untold(record: TokenRecord | Facts, client_id: str | None) -> str | None:
+    """Return the kind of a grant that says none: a person's; or a machine's of old, whose client nobody can tell."""
+    if client_id is not None or record.refreshable:
+        return "oauth"
+    has_tokens = record.tokens is not None if isinstance(record, TokenRecord) else record.issued_at is not None
+    return "(untold)" if has_tokens else None
 
 
 def _path_above(resource: str | None, path: str | None) -> str | None:
@@ -169,6 +188,7 @@ class TokenRecord(Record):
     """
     The state of one credential; a new ``generation`` is a new access token.
 
+    ``kind``, ``client_id``, ``idp_issuer`` and ``subject`` are a machine's: as whom it asked (SPEC §9.6).
     ``host`` says where refreshing is allowed, ``origin`` where the tokens may be sent, ``rejections`` counts refreshes
     in a row that were made because the server had refused a token, ``answer`` is what an authorization server said
     and nobody has read yet, ``shown`` the fingerprint of what the client proved itself with when it was refused last.
@@ -183,6 +203,10 @@ class TokenRecord(Record):
     origin: str | None = None
     issuer: str | None = None
     resource: str | None = None
+    kind: str | None = None
+    client_id: str | None = None
+    idp_issuer: str | None = None
+    subject: str | None = None
     entries: tuple[str, ...] = ()
     tokens: TokenSet | None = None
     registration: Registration | None = None
@@ -233,9 +257,10 @@ class TokenRecord(Record):
             host=self.host,
             host_name=self.host_name,
             origin=self.origin,
+            kind=self.kind,
             issuer=self.issuer,
             resource=self.resource,
-            client_id=self.registration.client_id if self.registration else None,
+            client_id=self.registration.client_id if self.registration else self.client_id,
             client_ends=_end(self.registration),
             issued_at=_whole(tokens.issued_at) if tokens else None,
             expires_at=_whole(tokens.expires_at) if tokens else None,

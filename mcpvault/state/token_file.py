@@ -167,6 +167,9 @@ def _payload(record: TokenRecord) -> bytes:
         if held is not None:
             told[name] = as_json(held)
     told["issuer"], told["resource"] = record.issuer, record.resource
+    for name in ("idp_issuer", "subject"):
+        if getattr(record, name) is not None:
+            told[name] = getattr(record, name)
     if record.shown is not None:  # of a secret that people may have chosen: not in clear
         told["shown"] = record.shown
     if record.dpop_key is not None:
@@ -192,6 +195,10 @@ def _record(facts: Facts, payload: bytes) -> TokenRecord | None:
             origin=facts.origin,
             issuer=told["issuer"],
             resource=told["resource"],
+            kind=facts.kind,
+            client_id=facts.client_id if "registration" not in told else None,
+            idp_issuer=told.get("idp_issuer"),
+            subject=told.get("subject"),
             entries=facts.entries,
             tokens=token_set(told["tokens"]) if "tokens" in told else None,
             registration=registration(told["registration"]) if "registration" in told else None,

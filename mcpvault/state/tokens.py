@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcpvault.errors import BusyError, RetiredKeyError, VaultError, VaultFormatError
 from mcpvault.secret import Secret
@@ -115,7 +115,9 @@ class TokenStore:
                     data, vault_id=self.vault_id, credential=self.credential, unseal=self._unseal, place=place
                 )
             except RetiredKeyError:
-                record = self._given_up(data, place)
+                from mcpvault.state.given_up import dead_for_its_key
+
+                record = dead_for_its_key(token_file.facts_in(data, place=place), None)
             except VaultError as error:
                 error.server, error.login_command = self.server, f"mcpvault login {self.server}"
                 error.hint = f"it is kept as it is; to replace it, run: {error.login_command}"
@@ -248,22 +250,21 @@ class TokenStore:
             return token_file.facts_in(data, place=name, whole=False).generation
         return 0
 
-    def _given_up(self, data: bytes, place: str) -> TokenRecord:
-        """Return the record of a grant that was sealed under a key that others know: it has ended."""
-        from mcpvault.state.given_up import dead_for_its_key
-
-        return dead_for_its_key(token_file.facts_in(data, place=place), None)
-
     def difference(self, record: TokenRecord) -> str | None:
         """Return what *record* is for instead of what the entry is now, for a message, or None."""
         return self._bound.difference(record) if self._bound is not None else None
+
+    def follow(self, **who: Any) -> None:
+        """Let the tokens be those of *who* from now on: the entry has changed that."""
+        self._bound, self._seen = self._bound and self._bound.replaced(**who), None
 
     def _fitting(self, record: TokenRecord) -> TokenRecord:
         """Return *record*, without its grant and client where they are for something else than the entry is now."""
         other = self.difference(record)
         if other is None:
             return record
-        LOG.warning("%s: its grant is for another entry's or an earlier %s, and is not used", self.server, other)
+        level = logging.WARNING if record.registration else logging.INFO  # a machine obtains another
+        LOG.log(level, "%s: its grant is for another entry's or an earlier %s, and is not used", self.server, other)
         return TokenRecord(
             generation=record.generation,
             status="none",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mcpvault.errors import McpVaultError
+from mcpvault.stages import other_clients
 from mcpvault.state.brake import HURRIED, Trouble
 from mcpvault.state.given_up import sealed_in
 from mcpvault.state.host import host_name, known_host
@@ -188,10 +189,12 @@ def _made_for(entry: ServerEntry, facts: Facts | None) -> str | None:
     now = Bound(
         origin=origin_of(entry.url or ""),
         path=urlsplit(entry.url or "").path,
+        kind=entry.auth.kind,
         issuer=entry.auth.issuer,
         resource=entry.auth.resource,
         client_id=entry.auth.client_id,
         dpop=bool(entry.auth.dpop),
+        other_clients=other_clients(entry) if entry.auth.kind != "oauth" else (),
     )
     return now.difference(facts)
 

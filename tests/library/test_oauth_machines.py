@@ -197,8 +197,8 @@ def test_an_assertion_is_read_again_when_the_token_is_renewed(house: House, home
     session = house.session()
     session.list_tools()
     for number in (2, 3):
-        give(number)
         house.age(60, at_server=False)
+        give(number)
         house.issuer.ledger.revoke_client(f"job-{number - 1}")
         session.list_tools()
 

@@ -9,8 +9,10 @@ import pytest
 from token_samples import CLIENT, HOST, LIFE, SERVER, House, access, store_of
 
 from mcpvault.errors import AuthorizationRequiredError, TamperedError, VaultError
+from mcpvault.secret import Secret
 from mcpvault.state.grants import adopt, grant, login_needed, remember_client, withdraw
 from mcpvault.state.record import Bound, TokenRecord
+from mcpvault.tokens import TokenSet
 
 FILE = "token-linear.toml"
 
@@ -162,6 +164,55 @@ def test_a_token_is_for_a_part_of_an_origin(resource: str | None, path: str, use
     assert used is (bound.difference(record) is None)
     assert used is (bound.difference(record.facts("linear")) is None)
     assert bound.replaced(resource="urn:pinned").difference(record.replaced(resource="urn:pinned")) is None
+
+
+ROBOT = Bound(origin=BOUND.origin, kind="client_credentials", client_id="robot")
+
+
+@pytest.mark.parametrize(
+    ("said", "bound", "difference"),
+    [
+        ({"kind": "client_credentials", "client_id": "robot"}, ROBOT, None),
+        ({"kind": "client_credentials", "client_id": "another"}, ROBOT, "client_id another"),
+        ({"kind": "client_credentials", "client_id": "robot"}, ROBOT.replaced(kind="oauth"), "kind client_credentials"),
+        ({"kind": "client_credentials", "client_id": "another"}, ROBOT.replaced(other_clients=("another",)), None),
+        ({"kind": "jwt_bearer"}, ROBOT.replaced(kind="jwt_bearer"), "client_id None"),
+        (
+            {"kind": "jwt_bearer", "client_id": "robot"},
+            ROBOT.replaced(kind="jwt_bearer", client_id=None),
+            "client_id robot",
+        ),
+        ({"registration": CLIENT}, Bound(origin=BOUND.origin, kind="oauth"), None),
+        ({"registration": CLIENT}, ROBOT.replaced(client_id=None), "kind oauth"),
+        ({}, ROBOT, "kind (untold)"),
+        ({}, Bound(origin=BOUND.origin), None),
+        ({"tokens": None}, ROBOT, None),
+    ],
+)
+def test_a_machines_token_is_for_one_that_asks_as_the_same(
+    said: dict[str, object], bound: Bound, difference: str | None
+) -> None:
+    """Kind and client are compared, in clear too; a person's record of old tells by its client, a machine's nothing."""
+    tokens = TokenSet(access_token=Secret("access"), issued_at=1)
+    record = TokenRecord(generation=1, status="ok", host=HOST, origin=BOUND.origin).replaced(
+        **{"tokens": tokens, **said}
+    )
+
+    assert difference == bound.difference(record)
+    assert difference == bound.difference(record.facts("linear"))
+
+
+def test_a_machines_token_is_of_one_subject() -> None:
+    """An entry that was opened without its JWT, as for a logout, knows of none; the log does not name whose it is."""
+    record = TokenRecord(
+        generation=1, status="ok", host=HOST, kind="id_jag", subject="a1", idp_issuer="https://one.example"
+    )
+    bound = Bound(origin=BOUND.origin, kind="id_jag", subject="a1", idp_issuer="https://one.example")
+
+    assert bound.difference(record) is None
+    assert bound.replaced(subject=None).difference(record) is None
+    assert "subject" == bound.replaced(subject="b2").difference(record)
+    assert "idp_issuer https://one.example" == bound.replaced(idp_issuer="https://two.example").difference(record)
 
 
 def test_a_record_without_tokens_is_not_alive() -> None:
