@@ -281,7 +281,7 @@ def test_what_cannot_be_locked_is_exit_8(directory: StateDirectory) -> None:
     error = refusal(directory, "lock")
 
     assert "cannot be locked" in error.message
-    assert "MCPVAULT_STATE_DIR" in (error.hint or "")
+    assert f"make {directory.path} writable" == error.hint
 
 
 def test_room_that_is_held_is_taken(directory: StateDirectory) -> None:
