@@ -23,7 +23,7 @@ def test_another_scope_is_asked_for_at_once(build: Callable[..., House]) -> None
     for _ in range(5):
         with pytest.raises(AuthorizationFailedError) as caught:
             house.vault.authorization("x").renew(expiring=None, adopt=False, timeout=20)
-    assert "set the entry's scope" in (caught.value.hint or "")
+    assert "auth.scope of the entry" in (caught.value.hint or "")
     house.issuer.behave()
     house.asked()
     with pytest.raises(AuthorizationFailedError, match="no token request for another"):
