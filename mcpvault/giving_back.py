@@ -18,6 +18,7 @@ from mcpvault.oauth.wire import drive
 from mcpvault.oauth_client import granted_to, is_own
 from mcpvault.state.grants import check_own, withdraw
 from mcpvault.state.record import TokenRecord
+from mcpvault.tokens import Registration
 from vault_schema.record import Record
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mcpvault.oauth.flows import Client
     from mcpvault.remembered import Remembered
     from mcpvault.state.tokens import TokenStore
-    from mcpvault.tokens import Settings
+    from mcpvault.tokens import AuthorizationServer, Settings
 
 KINDS = ("refresh_token", "access_token")
 _PATIENCE = 15.0  # seconds
@@ -124,7 +125,14 @@ def _outcome(name: str, error: McpVaultError | None, where: str, *, undecided: b
 
 def _client(settings: Settings, remembered: Remembered, record: TokenRecord) -> Client:
     assert record.server is not None  # noqa: S101  who calls has looked
-    return granted_to(settings, record.server, record.registration, remembered.proof_key(record))
+    return granted_to(settings, record.server, _holder(record, record.server), remembered.proof_key(record))
+
+
+def _holder(record: TokenRecord, server: AuthorizationServer) -> Registration | None:
+    """Return the client that has the tokens; of a machine's only the name is kept."""
+    if record.registration is not None or record.client_id is None:
+        return record.registration
+    return Registration(issuer=server.issuer, client_id=record.client_id, source="preregistered")
 
 
 def _check(settings: Settings, remembered: Remembered, store: TokenStore, record: TokenRecord) -> None:
@@ -140,7 +148,7 @@ def _check(settings: Settings, remembered: Remembered, store: TokenStore, record
         )
     if record.server is None or record.server.revocation_endpoint is None:
         return
-    if not is_own(settings, record.server, record.registration):
+    if not is_own(settings, record.server, _holder(record, record.server)):
         return
     problem: ConfigurationError | None = None
     try:

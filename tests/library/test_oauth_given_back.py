@@ -67,6 +67,27 @@ def test_a_token_goes_back_to_the_issuer_that_gave_it(
     assert ["client_secret" in request.form for request in house.issuer.called("revoke")] == [False, False]
 
 
+def test_a_token_is_given_back_by_the_machine_that_has_it(build: Callable[..., House]) -> None:
+    """Its successor in the entry does not vouch for it: no secret of that client goes along, and it is told."""
+    house = build(policy={"grant_types": ("client_credentials",)})
+    secrets = {}
+    for robot in ("a", "b"):
+        made = house.issuer.register(robot, auth_method="client_secret_basic", grant_types=["client_credentials"])
+        secrets[robot] = {"client_secret": str(made.secret)}
+    about = {"kind": "client_credentials", "issuer": house.issuer.issuer}
+    house.add(**about, client_id="a", secrets=secrets["a"])
+    house.session().list_tools()
+    with house.vault.change() as changed:
+        changed.remove_server("x")
+    house.add(**about, client_id="b", secrets=secrets["b"])
+
+    told = dict(logged_out(house))
+
+    assert "not revoked" in told["access_token"]
+    asked = house.issuer.called("revoke")
+    assert [("a", False)] == [(each.form["client_id"], "authorization" in each.headers) for each in asked]
+
+
 def test_the_grant_of_another_entry_stays(house: House) -> None:
     """Entries with different paths may share a credential: whose grant it is not can neither end nor replace it."""
     house.add("y", credential="x", url=house.server.url.replace("/mcp", "/other/mcp"))
