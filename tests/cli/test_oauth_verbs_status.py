@@ -252,11 +252,12 @@ def test_a_machines_trouble_is_told(house: OAuthHouse) -> None:
 
     house.issuer.behave()
     house.run("refresh", "robot")
-    change(house, "robot", ends=-5, trouble=TROUBLE.replaced(until=NOW + 100))
+    now = int(time.time())
+    change(house, "robot", ends=-5, trouble=TROUBLE.replaced(since=now, until=now + 100))
     assert "a call after that obtains another" in told_of(house)["robot"]["notes"]
     explained = json.loads(house.run("explain", "robot", "--json").stdout)["credential"]
-    assert NOW + 100 == explained["refresh"]["from"]
-    change(house, "robot", ends=-5, trouble=TROUBLE.replaced(until=NOW + 100, reason="callers_deadline"))
+    assert now + 100 == explained["refresh"]["from"]
+    change(house, "robot", ends=-5, trouble=TROUBLE.replaced(since=now, until=now + 100, reason="callers_deadline"))
     notes = told_of(house)["robot"]["notes"]
     assert "was ended by its caller's own deadline" in notes[0]
     assert "the next call obtains another" == notes[1]
