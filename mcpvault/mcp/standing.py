@@ -98,11 +98,14 @@ class Standing:
 
     def complete_authorization(self, redirected: str, *, timeout: float | None = None) -> None:
         """
-        End a login: *redirected* is the whole URL that the authorization server sent the person to.
+        End a login: *redirected* is the URL that the authorization server sent the person to, or the query of that.
 
         Raises:
             LoginNeededError: It was refused, is too old, or was ended before.
             IssuerMismatchError: It comes from another authorization server than the one that was asked.
+            UsageError: It is another page's address; the login still waits for its own.
+            TransportError: The authorization server could not be asked; the hint says whether the login still waits.
+            ConfigurationError: The entry is a machine's, or the tokens cannot be kept.
         """
         address = Secret(redirected)
         del redirected  # it holds a code, which no traceback shows

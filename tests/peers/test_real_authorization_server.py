@@ -264,7 +264,8 @@ def test_a_login_form_and_a_token_without_refresh(
     assert said.keys() == call(vault, "get_time").keys() == {"current_time", "timezone", "timestamp", "formatted"}
     assert tokens.access_token.reveal() == vault.token("peer").reveal()
     (outcome,) = vault.authorization("peer").logout(timeout=20)
-    assert ("access_token", "forgotten here; the server revokes nothing") == (outcome.token, outcome.outcome)
+    assert "access_token" == outcome.token
+    assert outcome.outcome.startswith("forgotten here; the server revokes nothing; it can be ended at http")
     with pytest.raises(AuthorizationRequiredError):
         call(vault, "get_time")
 
