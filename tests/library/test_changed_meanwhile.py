@@ -200,6 +200,34 @@ def test_an_assertion_goes_to_the_issuer_that_it_is_for(issuers: tuple[House, Fa
     assert [] == there.requests
 
 
+def test_a_persons_grant_outlives_a_change_of_the_issuer(
+    build: Callable[..., House], fake_authorization_servers: Callable[..., FakeAuthorizationServer]
+) -> None:
+    """The old issuer refuses the client in the middle: the new one's secret is not tried there, and nothing is lost."""
+    house, there = build(), fake_authorization_servers()
+    house.issuer.register("web", auth_method="client_secret_basic", secret="of-the-old-issuer")
+    house.add(client_id="web", issuer=house.issuer.issuer, secrets={"client_secret": "of-the-old-issuer"})
+    house.log_in()
+    house.age(3600)
+    session = house.session()
+    with house.vault.change() as change:
+        change.set_plain("x", "auth.issuer", there.issuer, rebind=True)
+        change.set_secret("x", "auth.client_secret", Secret("of-the-new-issuer"))
+    house.issuer.misbehave("oauth-error", on="token", error="invalid_client", status=401)
+
+    with pytest.raises(AuthorizationFailedError, match="invalid_client"):
+        session.list_tools()
+
+    assert ["refresh_token"] == house.asked()
+    with house.vault.change() as change:
+        change.set_plain("x", "auth.issuer", house.issuer.issuer, rebind=True)
+        change.set_secret("x", "auth.client_secret", Secret("of-the-old-issuer"))
+    house.issuer.behave()
+    assert 1 == house.record().generation
+    house.vault.authorization("x").renew(expiring=None, adopt=False, timeout=10)
+    assert (1, 0) == (house.issuer.redemptions, house.issuer.reuse_detected)
+
+
 def workload(key: SigningKey, issuer: FakeAuthorizationServer) -> str:
     """Return the JWT of a workload, for *issuer*."""
     now = int(time.time())
