@@ -176,7 +176,7 @@ def authorization_server(body: bytes, *, url: str, issuer: str, allow_http: bool
     if named != issuer:
         raise IssuerMismatchError(
             f"{shown(url)}: the metadata names issuer {quote(named)!r}, expected {quote(issuer)!r}",
-            hint="it is not used; if that is the authorization server's true name, set auth.issuer to it",
+            hint="it is not used; see auth.issuer if the entry has one, or tell who runs the authorization server",
         )
     members: dict[str, Any] = {}
     for name in _ENDPOINTS:
