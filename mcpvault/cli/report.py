@@ -97,9 +97,10 @@ def warn(text: str) -> None:
 
 
 def _remark(known: str) -> None:
-    """Print what was logged, once, and not what the error says as well."""
-    for text in dict.fromkeys(remarks):
-        if text not in known:
+    """Print what was logged, once, and not what the error or a longer remark says as well."""
+    told = [*dict.fromkeys(remarks)]
+    for text in told:
+        if text not in known and not any(text in longer for longer in told if longer != text):
             warn(text)
     remarks.clear()
 
