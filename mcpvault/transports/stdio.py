@@ -139,8 +139,8 @@ class StdioTransport:
             RequestLostError: The process ended.
             McpVaultError: As ``request``.
         """
-        channel = raised(outcome_of(lambda: self._opened(deadline)))
-        sent = eras.modern_params(params, self.client.meta) if channel.era == "modern" else params
+        channel, era = raised(outcome_of(lambda: self._spoken(deadline)))
+        sent = eras.modern_params(params, self.client.meta) if era == "modern" else params
         if not (yield from channel.listen(sent, deadline)):
             raise self._lost(channel, "listening")
 
@@ -160,6 +160,12 @@ class StdioTransport:
 
     def _opened(self, deadline: Deadline) -> Channel[Child]:
         return self._running() or self._opening.alone(deadline, self._started)
+
+    def _spoken(self, deadline: Deadline) -> tuple[Channel[Child], str]:
+        """Return the channel and its era; waits while another thread finds out that it is another one."""
+        while (era := (channel := self._opened(deadline)).era) is None:
+            pass
+        return channel, era
 
     def _running(self) -> Channel[Child] | None:
         channel = self._channel
@@ -195,15 +201,15 @@ class StdioTransport:
     def _request(
         self, method: str, params: Json | None, deadline: Deadline, on_notification: Notify | None, safe: bool
     ) -> Json:
-        channel = self._opened(deadline)
-        era = channel.era
-        outcome = outcome_of(lambda: self._attempt(channel, method, params, deadline, on_notification))
+        channel, era = self._spoken(deadline)
+        outcome = outcome_of(lambda: self._attempt(channel, era, method, params, deadline, on_notification))
+        doubtful = self._memory.unconfirmed or self.era != era  # or another thread has just found another one
         if isinstance(outcome, RequestLostError):
             if self._memory.unconfirmed:  # it may be one of those that end on a request before initialize
                 self._memory.forget()
             if not safe or deadline.expired():
                 raise outcome
-        elif self._doubtful(era) and isinstance(outcome, RpcError) and eras.casts_doubt(outcome.code):
+        elif doubtful and isinstance(outcome, RpcError) and eras.casts_doubt(outcome.code):
             mended = outcome_of(lambda: self._probe_again(deadline))
             # Whatever the probe has shown: what may have been carried out is not asked for again.
             if not (safe or outcome.refused) or raised(mended) is not None or self.era == era:
@@ -211,17 +217,18 @@ class StdioTransport:
         else:
             self._memory.unconfirmed = False
             return raised(outcome)
-        return self._attempt(self._opened(deadline), method, params, deadline, on_notification)
+        return self._attempt(*self._spoken(deadline), method, params, deadline, on_notification)
 
     def _attempt(
         self,
         channel: Channel[Child],
+        era: str,
         method: str,
         params: Json | None,
         deadline: Deadline,
         on_notification: Notify | None,
     ) -> Json:
-        sent = eras.modern_params(params, self.client.meta) if channel.era == "modern" else params
+        sent = eras.modern_params(params, self.client.meta) if era == "modern" else params
         message = channel.ask(new_id(), method, sent, deadline, on_notification)
         if message is None:
             raise self._lost(channel, method)
@@ -256,10 +263,6 @@ class StdioTransport:
         self._channel = Channel(child, server=self._server, client=self.client)
         return self._channel
 
-    def _doubtful(self, era: str | None) -> bool:
-        """Tell whether nothing has confirmed *era*, or another thread has just found another one."""
-        return self._memory.unconfirmed or self.era != era
-
     def _probe_again(self, deadline: Deadline) -> None:
         """Find out an era that nothing has confirmed, unless another thread has done so meanwhile."""
 
@@ -272,13 +275,11 @@ class StdioTransport:
 
     def _probe(self, channel: Channel[Child], deadline: Deadline) -> None:
         channel.era = None
-        discover, params = new_id(), eras.modern_params(None, self.client.meta)
-        patience = deadline.within(_PROBE)
+        discover, params, patience = new_id(), eras.modern_params(None, self.client.meta), deadline.within(_PROBE)
         late: int | None = None
         outcome = outcome_of(lambda: channel.ask(discover, "server/discover", params, patience, cancels=False))
         if outcome is None:
-            # Some legacy servers end on a request before initialize (S8).
-            channel = self._spawn()
+            channel = self._spawn()  # some legacy servers end on a request before initialize (S8)
         elif isinstance(outcome, McpVaultError):
             if not isinstance(outcome, DeadlineExceededError) or deadline.expired():
                 raise outcome
