@@ -85,6 +85,12 @@ def explained(issuer: StrictIssuer, killed: set[int]) -> None:
         assert len(seen_by) <= 1, f"{token} was redeemed by {seen_by}, and nothing was lost"
 
 
+def overtaken(issuer: StrictIssuer) -> bool:
+    """Tell whether the request of a killed process was dealt with after that of the next, whose answer was seen."""
+    redeemed = {each.token for each in issuer.redemptions}
+    return any(len(both) == 2 and both[0].successor in redeemed for both in issuer.by_token().values())
+
+
 def test_32_processes_redeem_once(place: Path) -> None:
     """Round after round: one redemption, no reuse, and every process has the new token."""
     issuer = StrictIssuer()
@@ -128,7 +134,7 @@ def killing(place: Path, issuer: StrictIssuer, seconds: float, seed: int) -> Non
         for each in said:
             if "error" in each:  # whoever has to log in is told which of the killed processes it was
                 pids = {int(pid) for pid in re.findall(r"\(pid (\d+)\)", each["message"])}
-                assert pids & killed, each["message"]
+                assert pids & killed or overtaken(issuer), each["message"]  # nobody here can know of that
         assert 10 < sum("generation" in told for told in said)
 
         facts = peek(StateDirectory(place), "linear")
